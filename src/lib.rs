@@ -1,0 +1,24 @@
+//! hardtack turns an HCL template into a frozen, content-addressed image.
+//!
+//! One build goes through the modules in this order and never back; a module uses only those
+//! below it in the table.
+//!
+//! | stage | module | in | out |
+//! |---|---|---|---|
+//! | arguments | [`cli`] | a command line | calls, an exit code |
+//! | display | [`ui`] | events | terminal, plain lines, JSON |
+//! | run | [`build`] | a plan | images in the store, events |
+//! | after the build | [`postprocess`] | an image | archives, names, checksums |
+//! | steps | [`provision`] | a provisioner's options | key material and actions |
+//! | bases | [`base`] | a source's options | the first layers |
+//! | plan | [`plan`] | a template | builds, steps, keys |
+//! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
+//! | layers | [`layer`] | what changed | a tar, a blob; and back |
+//! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
+//! | storage | [`store`] | blobs, trees, results | the same, by digest |
+//! | language | [`template`] | HCL text | a checked, evaluated template |
+//! | messages | [`diagnostic`] | what, where, why | one rendered error |
+//! | digests | [`digest`] | bytes | [`digest::Digest`] |
+
+pub mod digest;
+pub mod template;

@@ -1,0 +1,3 @@
+//! The `hardtack` binary.
+
+fn main() {}

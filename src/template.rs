@@ -1,0 +1,3 @@
+//! The template language: HCL text in, a checked and evaluated template out.
+
+pub mod value;
