@@ -1,0 +1,214 @@
+//! Events: what a build says while it runs.
+//!
+//! An event is a plain record of one thing that happened. It is produced by `build/`, and shown,
+//! counted or written as JSON by `ui/`; nothing here knows how it looks. The serialised form is a
+//! documented interface (`docs/events.md`): fields are added, never renamed.
+
+use crate::digest::{Digest, DiffId, StepKey};
+use serde::Serialize;
+
+/// Takes events, from any thread, in the order in which they happen within one build.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn emit(&self, event: Event);
+}
+
+/// Which of its two streams a command wrote a line to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A step's place in its build: for display and to match events to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepPlace {
+    /// The build's name, `[BUILD.]TYPE.SOURCE`.
+    pub build: String,
+    /// Counts from 1.
+    pub step: usize,
+    /// How many steps the build has.
+    pub steps: usize,
+    /// The provisioner's type, and its name if it has one: `shell`, `shell.packages`.
+    pub name: String,
+}
+
+/// A layer as a step left it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerSummary {
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// The size of the uncompressed tar in bytes; none where only the blob is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// How serious a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Probably not what the user wants.
+    Warning,
+}
+
+/// One thing that happened. `seconds` are wall-clock seconds that it took.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A build begins.
+    BuildStarted {
+        /// The build's name.
+        build: String,
+        /// How many steps it has.
+        steps: usize,
+    },
+    /// The base of a build is known.
+    BaseResolved {
+        /// The build's name.
+        build: String,
+        /// What the base is, in words: `layout fixtures/busybox`.
+        base: String,
+        /// Its manifest's digest, where the base is an image.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// A step runs because the store has no result for its key.
+    StepStarted {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// Its key.
+        key: StepKey,
+    },
+    /// A step's result comes from the store.
+    StepCached {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// Its key.
+        key: StepKey,
+        /// Its layer; none if the step changed nothing.
+        layer: Option<LayerSummary>,
+    },
+    /// Another build, or another hardtack process, runs the same step; this one waits for it.
+    StepWaiting {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+    },
+    /// A step's command wrote a line.
+    StepOutput {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// Where it wrote it.
+        stream: LogStream,
+        /// The line without its end; invalid UTF-8 is replaced.
+        line: String,
+    },
+    /// A step failed and is tried again.
+    StepRetried {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// The attempt that begins, from 2.
+        attempt: u32,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// A step that ran has ended well.
+    StepFinished {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// Its layer; none if the step changed nothing.
+        layer: Option<LayerSummary>,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// A step failed for good.
+    StepFailed {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// Why.
+        reason: String,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// A post-processor begins.
+    PostProcessorStarted {
+        /// The build's name.
+        build: String,
+        /// The post-processor's type, and its name if it has one.
+        post_processor: String,
+    },
+    /// A post-processor ended well.
+    PostProcessorFinished {
+        /// The build's name.
+        build: String,
+        /// The post-processor's type, and its name if it has one.
+        post_processor: String,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// A line of a post-processor's own output.
+    PostProcessorOutput {
+        /// The build's name.
+        build: String,
+        /// The post-processor's type, and its name if it has one.
+        post_processor: String,
+        /// The line without its end.
+        line: String,
+    },
+    /// Something to know that stops nothing.
+    Notice {
+        /// The build's name, if it concerns one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        build: Option<String>,
+        /// How serious it is.
+        level: Level,
+        /// The text, one line.
+        text: String,
+    },
+    /// An artifact is ready.
+    Artifact {
+        /// The build's name.
+        build: String,
+        /// `image`, `oci-layout`, `oci-archive`, …
+        kind: String,
+        /// The image's digest, or the path.
+        value: String,
+    },
+    /// A build ended well.
+    BuildFinished {
+        /// The build's name.
+        build: String,
+        /// The manifest's digest.
+        digest: Digest,
+        /// The sum of the layers' compressed sizes in bytes.
+        bytes: u64,
+        /// How many steps came from the store.
+        cached: usize,
+        /// How many steps there are.
+        steps: usize,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// A build failed.
+    BuildFailed {
+        /// The build's name.
+        build: String,
+        /// Why: the whole message, ready to be shown, possibly of several lines.
+        error: String,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+}
