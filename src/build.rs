@@ -1,3 +1,105 @@
 //! Runs a plan: schedules builds and steps, asks the cache, emits events.
+//!
+//! A *build* goes from its base through its steps to an image in the store, then through its
+//! post-processors. Builds run side by side; within one build a step starts as soon as the digest
+//! of the layer below is known, while that layer is still being compressed.
 
+mod assemble;
+mod chain;
+mod error;
 pub mod event;
+mod failure;
+mod lookup;
+mod packing;
+mod post;
+mod run;
+mod schedule;
+mod step;
+mod trees;
+
+pub use error::BuildError;
+pub use lookup::{Forecast, StepForecast, forecast};
+pub use schedule::run;
+
+use crate::digest::{Digest, DiffId, StepKey};
+use crate::postprocess::Artifact;
+use crate::sandbox::{Cancel, LazySandbox};
+use crate::store::Store;
+use event::{Event, EventSink};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What all builds of one run share.
+pub struct Environment {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Runs steps; only probed when one must really run.
+    pub sandbox: LazySandbox,
+    /// Takes what happens.
+    pub events: Arc<dyn EventSink>,
+    /// Stops everything.
+    pub cancel: Cancel,
+    /// Threads for compression.
+    pub threads: usize,
+    /// How many builds run at once; none for no limit.
+    pub parallel_builds: Option<usize>,
+    /// Run every step, whatever the store holds.
+    pub no_cache: bool,
+    /// When the run began.
+    pub now: jiff::Timestamp,
+    /// `SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: Option<i64>,
+    /// Names this run.
+    pub run_id: String,
+    /// Relative host paths start here.
+    pub working_folder: PathBuf,
+}
+
+impl Environment {
+    fn emit(&self, event: Event) {
+        self.events.emit(event);
+    }
+}
+
+/// One layer of a built image and where it came from.
+#[derive(Clone, Debug)]
+pub struct BuiltLayer {
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// The size of the blob in bytes.
+    pub size: u64,
+    /// The blob's media type.
+    pub media_type: String,
+    /// The step that made it; none for a layer of the base.
+    pub step: Option<String>,
+    /// That step's key.
+    pub key: Option<StepKey>,
+    /// Whether it came from the store.
+    pub cached: bool,
+}
+
+/// A build that ended well.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// The configuration's digest.
+    pub config: Digest,
+    /// All layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
+    /// What is left of it, in the order in which it was made.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// How one build of a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The build's name.
+    pub name: String,
+    /// The image, or that it failed (which an event has told in full).
+    pub result: Result<Built, BuildError>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}

@@ -1,0 +1,131 @@
+//! Bases: where the first layers of a build come from.
+//!
+//! A *base* is what a template's `source` block resolves to: an image whose layers are taken as
+//! they are (`oci`), or a root file system that becomes layer 0 (`rootfs`, `debootstrap`).
+//! Resolving a base that has been resolved before reads a few small files; nothing is unpacked
+//! until a step must really run on it.
+
+pub mod debootstrap;
+mod error;
+mod folder;
+mod imported;
+pub mod oci;
+pub mod rootfs;
+
+pub use error::BaseError;
+
+use crate::digest::DiffId;
+use crate::image::{Image, LayerDescriptor};
+use crate::sandbox::{Cancel, LazySandbox};
+use crate::store::Store;
+use crate::template::arguments::Arguments;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What resolving a base may use.
+pub struct Context<'a> {
+    /// The store that takes the layers.
+    pub store: &'a Store,
+    /// Unpacks and imports; only probed when needed.
+    pub sandbox: &'a LazySandbox,
+    /// Stops what runs.
+    pub cancel: &'a Cancel,
+    /// Threads for compression.
+    pub threads: usize,
+    /// When the run began.
+    pub now: jiff::Timestamp,
+    /// `SOURCE_DATE_EPOCH`, which beats what the base says.
+    pub source_date_epoch: Option<i64>,
+    /// Ask again for what could have changed, instead of taking the store's word.
+    pub no_cache: bool,
+    /// Takes lines of output of programs that make the base.
+    pub output: &'a (dyn Fn(&str) + Sync),
+}
+
+/// One layer of a base and what the history says about it, where the base has no history of its own.
+#[derive(Clone, Debug)]
+pub struct BaseLayer {
+    /// The layer.
+    pub layer: LayerDescriptor,
+    /// The history's `created_by`.
+    pub created_by: String,
+}
+
+/// A base whose content is known.
+#[derive(Clone, Debug)]
+pub struct ResolvedBase {
+    /// The image that is extended; none for a base made of a root file system, or for scratch.
+    pub image: Option<Image>,
+    /// Layers that are not part of `image`.
+    pub layers: Vec<BaseLayer>,
+    /// The source date epoch that follows from the base, in seconds since 1970.
+    pub epoch: i64,
+}
+
+impl ResolvedBase {
+    /// The diffIDs of all layers, lowest first.
+    pub fn diff_ids(&self) -> Vec<DiffId> {
+        let image = self.image.iter().flat_map(|image| image.layers().iter());
+        image.chain(self.layers.iter().map(|base| &base.layer)).map(|layer| layer.diff_id).collect()
+    }
+}
+
+/// One source with its options, ready to be resolved.
+pub trait Base: fmt::Debug + Send + Sync {
+    /// The source's type.
+    fn kind(&self) -> &'static str;
+
+    /// What it is, in a few words: `layout fixtures/busybox`.
+    fn description(&self) -> String;
+
+    /// The build of the same template that this base is the result of.
+    fn depends_on(&self) -> Option<&str> {
+        None
+    }
+
+    /// Finds out the content.
+    ///
+    /// For a base that depends on another build, `built` is that build's image.
+    fn resolve(
+        &self,
+        context: &Context<'_>,
+        built: Option<&Image>,
+    ) -> Result<ResolvedBase, BaseError>;
+}
+
+/// What decoding needs to know about the run.
+#[derive(Clone, Debug)]
+pub struct PrepareContext {
+    /// Relative host paths start here.
+    pub working_folder: PathBuf,
+    /// The architecture to build for, as OCI names it: `amd64`.
+    pub architecture: String,
+}
+
+/// Decodes and checks the options of one source.
+type Prepare = fn(&mut Arguments<'_>, &PrepareContext) -> Option<Box<dyn Base>>;
+
+/// The sources that exist, by their type.
+fn registry() -> BTreeMap<&'static str, Prepare> {
+    BTreeMap::from([
+        ("debootstrap", debootstrap::prepare as Prepare),
+        ("oci", oci::prepare as Prepare),
+        ("rootfs", rootfs::prepare as Prepare),
+    ])
+}
+
+/// The types of all sources, sorted.
+pub fn kinds() -> Vec<&'static str> {
+    registry().into_keys().collect()
+}
+
+/// Decodes and checks the options of a source of type `kind`; none for an unknown type or options
+/// that are wrong, which `arguments` then holds diagnostics for.
+pub fn prepare(
+    kind: &str,
+    arguments: &mut Arguments<'_>,
+    context: &PrepareContext,
+) -> Option<Box<dyn Base>> {
+    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+}

@@ -1,0 +1,91 @@
+//! The `rootfs` source: a tar, compressed or not, or a folder, as layer 0.
+
+use super::{Base, BaseError, Context, PrepareContext, ResolvedBase, folder, imported};
+use crate::digest::{Digest, StepKey};
+use crate::image::Image;
+use crate::sandbox::{Task, TaskReport};
+use crate::template::arguments::Arguments;
+use serde_json::json;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// A `rootfs` source.
+#[derive(Clone, Debug)]
+struct Rootfs {
+    path: PathBuf,
+    shown: String,
+}
+
+/// Decodes the options of a `rootfs` source.
+pub fn prepare(
+    arguments: &mut Arguments<'_>,
+    context: &PrepareContext,
+) -> Option<Box<dyn Base>> {
+    let shown: String = arguments.required("path")?;
+    let path = context.working_folder.join(&shown);
+    if !path.exists() {
+        arguments.error(
+            arguments.span("path"),
+            format!("there is no file or folder {shown}"),
+            Some(format!("paths are looked up from the working directory {}; use \"${{path.root}}/…\" for what lies beside the template", context.working_folder.display())),
+        );
+        return None;
+    }
+    Some(Box::new(Rootfs { path, shown }))
+}
+
+impl Base for Rootfs {
+    fn kind(&self) -> &'static str {
+        "rootfs"
+    }
+
+    fn description(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn resolve(
+        &self,
+        context: &Context<'_>,
+        _built: Option<&Image>,
+    ) -> Result<ResolvedBase, BaseError> {
+        let is_folder = self.path.is_dir();
+        let content = if is_folder {
+            folder::digest(&self.path)?
+        } else {
+            let file = File::open(&self.path).map_err(BaseError::read(&self.path))?;
+            Digest::of_reader(file).map_err(BaseError::read(&self.path))?.0
+        };
+        let key = json!({
+            "format": 1,
+            "source": "rootfs",
+            "content": content,
+            "folder": is_folder,
+            "epoch": context.source_date_epoch,
+        });
+        let key = StepKey(Digest::of(key.to_string()));
+        imported::layer(context, key, "rootfs", |root| {
+            let sandbox = context.sandbox.get()?;
+            if is_folder {
+                // A folder has no time of its own that a copy of it would keep.
+                let epoch = context.source_date_epoch.unwrap_or(0);
+                let task =
+                    Task::ImportFolder { source: self.path.clone(), into: root.to_owned(), epoch };
+                sandbox.task(&task, context.cancel)?;
+                return Ok(epoch);
+            }
+            let task = Task::Extract {
+                archive: self.path.clone(),
+                expected: None,
+                into: root.to_owned(),
+                lowers: Vec::new(),
+                whiteouts: false,
+            };
+            match sandbox.task(&task, context.cancel)? {
+                TaskReport::Extracted(extracted) => {
+                    Ok(context.source_date_epoch.unwrap_or(extracted.newest_mtime))
+                }
+                other => Err(other.unexpected("extract").into()),
+            }
+        })
+    }
+}

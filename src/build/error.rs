@@ -1,0 +1,134 @@
+//! What can go wrong in a build.
+
+use crate::base::BaseError;
+use crate::digest::{Digest, DiffId};
+use crate::image::ImageError;
+use crate::postprocess::PostProcessError;
+use crate::provision::ProvisionError;
+use crate::sandbox::SandboxError;
+use crate::store::StoreError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The base cannot be used.
+    #[error("cannot use the base, {base}")]
+    Base {
+        /// What it is, in words.
+        base: String,
+        /// Why.
+        source: BaseError,
+    },
+    /// A step's command ended with a code that is not allowed.
+    #[error("{}", exit_text(*code, allowed))]
+    Exit {
+        /// What it ended with.
+        code: i32,
+        /// What it may end with.
+        allowed: Vec<i32>,
+    },
+    /// A step took too long.
+    #[error("timed out after {}", crate::ui::format::duration(*limit))]
+    TimedOut {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The user stopped the run.
+    #[error("interrupted")]
+    Interrupted,
+    /// A step's host files cannot be used.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// The sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image cannot be put together.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A layer cannot be unpacked.
+    #[error("cannot unpack the layer {digest}")]
+    Unpack {
+        /// Its blob.
+        digest: Digest,
+        /// Why.
+        source: SandboxError,
+    },
+    /// A tree in the store is not what its layer was made of.
+    #[error("the tree of layer {expected} changed while it was packed, it is now {found}")]
+    TreeChanged {
+        /// What it was.
+        expected: DiffId,
+        /// What it is.
+        found: DiffId,
+    },
+    /// A tree that this build made has gone.
+    #[error("the tree of layer {diff_id} has been removed from the store during the build")]
+    TreeMissing {
+        /// Its layer.
+        diff_id: DiffId,
+    },
+    /// A post-processor failed.
+    #[error("post-processor {name} failed")]
+    PostProcessor {
+        /// Its type, and its name if it has one.
+        name: String,
+        /// Why.
+        source: PostProcessError,
+    },
+    /// Options that depend on the build's result are wrong.
+    #[error("{0}")]
+    Options(String),
+    /// The build that this one starts from failed.
+    #[error("the build {name} that this one starts from failed")]
+    Dependency {
+        /// Its name.
+        name: String,
+    },
+    /// A host file cannot be used.
+    #[error("cannot {operation} {}", path.display())]
+    File {
+        /// `create`, `read`, …
+        operation: &'static str,
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A mistake in hardtack itself.
+    #[error("{0}; this is a bug in hardtack")]
+    Internal(&'static str),
+}
+
+impl BuildError {
+    /// Wraps a failure to do `operation` with `path`.
+    pub fn file(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { operation, path: path.into(), source }
+    }
+
+    /// Whether trying the step again could help.
+    pub fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+    }
+}
+
+fn exit_text(code: i32, allowed: &[i32]) -> String {
+    let mut text = match code {
+        126 => "the command cannot be executed (exit code 126)".to_owned(),
+        127 => "a command was not found (exit code 127)".to_owned(),
+        code @ 129..=192 => format!("the command was killed by signal {} (exit code {code})", code - 128),
+        code => format!("the command exited with code {code}"),
+    };
+    if allowed != [0] {
+        text.push_str(&format!(", allowed are {allowed:?}"));
+    }
+    text
+}

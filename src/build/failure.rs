@@ -1,0 +1,100 @@
+//! What the user is told when a build fails: where in the template, why, and what to do next.
+
+use super::BuildError;
+use crate::diagnostic::{Diagnostic, SourceSpan};
+use crate::plan::{Plan, PlannedBuild, Step};
+use std::error::Error;
+
+/// The message for an error that is not one of a step.
+pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
+    let span = match error {
+        BuildError::Base { .. } | BuildError::Dependency { .. } => build.source_span,
+        _ => build.span,
+    };
+    render(plan, error, span, "in this build", hints(error))
+}
+
+/// The message for an error of a step.
+pub fn step_text(
+    plan: &Plan,
+    build: &PlannedBuild,
+    step: &Step,
+    error: &BuildError,
+    lines: &[String],
+) -> String {
+    let mut help = Vec::new();
+    if !lines.is_empty() {
+        help.push(format!("the last lines that it wrote:\n{}", indented(lines)));
+    }
+    help.extend(hints(error));
+    if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
+        help.push(match step.index {
+            0 => "mend the step and run the same command again".to_owned(),
+            1 => "mend the step and run the same command again: the step before it is kept".to_owned(),
+            count => format!(
+                "mend the step and run the same command again: the {count} steps before it are kept"
+            ),
+        });
+    }
+    let label =
+        format!("step {} of {} of {}", step.index + 1, build.steps.len(), build.name);
+    render(plan, error, step.span, &label, help)
+}
+
+/// The error and its causes in one line.
+pub fn one_line(error: &BuildError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn render(
+    plan: &Plan,
+    error: &BuildError,
+    span: SourceSpan,
+    label: &str,
+    help: Vec<String>,
+) -> String {
+    let mut diagnostic = Diagnostic::error(one_line(error)).with_label(span, label);
+    for line in help {
+        diagnostic = diagnostic.with_help(line);
+    }
+    diagnostic.render(plan.source_map(), false)
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What to do about an error that has a known remedy.
+fn hints(error: &BuildError) -> Vec<String> {
+    use crate::base::BaseError;
+    let mut hints = Vec::new();
+    match error {
+        BuildError::Base { source: BaseError::MissingProgram { remedy, .. }, .. } => {
+            hints.push((*remedy).to_owned());
+        }
+        BuildError::Base { source: BaseError::ProgramFailed { lines, .. }, .. } => {
+            hints.push(format!("the last lines that it wrote:\n{}", indented(lines)));
+        }
+        BuildError::Base { source: BaseError::UnknownImage { .. }, .. } => {
+            hints.push("`hardtack images` lists the names that there are".to_owned());
+        }
+        BuildError::Base { source: BaseError::Sandbox(source), .. }
+        | BuildError::Sandbox(source)
+        | BuildError::Unpack { source, .. } => hints.extend(source.hint()),
+        BuildError::Exit { code: 127, .. } => hints.push(
+            "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
+        ),
+        _ => {}
+    }
+    hints
+}

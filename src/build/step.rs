@@ -1,0 +1,343 @@
+//! One step: found in the store, or run in the sandbox and turned into a layer.
+
+use super::chain::{Blob, Chain, Link, Origin};
+use super::event::{Event, LayerSummary, LogStream, StepPlace};
+use super::lookup::{self, Ground};
+use super::packing::{Job, Packing};
+use super::{BuildError, Environment, trees};
+use crate::digest::{ChainId, StepKey};
+use crate::plan::{Plan, PlannedBuild, Step};
+use crate::provision::StartState;
+use crate::sandbox::{OutputStream, StepOutcome, StepReport, StepSpec};
+use crate::store::StepRecord;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many of a step's last lines are kept for the record and for errors.
+const KEPT_LINES: usize = 20;
+/// How much of one line is kept.
+const KEPT_LINE_LENGTH: usize = 4096;
+
+/// What all steps of a build stand on and what they need to know.
+pub struct Bench<'a> {
+    /// What all builds share.
+    pub environment: &'a Arc<Environment>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The build.
+    pub build: &'a PlannedBuild,
+    /// What a command finds when it starts.
+    pub start: &'a StartState,
+    /// Seconds since 1970.
+    pub epoch: i64,
+}
+
+/// A step that failed, with what is needed to say so.
+pub struct StepFailure {
+    /// Why.
+    pub error: BuildError,
+    /// The last lines that it wrote.
+    pub lines: Vec<String>,
+}
+
+impl<E: Into<BuildError>> From<E> for StepFailure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), lines: Vec::new() }
+    }
+}
+
+impl Bench<'_> {
+    /// Names a step for events.
+    pub fn place(&self, step: &Step) -> StepPlace {
+        StepPlace {
+            build: self.build.name.clone(),
+            step: step.index + 1,
+            steps: self.build.steps.len(),
+            name: step.name.clone(),
+        }
+    }
+
+    /// Brings one step's layer onto the chain; says whether it came from the store.
+    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, StepFailure> {
+        let environment = self.environment;
+        let layers = chain.diff_ids();
+        let ground = Ground { layers: &layers, start: self.start, epoch: self.epoch };
+        let material = lookup::material(self.plan, step, &ground)?;
+        let key = material.key();
+        environment.store.put_history(&self.build.name, step.index, material.document())?;
+        if let Some(record) = lookup::cached(environment, step, &key)? {
+            self.take(step, key, record, chain);
+            return Ok(true);
+        }
+        let mut waited = false;
+        let lock = environment.store.lock("step", &key.0.hex(), &mut || {
+            waited = true;
+            environment.emit(Event::StepWaiting { place: self.place(step) });
+        })?;
+        // Whoever held the lock has probably left the result.
+        if let Some(record) = lookup::cached(environment, step, &key)? {
+            self.take(step, key, record, chain);
+            return Ok(true);
+        }
+
+        environment.emit(Event::StepStarted { place: self.place(step), key });
+        let begin = Instant::now();
+        let trees = trees::materialise(environment, chain)?;
+        let (report, tree, log) = self.attempts(step, trees)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let summary = report
+            .diff_id
+            .map(|diff_id| LayerSummary { diff_id, bytes: Some(report.tar_size) });
+        match report.diff_id {
+            None => {
+                trees::discard(environment, vec![tree]);
+                environment.store.put_step(&StepRecord {
+                    key,
+                    layer: None,
+                    provisioner: step.name.clone(),
+                    epoch: None,
+                    log,
+                    seconds,
+                })?;
+            }
+            Some(diff_id) => {
+                let namespace = environment.sandbox.get()?.tree_namespace();
+                let name = ChainId::of(&layers)
+                    .map_or(ChainId::base(diff_id), |below| below.child(diff_id));
+                let tree = environment.store.commit_tree(&tree, &namespace, name)?;
+                let job = Job {
+                    tree,
+                    diff_id,
+                    epoch: self.epoch,
+                    key,
+                    provisioner: step.name.clone(),
+                    log,
+                    seconds,
+                    lock,
+                };
+                chain.push(Link {
+                    diff_id,
+                    blob: Blob::Packing(Packing::start(environment, job)),
+                    origin: Some(Origin { step: step.name.clone(), key, cached: false }),
+                });
+            }
+        }
+        environment.emit(Event::StepFinished { place: self.place(step), layer: summary, seconds });
+        Ok(false)
+    }
+
+    /// Puts the layer of an earlier run onto the chain.
+    fn take(&self, step: &Step, key: StepKey, record: StepRecord, chain: &mut Chain) {
+        let summary = record
+            .layer
+            .as_ref()
+            .map(|layer| LayerSummary { diff_id: layer.diff_id, bytes: None });
+        self.environment.emit(Event::StepCached { place: self.place(step), key, layer: summary });
+        if let Some(layer) = record.layer {
+            chain.push(Link {
+                diff_id: layer.diff_id,
+                blob: Blob::Stored(layer),
+                origin: Some(Origin { step: step.name.clone(), key, cached: true }),
+            });
+        }
+    }
+
+    /// Runs a step until it succeeds or its retries are used up; gives the last error then.
+    fn attempts(
+        &self,
+        step: &Step,
+        trees: Vec<PathBuf>,
+    ) -> Result<(StepReport, PathBuf, String), StepFailure> {
+        let mut attempt = 1;
+        loop {
+            if let Some(pause) = step.pause_before {
+                self.pause(pause)?;
+            }
+            let mut lines = LastLines::default();
+            match self.attempt(step, &trees, &mut lines) {
+                Ok((report, tree)) => return Ok((report, tree, lines.text())),
+                Err(error) if attempt <= step.max_retries && error.is_worth_a_retry() => {
+                    attempt += 1;
+                    self.environment.emit(Event::StepRetried {
+                        place: self.place(step),
+                        attempt,
+                        reason: error.to_string(),
+                    });
+                }
+                Err(error) => return Err(StepFailure { error, lines: lines.into_lines() }),
+            }
+        }
+    }
+
+    /// Waits, unless the run is cancelled.
+    fn pause(&self, duration: Duration) -> Result<(), BuildError> {
+        if self.environment.cancel.wait(duration) { Err(BuildError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Runs a step once, on a fresh upper.
+    fn attempt(
+        &self,
+        step: &Step,
+        trees: &[PathBuf],
+        lines: &mut LastLines,
+    ) -> Result<(StepReport, PathBuf), BuildError> {
+        let environment = self.environment;
+        let scratch = environment.store.scratch()?;
+        let files = scratch.folder("files")?;
+        let tree = scratch.folder("tree")?;
+        let spec = StepSpec {
+            lowers: trees.to_vec(),
+            scratch: tree.clone(),
+            actions: step.provisioner.actions(&files, self.start)?,
+            network: step.network,
+            timeout: step.timeout,
+            epoch: self.epoch,
+        };
+        let place = self.place(step);
+        let mut splitter = LineSplitter::default();
+        let mut emit = |stream: OutputStream, line: &[u8]| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            lines.push(&line);
+            let stream = match stream {
+                OutputStream::Stdout => LogStream::Stdout,
+                OutputStream::Stderr => LogStream::Stderr,
+            };
+            environment.emit(Event::StepOutput { place: place.clone(), stream, line });
+        };
+        let report = environment.sandbox.get()?.run_step(
+            &spec,
+            &mut |stream, bytes| splitter.feed(stream, bytes, &mut emit),
+            &environment.cancel,
+        );
+        splitter.finish(&mut emit);
+        let result = match report {
+            Ok(report) => match report.outcome {
+                StepOutcome::Done => Ok(report),
+                StepOutcome::Failed { code, ref allowed } => {
+                    Err(BuildError::Exit { code, allowed: allowed.clone() })
+                }
+                StepOutcome::TimedOut => {
+                    Err(BuildError::TimedOut { limit: step.timeout.unwrap_or_default() })
+                }
+                StepOutcome::Cancelled => Err(BuildError::Interrupted),
+            },
+            Err(error) => Err(error.into()),
+        };
+        match result {
+            // The scratch folder goes; the tree is moved out of it first.
+            Ok(report) => {
+                let kept = scratch.keep("tree")?;
+                Ok((report, kept))
+            }
+            Err(error) => {
+                trees::discard(environment, vec![tree]);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Turns chunks of two streams into lines.
+#[derive(Default)]
+struct LineSplitter {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl LineSplitter {
+    fn feed(
+        &mut self,
+        stream: OutputStream,
+        mut bytes: &[u8],
+        emit: &mut impl FnMut(OutputStream, &[u8]),
+    ) {
+        let pending = match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            pending.extend_from_slice(&bytes[..end]);
+            emit(stream, without_return(pending));
+            pending.clear();
+            bytes = &bytes[end + 1..];
+        }
+        pending.extend_from_slice(bytes);
+        // A program that never ends a line must not fill the memory.
+        if pending.len() > 64 * 1024 {
+            emit(stream, pending);
+            pending.clear();
+        }
+    }
+
+    fn finish(&mut self, emit: &mut impl FnMut(OutputStream, &[u8])) {
+        for (stream, pending) in
+            [(OutputStream::Stdout, &mut self.stdout), (OutputStream::Stderr, &mut self.stderr)]
+        {
+            if !pending.is_empty() {
+                emit(stream, without_return(pending));
+                pending.clear();
+            }
+        }
+    }
+}
+
+/// The visible part of a line that a program redraws with carriage returns.
+fn without_return(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line)
+}
+
+/// The last lines that a step wrote.
+#[derive(Default)]
+struct LastLines(VecDeque<String>);
+
+impl LastLines {
+    fn push(&mut self, line: &str) {
+        if self.0.len() == KEPT_LINES {
+            self.0.pop_front();
+        }
+        let end = line.floor_char_boundary(KEPT_LINE_LENGTH);
+        self.0.push_back(line[..end].to_owned());
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn into_lines(self) -> Vec<String> {
+        self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_become_lines_in_order() {
+        let mut splitter = LineSplitter::default();
+        let mut lines = Vec::new();
+        let mut emit = |stream, line: &[u8]| {
+            lines.push((stream == OutputStream::Stderr, String::from_utf8_lossy(line).into_owned()));
+        };
+        splitter.feed(OutputStream::Stdout, b"one\ntw", &mut emit);
+        splitter.feed(OutputStream::Stderr, b"error\r\n", &mut emit);
+        splitter.feed(OutputStream::Stdout, b"o\n10%\r20%\nrest", &mut emit);
+        splitter.finish(&mut emit);
+        let expected = [(false, "one"), (true, "error"), (false, "two"), (false, "20%"), (false, "rest")];
+        assert_eq!(lines, expected.map(|(stderr, line)| (stderr, line.to_owned())));
+    }
+
+    #[test]
+    fn an_endless_line_is_cut() {
+        let mut splitter = LineSplitter::default();
+        let mut count = 0;
+        for _ in 0..100 {
+            splitter.feed(OutputStream::Stdout, &[b'x'; 4096], &mut |_, _| count += 1);
+        }
+        assert!(count >= 5, "{count}");
+        assert!(splitter.stdout.len() <= 64 * 1024 + 4096);
+    }
+}

@@ -1,0 +1,232 @@
+//! Arguments as typed: clap's definitions, whose comments are the help.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// Turns an HCL template into a frozen, content-addressed image.
+#[derive(Debug, Parser)]
+#[command(name = "hardtack", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// The folder of the local store [default: $XDG_DATA_HOME/hardtack].
+    #[arg(long, global = true, value_name = "DIR", env = "HARDTACK_STORE", hide_env_values = true)]
+    pub store: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the images of a template.
+    Build(Build),
+    /// Show what a build would do: steps, keys, and why a step would run again.
+    Plan(Plan),
+    /// Run a command in a built image, on a throw-away layer.
+    Run(Run),
+    /// List the images in the store.
+    Images(Images),
+    /// Show one image: its configuration, and its layers with the step that made each.
+    Show(Show),
+}
+
+/// Which template, with which values, and which of its builds.
+#[derive(Args, Debug)]
+pub struct TemplateArguments {
+    /// A template file, or a folder of *.pkr.hcl files.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// Set a variable; beats every other way to set it. May be repeated.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+
+    /// Read variables from a .pkrvars.hcl file. May be repeated; later files win.
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub variable_files: Vec<PathBuf>,
+
+    /// Only the builds whose name matches one of these comma-separated globs.
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    pub only: Vec<String>,
+
+    /// All builds, and post-processors, but those whose name matches one of these globs.
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',', conflicts_with = "only")]
+    pub except: Vec<String>,
+
+    /// Run every step, whatever the store holds.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// `hardtack build`.
+#[derive(Args, Debug)]
+pub struct Build {
+    /// The template.
+    #[command(flatten)]
+    pub template: TemplateArguments,
+
+    /// How to show progress on stderr.
+    #[arg(long, value_enum, default_value_t, value_name = "MODE", env = "HARDTACK_PROGRESS", hide_env_values = true)]
+    pub progress: crate::ui::Progress,
+
+    /// Write digests, layers and artifacts of all builds to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+
+    /// How many builds run at once; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub parallel_builds: i64,
+
+    /// Threads for compression [default: one per processor]. The result does not depend on it.
+    #[arg(long, value_name = "N", env = "HARDTACK_THREADS", hide_env_values = true)]
+    pub threads: Option<usize>,
+}
+
+/// `hardtack plan`.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// The template.
+    #[command(flatten)]
+    pub template: TemplateArguments,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hardtack run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// A build's name, a tag, a digest, or the beginning of one.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+
+    /// The command and its arguments [default: what the image's configuration says].
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+
+    /// Set an environment variable. May be repeated.
+    #[arg(long, short, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+
+    /// Run as this user instead of the image's.
+    #[arg(long, short, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+
+    /// Start in this folder instead of the image's.
+    #[arg(long, short, value_name = "DIR")]
+    pub workdir: Option<String>,
+
+    /// The network that the command sees.
+    #[arg(long, value_enum, default_value_t, value_name = "NETWORK")]
+    pub network: NetworkArgument,
+}
+
+/// The network of `hardtack run`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum NetworkArgument {
+    /// The host's.
+    #[default]
+    Host,
+    /// Nothing but an own loopback.
+    None,
+}
+
+/// `hardtack images`.
+#[derive(Args, Debug)]
+pub struct Images {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hardtack show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// A build's name, a tag, a digest, or the beginning of one.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Rewrites Packer's `-flag` to `--flag`, as both are the same there.
+///
+/// Single letters stay as they are, and so does all that follows `--`. The arguments of `run`
+/// are left alone from the image on, since they are another program's.
+pub fn double_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut command: Option<OsString> = None;
+    let mut done = false;
+    let mut is_value = false;
+    arguments
+        .enumerate()
+        .map(|(index, argument)| {
+            if index == 0 || done {
+                return argument;
+            }
+            let bytes = argument.as_encoded_bytes();
+            if std::mem::replace(&mut is_value, argument == "--store" || argument == "-store") {
+                return argument;
+            }
+            if argument == "--" {
+                done = true;
+                return argument;
+            }
+            if !bytes.starts_with(b"-") {
+                if command.as_deref() == Some(OsStr::new("run")) {
+                    done = true;
+                }
+                command.get_or_insert_with(|| argument.clone());
+                return argument;
+            }
+            let is_long_with_one_dash = !bytes.starts_with(b"--")
+                && bytes.len() > 2
+                && bytes[1].is_ascii_alphabetic()
+                && bytes[2] != b'=';
+            if is_long_with_one_dash {
+                let mut rewritten = OsString::from("-");
+                rewritten.push(&argument);
+                return rewritten;
+            }
+            argument
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn rewritten(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        let words: Vec<String> =
+            double_dashes(words).into_iter().map(|word| word.into_string().unwrap()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn one_dash_is_as_good_as_two() {
+        for (typed, meant) in [
+            ("hardtack build -var a=b -only=x .", "hardtack build --var a=b --only=x ."),
+            ("hardtack build --var a=b .", "hardtack build --var a=b ."),
+            ("hardtack -h", "hardtack -h"),
+            ("hardtack build -parallel-builds=1 .", "hardtack build --parallel-builds=1 ."),
+            ("hardtack run -user app image ls -la", "hardtack run --user app image ls -la"),
+            ("hardtack run image -- ls -la", "hardtack run image -- ls -la"),
+            ("hardtack run -e A=b image", "hardtack run -e A=b image"),
+            ("hardtack -store s run image ls -la", "hardtack --store s run image ls -la"),
+        ] {
+            assert_eq!(rewritten(typed), meant);
+        }
+    }
+}

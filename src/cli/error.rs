@@ -1,0 +1,66 @@
+//! Errors of commands: whose fault it is decides the exit code, hints are lines of their own.
+
+use crate::ui::report;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The template, the arguments, a failed step: exit code 1, as Packer has it.
+    User,
+    /// What this host does not allow or has run out of: exit code 4.
+    Host,
+}
+
+/// An error with all that the user is told.
+#[derive(Debug)]
+pub struct CommandError {
+    kind: ErrorKind,
+    /// None where everything has been said already.
+    source: Option<anyhow::Error>,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    /// An error of the user's side.
+    pub fn user(source: impl Into<anyhow::Error>) -> Self {
+        Self { kind: ErrorKind::User, source: Some(source.into()), hints: Vec::new() }
+    }
+
+    /// An error of the host's side.
+    pub fn host(source: impl Into<anyhow::Error>) -> Self {
+        Self { kind: ErrorKind::Host, source: Some(source.into()), hints: Vec::new() }
+    }
+
+    /// An error of the user's side that has been reported in full.
+    pub fn reported() -> Self {
+        Self { kind: ErrorKind::User, source: None, hints: Vec::new() }
+    }
+
+    /// Adds a line that says what to do.
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+
+    /// Writes the error to stderr and gives the exit code.
+    pub fn report(&self, color: bool) -> ExitCode {
+        if let Some(source) = &self.source {
+            let causes: Vec<String> = source.chain().map(ToString::to_string).collect();
+            let text = report::error(&causes, &self.hints, color);
+            // Nobody is left to be told if stderr is closed.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        }
+        match self.kind {
+            ErrorKind::User => ExitCode::from(1),
+            ErrorKind::Host => ExitCode::from(4),
+        }
+    }
+}
+
+impl From<anyhow::Error> for CommandError {
+    fn from(source: anyhow::Error) -> Self {
+        Self::user(source)
+    }
+}

@@ -1,0 +1,56 @@
+//! `hardtack images`.
+
+use super::arguments::Images;
+use super::build::open_store;
+use super::error::CommandError;
+use super::surroundings::Surroundings;
+use crate::image::Image;
+use crate::ui::{format, table::Table};
+use anyhow::Context as _;
+use serde_json::json;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs the command.
+pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
+    let store = open_store(surroundings)?;
+    let mut listed = Vec::new();
+    for reference in store.references().map_err(CommandError::host)? {
+        // What another tool put there and is no image of ours to list is still named.
+        let image = Image::load(&store, &reference.descriptor).ok();
+        let size = image
+            .as_ref()
+            .map(|image| image.layers().iter().map(|layer| layer.size).sum::<u64>());
+        listed.push((reference, size));
+    }
+    let mut stdout = std::io::stdout().lock();
+    if arguments.json {
+        let images: Vec<_> = listed
+            .iter()
+            .map(|(reference, size)| {
+                json!({
+                    "name": reference.name,
+                    "digest": reference.descriptor.digest,
+                    "size": size,
+                    "built": reference.built.map(|built| built.to_string()),
+                })
+            })
+            .collect();
+        let text = serde_json::to_string_pretty(&images).context("cannot write JSON")?;
+        writeln!(stdout, "{text}").context("cannot write to stdout")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(["NAME", "DIGEST", "SIZE", "BUILT"]);
+    for (reference, size) in &listed {
+        table.row([
+            reference.name.clone().unwrap_or_else(|| "<none>".to_owned()),
+            reference.descriptor.digest.short(),
+            size.map_or_else(|| "?".to_owned(), format::bytes),
+            reference
+                .built
+                .map_or_else(|| "?".to_owned(), |built| format::age(surroundings.now, built)),
+        ]);
+    }
+    write!(stdout, "{table}").context("cannot write to stdout")?;
+    Ok(ExitCode::SUCCESS)
+}

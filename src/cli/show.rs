@@ -1,0 +1,144 @@
+//! `hardtack show`.
+
+use super::arguments::Show;
+use super::build::open_store;
+use super::error::CommandError;
+use super::surroundings::Surroundings;
+use crate::image::Image;
+use crate::store::Store;
+use crate::ui::{format, table::Table};
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs the command.
+pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
+    let store = open_store(surroundings)?;
+    let image = find(&store, &arguments.image)?;
+    let text = if arguments.json { as_json(&store, &image)? } else { as_text(&store, &image)? };
+    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds an image by name, digest, or the beginning of one.
+pub fn find(store: &Store, name: &str) -> Result<Image, CommandError> {
+    let descriptor = store.resolve(name).map_err(CommandError::user)?.ok_or_else(|| {
+        CommandError::user(anyhow!("there is no image {name:?} in the store"))
+            .hint("`hardtack images` lists the images that there are")
+    })?;
+    Image::load(store, &descriptor).map_err(CommandError::user)
+}
+
+/// One line of the history, with its layer if it has one.
+struct Entry<'a> {
+    created_by: &'a str,
+    layer: Option<&'a crate::store::LayerDescriptor>,
+}
+
+fn entries(image: &Image) -> Vec<Entry<'_>> {
+    let mut layers = image.layers().iter();
+    let mut entries: Vec<Entry<'_>> = image
+        .config()
+        .history()
+        .iter()
+        .map(|history| Entry {
+            created_by: history.created_by(),
+            layer: if history.empty_layer() { None } else { layers.next() },
+        })
+        .collect();
+    // A base without a full history still has layers.
+    entries.extend(layers.map(|layer| Entry { created_by: "", layer: Some(layer) }));
+    entries
+}
+
+fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
+    let layers: Vec<_> = entries(image)
+        .iter()
+        .map(|entry| {
+            json!({
+                "created_by": entry.created_by,
+                "diff_id": entry.layer.map(|layer| layer.diff_id),
+                "digest": entry.layer.map(|layer| layer.digest),
+                "size": entry.layer.map(|layer| layer.size),
+                "media_type": entry.layer.map(|layer| layer.media_type.to_string()),
+            })
+        })
+        .collect();
+    let config = store.read_blob(&image.config_digest(), 4 << 20).map_err(CommandError::host)?;
+    let config: serde_json::Value =
+        serde_json::from_slice(&config).context("the configuration is not JSON")?;
+    let names: Vec<_> = store
+        .references()
+        .map_err(CommandError::host)?
+        .into_iter()
+        .filter(|reference| reference.descriptor.digest == image.digest())
+        .filter_map(|reference| reference.name)
+        .collect();
+    let document = json!({
+        "digest": image.digest(),
+        "config_digest": image.config_digest(),
+        "names": names,
+        "annotations": image.annotations(),
+        "config": config,
+        "layers": layers,
+    });
+    let mut text = serde_json::to_string_pretty(&document).context("cannot write JSON")?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let config = image.config();
+    let mut field = |name: &str, value: String| {
+        if !value.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:<13}{value}", format!("{name}:"));
+        }
+    };
+    let names: Vec<String> = store
+        .references()
+        .map_err(CommandError::host)?
+        .into_iter()
+        .filter(|reference| reference.descriptor.digest == image.digest())
+        .filter_map(|reference| reference.name)
+        .collect();
+    let words = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
+    field("Digest", image.digest().to_string());
+    field("Config", image.config_digest().to_string());
+    field("Names", names.join(", "));
+    field("Platform", format!("{}/{}", config.os(), config.architecture()));
+    field("Created", config.created().unwrap_or_default().to_owned());
+    if let Some(entrypoint) = config.entrypoint() {
+        field("Entrypoint", words(entrypoint));
+    }
+    if let Some(cmd) = config.cmd() {
+        field("Cmd", words(cmd));
+    }
+    for (name, value) in config.environment() {
+        field("Env", format!("{name}={value}"));
+    }
+    field("User", config.user().to_owned());
+    field("Workdir", config.workdir().to_owned());
+    field("Ports", config.ports().join(", "));
+    field("Volumes", config.volumes().join(", "));
+    field("Stop signal", config.stop_signal().to_owned());
+    for (name, value) in config.labels() {
+        field("Label", format!("{name}={value}"));
+    }
+    for (name, value) in image.annotations() {
+        field("Annotation", format!("{name}={value}"));
+    }
+    let mut table = Table::new(["LAYER", "SIZE", "MADE BY"]);
+    for entry in entries(image) {
+        table.row([
+            entry.layer.map_or_else(|| "-".to_owned(), |layer| layer.digest.short()),
+            entry.layer.map_or_else(|| "-".to_owned(), |layer| format::bytes(layer.size)),
+            entry.created_by.to_owned(),
+        ]);
+    }
+    let _ = write!(text, "\n{table}");
+    Ok(text)
+}

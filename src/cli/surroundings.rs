@@ -1,0 +1,79 @@
+//! Surroundings: all that a run takes from its process, collected once and passed down.
+
+use super::arguments::Arguments;
+use super::error::CommandError;
+use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::env;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// What a command may know about the process it runs in.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The working directory.
+    pub working_folder: PathBuf,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// The environment; variables that are not UTF-8 cannot be used in a template and are left out.
+    pub environment: BTreeMap<String, String>,
+    /// When the run began.
+    pub now: jiff::Timestamp,
+    /// `SOURCE_DATE_EPOCH`, seconds since 1970.
+    pub source_date_epoch: Option<i64>,
+    /// Whether stderr is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Whether messages may be coloured.
+    pub color: bool,
+}
+
+impl Surroundings {
+    /// Reads the process' environment, working directory, clock and terminal.
+    pub fn collect(arguments: &Arguments) -> Result<Self, CommandError> {
+        let working_folder = env::current_dir().map_err(|error| {
+            CommandError::user(anyhow::Error::new(error).context("cannot find the working directory"))
+                .hint("change to a folder that exists")
+        })?;
+        let environment: BTreeMap<String, String> = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let data_home = env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| home.as_ref().map(|home| home.join(".local/share")));
+        let store = match (&arguments.store, data_home) {
+            (Some(store), _) => working_folder.join(store),
+            (None, Some(data_home)) => data_home.join("hardtack"),
+            (None, None) => {
+                return Err(CommandError::user(anyhow!("there is no folder for the store"))
+                    .hint("set HOME or XDG_DATA_HOME, or name a folder with --store"));
+            }
+        };
+        let source_date_epoch = match environment.get("SOURCE_DATE_EPOCH") {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| {
+                CommandError::user(anyhow!("SOURCE_DATE_EPOCH is {text:?}, which is not a number"))
+                    .hint("set it to seconds since 1970, or unset it")
+            })?),
+        };
+        let stderr_is_terminal = std::io::stderr().is_terminal();
+        let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+        let color = stderr_is_terminal
+            && !is_set("NO_COLOR")
+            && !is_set("PACKER_NO_COLOR")
+            && environment.get("TERM").is_none_or(|term| term != "dumb");
+        Ok(Self {
+            working_folder,
+            home,
+            store,
+            now: jiff::Timestamp::now(),
+            source_date_epoch,
+            stderr_is_terminal,
+            color,
+            environment,
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! The `config` block: what the image's configuration says.
+
+use crate::image::{ConfigChanges, Healthcheck};
+use crate::template::arguments::Arguments;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Decodes all `config` blocks inside a source's body.
+pub fn decode_blocks(
+    arguments: &mut Arguments<'_>,
+    changes: &mut ConfigChanges,
+    annotations: &mut BTreeMap<String, String>,
+) {
+    for mut block in arguments.blocks("config") {
+        decode(&mut block, changes, annotations);
+        block.finish();
+    }
+}
+
+/// Decodes one `config` block onto `changes`; a later block wins over an earlier one.
+pub fn decode(
+    arguments: &mut Arguments<'_>,
+    changes: &mut ConfigChanges,
+    annotations: &mut BTreeMap<String, String>,
+) {
+    let env: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            arguments.error(
+                arguments.span("env"),
+                format!("{name:?} cannot be the name of an environment variable"),
+                None::<&str>,
+            );
+        } else {
+            changes.env.insert(name, value);
+        }
+    }
+    if let Some(entrypoint) = arguments.optional("entrypoint") {
+        changes.entrypoint = Some(entrypoint);
+    }
+    if let Some(cmd) = arguments.optional("cmd") {
+        changes.cmd = Some(cmd);
+    }
+    if let Some(user) = arguments.optional("user") {
+        changes.user = Some(user);
+    }
+    if let Some(workdir) = arguments.optional::<String>("workdir") {
+        if workdir.starts_with('/') {
+            changes.workdir = Some(workdir);
+        } else {
+            arguments.error(
+                arguments.span("workdir"),
+                format!("workdir {workdir:?} is not an absolute path"),
+                Some("it must start with /"),
+            );
+        }
+    }
+    let labels: BTreeMap<String, String> = arguments.optional("labels").unwrap_or_default();
+    changes.labels.extend(labels);
+    for port in arguments.optional::<Vec<String>>("ports").unwrap_or_default() {
+        match normalised_port(&port) {
+            Some(port) => {
+                changes.ports.insert(port);
+            }
+            None => arguments.error(
+                arguments.span("ports"),
+                format!("{port:?} is not a port"),
+                Some("write a number from 1 to 65535, or \"NUMBER/tcp\", \"NUMBER/udp\", \"NUMBER/sctp\""),
+            ),
+        }
+    }
+    for volume in arguments.optional::<Vec<String>>("volumes").unwrap_or_default() {
+        if volume.starts_with('/') {
+            changes.volumes.insert(volume);
+        } else {
+            arguments.error(
+                arguments.span("volumes"),
+                format!("the volume {volume:?} is not an absolute path"),
+                Some("it must start with /"),
+            );
+        }
+    }
+    if let Some(signal) = arguments.optional("stop_signal") {
+        changes.stop_signal = Some(signal);
+    }
+    let more: BTreeMap<String, String> = arguments.optional("annotations").unwrap_or_default();
+    annotations.extend(more);
+    let blocks = arguments.blocks("healthcheck");
+    if blocks.len() > 1 {
+        arguments.error(
+            arguments.header(),
+            "a config block has at most one healthcheck",
+            None::<&str>,
+        );
+    }
+    for mut block in blocks {
+        if let Some(healthcheck) = decode_healthcheck(&mut block) {
+            changes.healthcheck = Some(healthcheck);
+        }
+        block.finish();
+    }
+}
+
+fn decode_healthcheck(arguments: &mut Arguments<'_>) -> Option<Healthcheck> {
+    let test: Vec<String> = arguments.required("test")?;
+    let interval: Option<Duration> = arguments.optional("interval");
+    let timeout: Option<Duration> = arguments.optional("timeout");
+    let start_period: Option<Duration> = arguments.optional("start_period");
+    let start_interval: Option<Duration> = arguments.optional("start_interval");
+    let retries: Option<u64> = arguments.optional("retries");
+    // As in a Dockerfile: a plain command is run without a shell, NONE switches off the base's.
+    let marked = test.first().is_some_and(|word| ["NONE", "CMD", "CMD-SHELL"].contains(&word.as_str()));
+    let test = match test.len() {
+        0 => {
+            arguments.error(arguments.span("test"), "the test of a healthcheck must not be empty", None::<&str>);
+            return None;
+        }
+        _ if marked => test,
+        _ => std::iter::once("CMD".to_owned()).chain(test).collect(),
+    };
+    Some(Healthcheck { test, interval, timeout, start_period, start_interval, retries })
+}
+
+/// `80` and `80/TCP` as `80/tcp`; none for what is not a port.
+fn normalised_port(text: &str) -> Option<String> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let number: u16 = number.parse().ok().filter(|number| *number > 0)?;
+    let protocol = protocol.to_ascii_lowercase();
+    ["tcp", "udp", "sctp"].contains(&protocol.as_str()).then(|| format!("{number}/{protocol}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_normalised() {
+        for (text, expected) in [
+            ("80", Some("80/tcp")),
+            ("53/UDP", Some("53/udp")),
+            ("0", None),
+            ("65536", None),
+            ("80/http", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(normalised_port(text).as_deref(), expected, "{text}");
+        }
+    }
+}

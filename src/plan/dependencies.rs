@@ -1,0 +1,80 @@
+//! Builds that start from other builds: which comes first.
+
+use super::PlannedBuild;
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+
+/// Finds the build that each `from` names, and reports names that are unknown or ambiguous and
+/// builds that start from themselves.
+pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
+    for index in 0..builds.len() {
+        let Some(name) = builds[index].base.depends_on().map(str::to_owned) else { continue };
+        let found: Vec<usize> = matching(builds, &name);
+        match found.as_slice() {
+            [one] => builds[index].depends_on = Some(*one),
+            [] => {
+                let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
+                let mut diagnostic = Diagnostic::error(format!("there is no build named {name:?}"))
+                    .with_label(builds[index].source_span, "this source starts from it");
+                diagnostic = match nearest(&name, names.iter().copied()) {
+                    Some(near) => diagnostic.with_help(format!("did you mean {near:?}?")),
+                    None => diagnostic.with_help(format!("builds are {}", names.join(", "))),
+                };
+                diagnostics.push(diagnostic);
+            }
+            several => {
+                let names: Vec<&str> =
+                    several.iter().map(|index| builds[*index].name.as_str()).collect();
+                diagnostics.push(
+                    Diagnostic::error(format!("{name:?} can be several builds"))
+                        .with_label(builds[index].source_span, "this source starts from it")
+                        .with_help(format!("name one of {}", names.join(", "))),
+                );
+            }
+        }
+    }
+    report_cycles(builds, diagnostics);
+}
+
+/// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of a
+/// build block or a source alone.
+fn matching(builds: &[PlannedBuild], name: &str) -> Vec<usize> {
+    let by = |test: &dyn Fn(&PlannedBuild) -> bool| -> Vec<usize> {
+        (0..builds.len()).filter(|index| test(&builds[*index])).collect()
+    };
+    let attempts = [
+        by(&|build| build.name == name),
+        by(&|build| format!("{}.{}", build.source_type, build.local_name) == name),
+        by(&|build| build.build_name.as_deref() == Some(name)),
+        by(&|build| build.local_name == name),
+    ];
+    attempts.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
+    let mut reported = vec![false; builds.len()];
+    for begin in 0..builds.len() {
+        let mut way = vec![begin];
+        while let Some(next) = way.last().and_then(|last| builds[*last].depends_on) {
+            if let Some(position) = way.iter().position(|index| *index == next) {
+                let circle = &way[position..];
+                if circle.iter().any(|index| reported[*index]) {
+                    break;
+                }
+                circle.iter().for_each(|index| reported[*index] = true);
+                let mut names: Vec<&str> =
+                    circle.iter().map(|index| builds[*index].name.as_str()).collect();
+                names.push(names[0]);
+                let mut diagnostic = Diagnostic::error("builds start from each other in a circle")
+                    .with_label(builds[circle[0]].source_span, "this source is part of it")
+                    .with_help(format!("the circle is {}", names.join(" -> ")));
+                for index in &circle[1..] {
+                    diagnostic = diagnostic
+                        .with_secondary_label(builds[*index].source_span, "and this one");
+                }
+                diagnostics.push(diagnostic);
+                break;
+            }
+            way.push(next);
+        }
+    }
+}

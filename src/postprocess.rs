@@ -1,0 +1,141 @@
+//! Post-processors: what becomes of a built artifact.
+//!
+//! An *artifact* is an image in the store, or files that a post-processor made of one. A
+//! post-processor takes an artifact and gives one; in a chain each gets the previous one's.
+
+mod archives;
+mod checksum;
+mod docker_tag;
+mod error;
+mod manifest;
+mod shell_local;
+
+pub use error::PostProcessError;
+
+use crate::digest::Digest;
+use crate::image::Image;
+use crate::sandbox::Cancel;
+use crate::store::Store;
+use crate::template::arguments::Arguments;
+use crate::template::gotemplate::GoTemplateData;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something that a build or a post-processor made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// `image`, `oci-layout`, `oci-archive`, …
+    pub kind: &'static str,
+    /// The image that it is, or was made of.
+    pub digest: Digest,
+    /// What is printed for it: the image's digest, or a path.
+    pub value: String,
+    /// Its files on the host; none for an image in the store.
+    pub files: Vec<PathBuf>,
+    /// Names that it has in the store, for an image.
+    pub names: Vec<String>,
+}
+
+impl Artifact {
+    /// The artifact that a build itself makes.
+    pub fn image(digest: Digest, name: &str) -> Self {
+        Self {
+            kind: "image",
+            digest,
+            value: digest.to_string(),
+            files: Vec::new(),
+            names: vec![name.to_owned()],
+        }
+    }
+
+    /// An artifact at `path`, which is a file or a folder.
+    fn at(kind: &'static str, path: &Path, files: Vec<PathBuf>, input: &Self) -> Self {
+        Self {
+            kind,
+            digest: input.digest,
+            value: path.display().to_string(),
+            files,
+            names: Vec::new(),
+        }
+    }
+}
+
+/// What every post-processor may need to know about the build and the run.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The store that holds the image.
+    pub store: &'a Store,
+    /// The image that the build made.
+    pub image: &'a Image,
+    /// The build's full name.
+    pub build_name: &'a str,
+    /// The source's name, which Packer calls the build's name.
+    pub source_name: &'a str,
+    /// The source's type.
+    pub source_type: &'a str,
+    /// Relative host paths start here.
+    pub working_folder: &'a Path,
+    /// Names this run; the same for all builds of it.
+    pub run_id: &'a str,
+    /// When the run began.
+    pub now: jiff::Timestamp,
+    /// Stops what runs.
+    pub cancel: &'a Cancel,
+    /// Takes lines of output.
+    pub output: &'a dyn Fn(&str),
+}
+
+/// One post-processor with its options, ready to run.
+pub trait PostProcessor: fmt::Debug + Send + Sync {
+    /// The block's type.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the input artifact stays if the template does not say.
+    fn keeps_input(&self) -> bool {
+        true
+    }
+
+    /// Does the work.
+    fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError>;
+}
+
+/// What decoding needs to know about the build.
+#[derive(Clone, Debug)]
+pub struct PrepareContext {
+    /// Relative host paths start here.
+    pub working_folder: PathBuf,
+    /// What a Go template inside a string may refer to.
+    pub go_template: GoTemplateData,
+}
+
+/// Decodes and checks the options of one post-processor.
+type Prepare = fn(&mut Arguments<'_>, &PrepareContext) -> Option<Box<dyn PostProcessor>>;
+
+/// The post-processors that exist, by their type.
+fn registry() -> BTreeMap<&'static str, Prepare> {
+    BTreeMap::from([
+        ("checksum", checksum::prepare as Prepare),
+        ("docker-archive", archives::prepare_docker_archive as Prepare),
+        ("docker-tag", docker_tag::prepare as Prepare),
+        ("manifest", manifest::prepare as Prepare),
+        ("oci-archive", archives::prepare_oci_archive as Prepare),
+        ("oci-layout", archives::prepare_oci_layout as Prepare),
+        ("shell-local", shell_local::prepare as Prepare),
+    ])
+}
+
+/// The types of all post-processors, sorted.
+pub fn kinds() -> Vec<&'static str> {
+    registry().into_keys().collect()
+}
+
+/// Decodes and checks the options of a post-processor of type `kind`; none for an unknown type or
+/// options that are wrong, which `arguments` then holds diagnostics for.
+pub fn prepare(
+    kind: &str,
+    arguments: &mut Arguments<'_>,
+    context: &PrepareContext,
+) -> Option<Box<dyn PostProcessor>> {
+    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+}

@@ -1,0 +1,95 @@
+//! Provisioners: what a step does to the root.
+//!
+//! A *provisioner* is one block of a template whose options are decoded and checked. It knows
+//! three things: what its result depends on (options and host files, for the key), what the
+//! history of the image says about it, and which actions the sandbox runs. It runs nothing itself,
+//! and `build/` never asks which one it is.
+
+pub mod error;
+pub mod file;
+pub mod input;
+pub mod shell;
+
+pub use error::ProvisionError;
+pub use input::Input;
+
+use crate::sandbox::Action;
+use crate::template::arguments::Arguments;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What every provisioner may need to know about the template and the run.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The folder that relative host paths start from: the working directory, as in Packer.
+    pub working_folder: PathBuf,
+    /// The name of the source as the template's `source` block gives it (`PACKER_BUILD_NAME`).
+    pub source_name: String,
+    /// The type of the source (`PACKER_BUILDER_TYPE`).
+    pub source_type: String,
+    /// What a Go template inside a string may refer to.
+    pub go_template: crate::template::gotemplate::GoTemplateData,
+}
+
+/// How a command starts inside the root: what the base image's configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartState {
+    /// Environment variables, in the order of the configuration.
+    pub environment: Vec<(String, String)>,
+    /// `USER` of the base, empty for root.
+    pub user: String,
+    /// `WORKDIR` of the base, empty for `/`.
+    pub workdir: String,
+}
+
+/// One provisioner with its options, ready to run.
+pub trait Provisioner: fmt::Debug + Send + Sync {
+    /// The block's type, as `shell`.
+    fn kind(&self) -> &'static str;
+
+    /// One line for the image's history. It names no host path, so that it is the same everywhere.
+    fn summary(&self) -> String;
+
+    /// All rendered options that the result depends on. Host paths are left out: the content of
+    /// the files counts, and [`Provisioner::inputs`] names them.
+    fn key_material(&self) -> serde_json::Value;
+
+    /// The host files and folders that the actions read, by a label that does not depend on where
+    /// the template lies.
+    fn inputs(&self) -> Vec<Input>;
+
+    /// Whether the step has an effect outside the image, so that it must run each time.
+    fn changes_host(&self) -> bool {
+        false
+    }
+
+    /// The actions, in order. Files that exist only for the step are written to `scratch`, an
+    /// empty folder that is removed after it.
+    fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+}
+
+/// Decodes and checks the options of one provisioner.
+///
+/// Returns none after adding at least one diagnostic to `arguments`.
+type Prepare = fn(&mut Arguments<'_>, &Context) -> Option<Box<dyn Provisioner>>;
+
+/// The provisioners that exist, by their type.
+fn registry() -> BTreeMap<&'static str, Prepare> {
+    BTreeMap::from([("file", file::prepare as Prepare), ("shell", shell::prepare as Prepare)])
+}
+
+/// The types of all provisioners, sorted.
+pub fn kinds() -> Vec<&'static str> {
+    registry().into_keys().collect()
+}
+
+/// Decodes and checks the options of a provisioner of type `kind`; none for an unknown type or
+/// options that are wrong, which `arguments` then holds diagnostics for.
+pub fn prepare(
+    kind: &str,
+    arguments: &mut Arguments<'_>,
+    context: &Context,
+) -> Option<Box<dyn Provisioner>> {
+    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+}

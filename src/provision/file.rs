@@ -1,0 +1,214 @@
+//! The `file` provisioner: host files into the root, or out of it.
+//!
+//! An upload runs nothing inside the root. Packer's rules for trailing slashes hold: a
+//! destination that ends in `/` is a folder; a source folder that ends in `/` stands for what it
+//! contains. Uploaded files belong to root and keep their permission bits; their times are the
+//! source date epoch, since those of a checkout mean nothing.
+
+use super::input::base_name;
+use super::{Context, Input, ProvisionError, Provisioner, StartState};
+use crate::sandbox::Action;
+use crate::template::arguments::Arguments;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The name that `content` gets in a destination folder, as Packer documents it.
+const CONTENT_NAME: &str = "pkr-file-content";
+
+/// What is copied, and which way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Transfer {
+    Content(String),
+    Upload(Vec<UploadSource>),
+    Download(Vec<String>),
+}
+
+/// One host file or folder of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct UploadSource {
+    path: PathBuf,
+    /// The source was written with a trailing slash.
+    contents_only: bool,
+}
+
+/// A `file` provisioner.
+#[derive(Clone, Debug)]
+pub struct Files {
+    transfer: Transfer,
+    /// In the root for an upload; as written in the template for a download.
+    destination: String,
+    /// Where downloads go on the host.
+    working_folder: PathBuf,
+    /// The sources are made while the build runs.
+    generated: bool,
+}
+
+/// Decodes the options of a `file` block.
+pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
+    let content: Option<String> = arguments.optional("content");
+    let source: Option<String> = arguments.optional("source");
+    let sources: Option<Vec<String>> = arguments.optional("sources");
+    let destination: Option<String> = arguments.required("destination");
+    let direction: String =
+        arguments.optional("direction").unwrap_or_else(|| "upload".to_owned());
+    let generated = arguments.optional("generated").unwrap_or(false);
+
+    let mut valid = true;
+    if !["upload", "download"].contains(&direction.as_str()) {
+        arguments.error(
+            arguments.span("direction"),
+            format!("direction cannot be {direction:?}"),
+            Some("it is \"upload\" (from the host into the image, the default) or \"download\""),
+        );
+        valid = false;
+    }
+    let sources = sources.filter(|sources| !sources.is_empty());
+    let named: Vec<String> = source.iter().cloned().chain(sources.into_iter().flatten()).collect();
+    let option = if source.is_some() { "source" } else { "sources" };
+    if content.is_some() != named.is_empty() {
+        let problem = if content.is_some() {
+            "content cannot be given together with source or sources"
+        } else {
+            "one of content, source and sources must be given"
+        };
+        arguments.error(arguments.header(), problem, None::<&str>);
+        valid = false;
+    }
+    if content.is_some() && direction == "download" {
+        arguments.error(
+            arguments.span("content"),
+            "content cannot be downloaded",
+            Some("name the file in the image with `source`"),
+        );
+        valid = false;
+    }
+    if destination.as_deref() == Some("") {
+        arguments.error(arguments.span("destination"), "destination must not be empty", None::<&str>);
+        valid = false;
+    }
+
+    let transfer = if let Some(content) = content {
+        Transfer::Content(content)
+    } else if direction == "download" {
+        Transfer::Download(named)
+    } else {
+        let mut uploads = Vec::new();
+        for source in named {
+            let path = context.working_folder.join(&source);
+            if !generated && !path.exists() {
+                arguments.error(
+                    arguments.span(option),
+                    format!("the source {source} does not exist"),
+                    Some(format!("sources are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())),
+                );
+                valid = false;
+            }
+            uploads.push(UploadSource { path, contents_only: source.ends_with('/') });
+        }
+        Transfer::Upload(uploads)
+    };
+    let destination = destination?;
+    valid.then(|| {
+        Box::new(Files {
+            transfer,
+            destination,
+            working_folder: context.working_folder.clone(),
+            generated,
+        }) as Box<dyn Provisioner>
+    })
+}
+
+impl Provisioner for Files {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn summary(&self) -> String {
+        match &self.transfer {
+            Transfer::Content(_) => format!("content to {}", self.destination),
+            Transfer::Upload(sources) => {
+                let names: Vec<String> =
+                    sources.iter().map(|source| base_name(&source.path)).collect();
+                format!("{} to {}", names.join(", "), self.destination)
+            }
+            Transfer::Download(sources) => format!("download {}", sources.join(", ")),
+        }
+    }
+
+    fn key_material(&self) -> serde_json::Value {
+        match &self.transfer {
+            Transfer::Content(content) => {
+                json!({ "content": content, "destination": self.destination })
+            }
+            Transfer::Upload(sources) => {
+                let sources: Vec<serde_json::Value> = sources
+                    .iter()
+                    .map(|source| {
+                        // What a slash stands for has no name of its own in the image.
+                        let name = (!source.contents_only).then(|| base_name(&source.path));
+                        json!({ "name": name, "contents_only": source.contents_only })
+                    })
+                    .collect();
+                json!({ "sources": sources, "destination": self.destination })
+            }
+            Transfer::Download(sources) => json!({ "download": sources }),
+        }
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        let Transfer::Upload(sources) = &self.transfer else { return Vec::new() };
+        sources
+            .iter()
+            .enumerate()
+            .map(|(index, source)| Input {
+                label: if source.contents_only {
+                    format!("sources[{index}]")
+                } else {
+                    format!("sources[{index}] {}", base_name(&source.path))
+                },
+                path: source.path.clone(),
+            })
+            .collect()
+    }
+
+    fn changes_host(&self) -> bool {
+        self.generated || matches!(self.transfer, Transfer::Download(_))
+    }
+
+    fn actions(&self, scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+        Ok(match &self.transfer {
+            Transfer::Content(content) => {
+                let source = scratch.join(CONTENT_NAME);
+                fs::write(&source, content).map_err(ProvisionError::write(&source))?;
+                // Not what the umask of this process makes of it.
+                fs::set_permissions(&source, fs::Permissions::from_mode(0o644))
+                    .map_err(ProvisionError::write(&source))?;
+                vec![Action::Upload {
+                    source,
+                    contents_only: false,
+                    destination: self.destination.clone(),
+                }]
+            }
+            Transfer::Upload(sources) => sources
+                .iter()
+                .map(|source| Action::Upload {
+                    source: source.path.clone(),
+                    contents_only: source.contents_only,
+                    destination: self.destination.clone(),
+                })
+                .collect(),
+            Transfer::Download(sources) => sources
+                .iter()
+                .map(|source| {
+                    let mut destination = self.working_folder.join(&self.destination);
+                    if self.destination.ends_with('/') {
+                        destination.push("");
+                    }
+                    Action::Download { source: source.clone(), destination }
+                })
+                .collect(),
+        })
+    }
+}

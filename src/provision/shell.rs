@@ -1,0 +1,367 @@
+//! The `shell` provisioner: scripts and lines run inside the root.
+//!
+//! The semantics are Packer's (`provisioner "shell"`): each script is put at `remote_path`, made
+//! executable, run through `execute_command` and removed again. Nothing of it stays in the layer
+//! unless `skip_clean` asks for it.
+
+use super::input::base_name;
+use super::{Context, Input, ProvisionError, Provisioner, StartState};
+use crate::sandbox::{Action, PlacedFile};
+use crate::template::arguments::Arguments;
+use crate::template::gotemplate;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DEFAULT_SHEBANG: &str = "/bin/sh -e";
+const DEFAULT_COMMAND: &str = "chmod +x {{.Path}}; {{.Vars}} {{.Path}}";
+const DEFAULT_COMMAND_WITH_FILE: &str = "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}";
+
+/// Longest summary of inline lines in the history, in characters.
+const SUMMARY_LENGTH: usize = 160;
+
+/// Where a script's text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Script {
+    /// The rendered text of `inline`, shebang included.
+    Inline { text: String, lines: Vec<String> },
+    /// A host file.
+    File { path: PathBuf },
+}
+
+/// A `shell` provisioner.
+#[derive(Clone, Debug)]
+pub struct Shell {
+    scripts: Vec<Script>,
+    /// Sorted by name; includes Packer's own.
+    variables: BTreeMap<String, String>,
+    variable_format: String,
+    use_variable_file: bool,
+    execute_command: String,
+    valid_exit_codes: Vec<i32>,
+    /// One for each script.
+    remote_paths: Vec<String>,
+    remote_folder: String,
+    skip_clean: bool,
+    binary: bool,
+    go_template: gotemplate::GoTemplateData,
+}
+
+/// Decodes the options of a `shell` block.
+pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
+    let inline: Option<Vec<String>> = arguments.optional("inline");
+    let script: Option<String> = arguments.optional("script");
+    let scripts: Option<Vec<String>> = arguments.optional("scripts");
+    let binary = arguments.optional("binary").unwrap_or(false);
+    let shebang: Option<String> = arguments.optional("inline_shebang");
+    let valid_exit_codes: Vec<i64> = arguments.optional("valid_exit_codes").unwrap_or(vec![0]);
+    let remote_folder: String =
+        arguments.optional("remote_folder").unwrap_or_else(|| "/tmp".to_owned());
+    let remote_file: Option<String> = arguments.optional("remote_file");
+    let remote_path: Option<String> = arguments.optional("remote_path");
+    let skip_clean = arguments.optional("skip_clean").unwrap_or(false);
+    let use_variable_file = arguments.optional("use_env_var_file").unwrap_or(false);
+    let variable_format: Option<String> = arguments.optional("env_var_format");
+    let execute_command: Option<String> = arguments.optional("execute_command");
+    let variables = variables(arguments, context);
+    // They concern a connection that can be lost or slow to start; here there is none.
+    let _: Option<bool> = arguments.optional("expect_disconnect");
+    let _: Option<String> = arguments.optional("start_retry_timeout");
+    let _: Option<String> = arguments.optional("pause_after");
+
+    let mut valid = true;
+    let mut codes = Vec::new();
+    for code in valid_exit_codes {
+        match i32::try_from(code) {
+            Ok(code @ 0..=255) => codes.push(code),
+            _ => {
+                let span = arguments.span("valid_exit_codes");
+                arguments.error(span, format!("{code} is not an exit code"), Some("exit codes are whole numbers from 0 to 255"));
+                valid = false;
+            }
+        }
+    }
+
+    let inline = inline.filter(|lines| !lines.is_empty());
+    let scripts = scripts.filter(|scripts| !scripts.is_empty());
+    let given = [inline.is_some(), script.is_some(), scripts.is_some()];
+    if given.iter().filter(|given| **given).count() != 1 {
+        let problem = if given.contains(&true) {
+            "only one of inline, script and scripts can be given"
+        } else {
+            "one of inline, script and scripts must be given"
+        };
+        arguments.error(
+            arguments.header(),
+            problem,
+            Some("write the commands in `inline = [...]`, or name script files with `scripts = [...]`"),
+        );
+        valid = false;
+    }
+
+    let mut prepared = Vec::new();
+    if let Some(lines) = inline {
+        match render_inline(&lines, shebang.as_deref(), &context.go_template) {
+            Ok(text) => prepared.push(Script::Inline { text, lines }),
+            Err(problem) => {
+                arguments.error(arguments.span("inline"), problem, None::<&str>);
+                valid = false;
+            }
+        }
+    }
+    let option = if script.is_some() { "script" } else { "scripts" };
+    for script in script.into_iter().chain(scripts.into_iter().flatten()) {
+        let path = context.working_folder.join(&script);
+        if path.is_file() {
+            prepared.push(Script::File { path });
+        } else {
+            let problem = if path.exists() {
+                format!("the script {script} is not a file")
+            } else {
+                format!("the script {script} does not exist")
+            };
+            arguments.error(
+                arguments.span(option),
+                problem,
+                Some(format!("scripts are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())),
+            );
+            valid = false;
+        }
+    }
+
+    let default_command =
+        if use_variable_file { DEFAULT_COMMAND_WITH_FILE } else { DEFAULT_COMMAND };
+    let shell = Shell {
+        remote_paths: (1..=prepared.len())
+            .map(|number| {
+                remote_path.clone().unwrap_or_else(|| {
+                    let file = remote_file.clone().unwrap_or_else(|| format!("script_{number}.sh"));
+                    format!("{remote_folder}/{file}")
+                })
+            })
+            .collect(),
+        scripts: prepared,
+        variables,
+        variable_format: variable_format.unwrap_or_else(|| {
+            if use_variable_file { "export %s='%s'\\n" } else { "%s='%s' " }.to_owned()
+        }),
+        use_variable_file,
+        execute_command: execute_command.unwrap_or_else(|| default_command.to_owned()),
+        valid_exit_codes: codes,
+        remote_folder,
+        skip_clean,
+        binary,
+        go_template: context.go_template.clone(),
+    };
+    for path in &shell.remote_paths {
+        if !path.starts_with('/') {
+            arguments.error(
+                arguments.header(),
+                format!("the script's path in the image, {path}, is not absolute"),
+                Some("remote_folder and remote_path must start with /"),
+            );
+            valid = false;
+        }
+    }
+    if let Err(problem) = shell.command("/tmp/script.sh", "/tmp/variables.sh") {
+        arguments.error(arguments.span("execute_command"), problem, None::<&str>);
+        valid = false;
+    }
+    valid.then(|| Box::new(shell) as Box<dyn Provisioner>)
+}
+
+/// Collects `environment_vars`, `env` and Packer's own variables.
+fn variables(arguments: &mut Arguments<'_>, context: &Context) -> BTreeMap<String, String> {
+    let pairs: Vec<String> = arguments.optional("environment_vars").unwrap_or_default();
+    let map: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
+    let mut variables = BTreeMap::from([
+        ("PACKER_BUILD_NAME".to_owned(), context.source_name.clone()),
+        ("PACKER_BUILDER_TYPE".to_owned(), context.source_type.clone()),
+    ]);
+    for pair in pairs {
+        match pair.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                variables.insert(name.to_owned(), value.to_owned());
+            }
+            _ => arguments.error(
+                arguments.span("environment_vars"),
+                "an environment variable is not of the form NAME=value",
+                Some("write \"NAME=value\", or use `env = { NAME = \"value\" }`"),
+            ),
+        }
+    }
+    variables.extend(map);
+    variables
+}
+
+/// Joins the lines below a shebang; each line is a Go template of its own.
+fn render_inline(
+    lines: &[String],
+    shebang: Option<&str>,
+    data: &gotemplate::GoTemplateData,
+) -> Result<String, String> {
+    let mut text = String::new();
+    let own_shebang = lines.first().is_some_and(|line| line.starts_with("#!"));
+    match shebang {
+        None if own_shebang => {}
+        shebang => {
+            text.push_str("#!");
+            text.push_str(shebang.unwrap_or(DEFAULT_SHEBANG));
+            text.push('\n');
+        }
+    }
+    for line in lines {
+        text.push_str(&gotemplate::render(line, data).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+impl Shell {
+    /// Renders the variables with `env_var_format`; `'` in a value is quoted as Packer does.
+    fn rendered_variables(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.variables {
+            let value = value.replace('\'', "'\"'\"'");
+            let format = self.variable_format.replace("\\n", "\n");
+            let mut arguments = [name.as_str(), value.as_str()].into_iter();
+            let mut parts = format.split("%s");
+            text.push_str(parts.next().unwrap_or_default());
+            for part in parts {
+                text.push_str(arguments.next().unwrap_or_default());
+                text.push_str(part);
+            }
+        }
+        text
+    }
+
+    /// Renders `execute_command` for a script at `path`.
+    fn command(&self, path: &str, variable_file: &str) -> Result<String, String> {
+        let data = self
+            .go_template
+            .clone()
+            .with("Path", path)
+            .with("Vars", if self.use_variable_file { String::new() } else { self.rendered_variables() })
+            .with("EnvVarFile", variable_file);
+        gotemplate::render(&self.execute_command, &data).map_err(|error| error.to_string())
+    }
+
+    /// The text of a script as it is put into the root.
+    fn text(&self, script: &Script) -> Result<Vec<u8>, ProvisionError> {
+        let bytes = match script {
+            Script::Inline { text, .. } => text.clone().into_bytes(),
+            Script::File { path } => fs::read(path).map_err(ProvisionError::read(path))?,
+        };
+        Ok(if self.binary { bytes } else { unix_line_ends(bytes) })
+    }
+}
+
+/// Turns CRLF into LF.
+fn unix_line_ends(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.windows(2).any(|pair| pair == b"\r\n") {
+        return bytes;
+    }
+    let mut result = Vec::with_capacity(bytes.len());
+    for (index, byte) in bytes.iter().enumerate() {
+        if *byte != b'\r' || bytes.get(index + 1) != Some(&b'\n') {
+            result.push(*byte);
+        }
+    }
+    result
+}
+
+impl Provisioner for Shell {
+    fn kind(&self) -> &'static str {
+        "shell"
+    }
+
+    fn summary(&self) -> String {
+        let parts: Vec<String> = self
+            .scripts
+            .iter()
+            .flat_map(|script| match script {
+                Script::Inline { lines, .. } => lines.clone(),
+                Script::File { path } => vec![base_name(path)],
+            })
+            .collect();
+        let text = parts.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
+        match text.char_indices().nth(SUMMARY_LENGTH) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+
+    fn key_material(&self) -> serde_json::Value {
+        let scripts: Vec<serde_json::Value> = self
+            .scripts
+            .iter()
+            .map(|script| match script {
+                Script::Inline { text, .. } => json!({ "inline": text }),
+                Script::File { path } => json!({ "script": base_name(path) }),
+            })
+            .collect();
+        json!({
+            "scripts": scripts,
+            "variables": self.variables,
+            "variable_format": self.variable_format,
+            "use_variable_file": self.use_variable_file,
+            "execute_command": self.execute_command,
+            "valid_exit_codes": self.valid_exit_codes,
+            "remote_paths": self.remote_paths,
+            "skip_clean": self.skip_clean,
+            "binary": self.binary,
+        })
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        self.scripts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, script)| match script {
+                Script::Inline { .. } => None,
+                Script::File { path } => Some(Input {
+                    label: format!("scripts[{index}] {}", base_name(path)),
+                    path: path.clone(),
+                }),
+            })
+            .collect()
+    }
+
+    fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+        let mut actions = Vec::with_capacity(self.scripts.len());
+        for (index, script) in self.scripts.iter().enumerate() {
+            let Some(remote_path) = self.remote_paths.get(index) else { continue };
+            let source = scratch.join(format!("script_{}", index + 1));
+            fs::write(&source, self.text(script)?).map_err(ProvisionError::write(&source))?;
+            let mut files = vec![PlacedFile {
+                source,
+                path: remote_path.clone(),
+                mode: 0o755,
+                keep: self.skip_clean,
+            }];
+            let variable_file = format!("{}/varfile_{}.sh", self.remote_folder, index + 1);
+            if self.use_variable_file {
+                let source = scratch.join(format!("variables_{}", index + 1));
+                fs::write(&source, self.rendered_variables())
+                    .map_err(ProvisionError::write(&source))?;
+                files.push(PlacedFile {
+                    source,
+                    path: variable_file.clone(),
+                    mode: 0o600,
+                    keep: false,
+                });
+            }
+            let command = self.command(remote_path, &variable_file).unwrap_or_default();
+            actions.push(Action::Run {
+                files,
+                argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
+                env: start.environment.clone(),
+                user: start.user.clone(),
+                workdir: start.workdir.clone(),
+                accept: self.valid_exit_codes.clone(),
+            });
+        }
+        Ok(actions)
+    }
+}
