@@ -22,4 +22,5 @@
 
 pub mod build;
 pub mod digest;
+pub mod store;
 pub mod template;

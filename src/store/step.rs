@@ -1,0 +1,219 @@
+//! Step records: what a step with a given key made, the cache's memory.
+//!
+//! A *record* is only as good as the blob that it names: without the blob, or when the file does
+//! not parse, the step counts as never run. A record never makes a build fail.
+
+use super::write::{self, Durability};
+use super::{LayerDescriptor, Store, StoreError};
+use crate::digest::StepKey;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::PathBuf;
+
+/// A log's excerpt and a few fields; anything larger is no record of ours.
+const RECORD_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The result of one run of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// All that the step depended on.
+    pub key: StepKey,
+    /// What it changed; none if it changed nothing.
+    pub layer: Option<LayerDescriptor>,
+    /// The provisioner's type and name, for people.
+    pub provisioner: String,
+    /// The last lines that it printed.
+    pub log: String,
+    /// When it ran, in RFC 3339.
+    pub created: String,
+    /// How long it ran.
+    pub seconds: f64,
+}
+
+/// What the store knows about a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepLookup {
+    /// The step has run, and its layer is stored.
+    Hit(StepRecord),
+    /// The step has not run, as far as the store knows.
+    Miss,
+    /// There was a record that cannot be used; it was removed. Worth a warning, and a miss.
+    Discarded {
+        /// Why it cannot be used.
+        reason: String,
+    },
+}
+
+impl Store {
+    /// Looks a step's result up.
+    pub fn step(&self, key: &StepKey) -> Result<StepLookup, StoreError> {
+        let path = self.step_path(key);
+        let reason = match write::read_limited(&path, RECORD_LIMIT) {
+            Ok(text) => match self.check_step(key, &text)? {
+                Ok(record) => return Ok(StepLookup::Hit(record)),
+                Err(reason) => reason,
+            },
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(StepLookup::Miss);
+            }
+            Err(error @ StoreError::TooLarge { .. }) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        // A store that cannot be written still answers; the record is found useless again.
+        let _ = write::remove_file(&path);
+        Ok(StepLookup::Discarded { reason })
+    }
+
+    /// Keeps a step's result, whose layer must be stored.
+    pub fn put_step(&self, record: &StepRecord) -> Result<(), StoreError> {
+        if let Some(layer) = &record.layer
+            && !self.has_blob(&layer.digest, layer.size)?
+        {
+            return Err(StoreError::MissingBlob {
+                digest: layer.digest,
+                store: self.root().to_owned(),
+            });
+        }
+        let path = self.step_path(&record.key);
+        let text = serde_json::to_vec(record).map_err(|source| StoreError::Syntax {
+            path: path.clone(),
+            source,
+        })?;
+        write::write_atomically(&self.folder("tmp"), &path, &text, Durability::Lazy)
+    }
+
+    /// The record in `text`, or why it cannot be used.
+    fn check_step(
+        &self,
+        key: &StepKey,
+        text: &[u8],
+    ) -> Result<Result<StepRecord, String>, StoreError> {
+        let record: StepRecord = match serde_json::from_slice(text) {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(format!("the record of step {key} is damaged: {error}"))),
+        };
+        if record.key != *key {
+            return Ok(Err(format!(
+                "the record of step {key} belongs to {}",
+                record.key
+            )));
+        }
+        if let Some(layer) = &record.layer {
+            let reason = match self.blob_size(&layer.digest)? {
+                Some(size) if size == layer.size => return Ok(Ok(record)),
+                Some(size) => format!(
+                    "the layer {} of step {key} has {size} bytes instead of {}",
+                    layer.digest, layer.size
+                ),
+                None => format!("the layer {} of step {key} is gone", layer.digest),
+            };
+            return Ok(Err(reason));
+        }
+        Ok(Ok(record))
+    }
+
+    fn step_path(&self, key: &StepKey) -> PathBuf {
+        self.folder("steps").join(format!("{}.json", key.0.hex()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{DiffId, Digest};
+    use oci_spec::image::MediaType;
+    use std::fs;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        (folder, store)
+    }
+
+    fn record(store: &Store, name: &str) -> StepRecord {
+        let digest = store.put_blob(name.as_bytes()).unwrap();
+        StepRecord {
+            key: StepKey(Digest::of(format!("key of {name}"))),
+            layer: Some(LayerDescriptor {
+                diff_id: DiffId(Digest::of("tar")),
+                digest,
+                size: name.len() as u64,
+                media_type: MediaType::ImageLayerGzip,
+            }),
+            provisioner: "shell".to_owned(),
+            log: "done\n".to_owned(),
+            created: "2026-01-01T00:00:00Z".to_owned(),
+            seconds: 0.25,
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back() {
+        let (_folder, store) = store();
+        let record = record(&store, "layer");
+        assert_eq!(store.step(&record.key).unwrap(), StepLookup::Miss);
+        store.put_step(&record).unwrap();
+        assert_eq!(
+            store.step(&record.key).unwrap(),
+            StepLookup::Hit(record.clone())
+        );
+        let nothing_changed = StepRecord {
+            layer: None,
+            ..record
+        };
+        store.put_step(&nothing_changed).unwrap();
+        assert_eq!(
+            store.step(&nothing_changed.key).unwrap(),
+            StepLookup::Hit(nothing_changed)
+        );
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_used_is_removed_once() {
+        type Damage = fn(&Store, &StepRecord);
+        let damages: [Damage; 5] = [
+            |store, record| fs::write(store.step_path(&record.key), b"").unwrap(),
+            |store, record| fs::write(store.step_path(&record.key), b"{\"key\":1}").unwrap(),
+            |store, record| {
+                fs::remove_file(store.blob_path(&record.layer.as_ref().unwrap().digest)).unwrap();
+            },
+            |store, record| {
+                fs::write(
+                    store.blob_path(&record.layer.as_ref().unwrap().digest),
+                    b"x",
+                )
+                .unwrap();
+            },
+            |store, other| {
+                let another = super::tests::record(store, "another");
+                store.put_step(&another).unwrap();
+                fs::rename(store.step_path(&another.key), store.step_path(&other.key)).unwrap();
+            },
+        ];
+        for (number, damage) in damages.iter().enumerate() {
+            let (_folder, store) = store();
+            let record = record(&store, "layer");
+            store.put_step(&record).unwrap();
+            damage(&store, &record);
+            assert!(
+                matches!(
+                    store.step(&record.key).unwrap(),
+                    StepLookup::Discarded { .. }
+                ),
+                "damage {number}"
+            );
+            assert_eq!(store.step(&record.key).unwrap(), StepLookup::Miss);
+        }
+    }
+
+    #[test]
+    fn a_record_needs_its_layer() {
+        let (_folder, store) = store();
+        let record = record(&store, "layer");
+        fs::remove_file(store.blob_path(&record.layer.as_ref().unwrap().digest)).unwrap();
+        assert!(matches!(
+            store.put_step(&record),
+            Err(StoreError::MissingBlob { .. })
+        ));
+    }
+}
