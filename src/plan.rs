@@ -242,7 +242,7 @@ fn plan_build(
     let mut steps = Vec::new();
     let mut complete = true;
     for component in block.provisioners.iter().filter(|it| it.applies_to(&names.selector())) {
-        match step::plan_step(template, settings, &names, component, steps.len(), diagnostics) {
+        match step::plan_step(template, settings, &names, component, &steps, diagnostics) {
             Some(step) => steps.push(step),
             None => complete = false,
         }

@@ -263,7 +263,7 @@ impl Base for Debootstrap {
             }
             let sandbox = context.sandbox.get()?;
             let scratch = context.store.scratch()?;
-            let folder = scratch.folder("mmdebstrap")?;
+            let folder = scratch.path().to_owned();
             let epoch = match context.source_date_epoch {
                 Some(epoch) => epoch,
                 None => self.release_date(context, &folder)?,

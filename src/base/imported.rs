@@ -2,10 +2,11 @@
 
 use super::{BaseError, BaseLayer, Context, ResolvedBase};
 use crate::digest::{ChainId, StepKey};
-use crate::image::LayerDescriptor;
 use crate::sandbox::{Task, TaskReport};
-use crate::store::StepRecord;
+use crate::store::{LayerDescriptor, StepLookup, StepRecord};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Instant;
 
 /// Gives the base for `key` out of the store, or makes it.
 ///
@@ -16,48 +17,73 @@ pub fn layer(
     created_by: &str,
     fill: impl FnOnce(&Path) -> Result<i64, BaseError>,
 ) -> Result<ResolvedBase, BaseError> {
-    let _lock = context.store.lock("step", &key.0.hex(), &mut || {})?;
-    if !context.no_cache
-        && let Some(record) = context.store.steps().get(&key)?
-    {
-        let layer = record.layer.map(LayerDescriptor::from);
-        return Ok(resolved(context, layer, record.epoch.unwrap_or(0), created_by));
+    if let Some(known) = known(context, &key, created_by)? {
+        return Ok(known);
+    }
+    let _lock = context.store.lock("step", &key.0.hex(), || {
+        if context.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    // Whoever held the lock has probably left the result.
+    if let Some(known) = known(context, &key, created_by)? {
+        return Ok(known);
     }
 
+    let begin = Instant::now();
     let sandbox = context.sandbox.get()?;
     let scratch = context.store.scratch()?;
-    let tree = scratch.folder("tree")?;
-    let root = tree.join("fs");
+    let root = scratch.path().join("fs");
     std::fs::create_dir(&root).map_err(BaseError::read(&root))?;
     let epoch = fill(&root)?;
-    let blob = scratch.path().join("blob");
+    let files = context.store.scratch()?;
+    let blob = files.path().join("blob");
     let task = Task::Pack {
-        tree: root.clone(),
+        tree: root,
         epoch,
         blob: blob.clone(),
         threads: context.threads,
-        settle: true,
     };
     let packed = match sandbox.task(&task, context.cancel)? {
         TaskReport::Packed(packed) => packed,
         other => return Err(other.unexpected("pack").into()),
     };
     let layer = LayerDescriptor::gzip(packed.diff_id, packed.digest, packed.size);
-    context.store.blobs().adopt(&blob, &packed.digest, packed.size)?;
-    context.store.trees().commit(
-        &tree,
+    context.store.adopt_blob(&blob, &packed.digest, packed.size)?;
+    context.store.commit_tree(
+        scratch,
         &sandbox.tree_namespace(),
-        ChainId::base(packed.diff_id),
+        &ChainId::base(packed.diff_id),
     )?;
-    context.store.steps().put(&StepRecord {
+    context.store.put_step(&StepRecord {
         key,
-        layer: Some(layer.clone().into()),
+        layer: Some(layer.clone()),
         provisioner: created_by.to_owned(),
-        epoch: Some(epoch),
         log: String::new(),
-        seconds: 0.0,
+        created: context.now.to_string(),
+        seconds: begin.elapsed().as_secs_f64(),
+        epoch: Some(epoch),
     })?;
     Ok(resolved(context, Some(layer), epoch, created_by))
+}
+
+/// Gives the base out of the store.
+fn known(
+    context: &Context<'_>,
+    key: &StepKey,
+    created_by: &str,
+) -> Result<Option<ResolvedBase>, BaseError> {
+    if context.no_cache {
+        return Ok(None);
+    }
+    Ok(match context.store.step(key)? {
+        StepLookup::Hit(record) => {
+            Some(resolved(context, record.layer, record.epoch.unwrap_or(0), created_by))
+        }
+        StepLookup::Miss => None,
+        StepLookup::Discarded { reason } => {
+            (context.output)(&reason);
+            None
+        }
+    })
 }
 
 fn resolved(

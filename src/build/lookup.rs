@@ -3,6 +3,7 @@
 //! The same code serves a build and `hardtack plan`, so that a forecast cannot differ from what
 //! happens.
 
+use super::event::{Event, Level};
 use super::{BuildError, Environment};
 use crate::base::{self, ResolvedBase};
 use crate::digest::{DiffId, StepKey};
@@ -10,7 +11,7 @@ use crate::image::Image;
 use crate::plan::key::{Ingredients, KeyMaterial};
 use crate::plan::{Plan, PlannedBuild, Step};
 use crate::provision::{StartState, input};
-use crate::store::StepRecord;
+use crate::store::{StepLookup, StepRecord};
 use std::collections::BTreeMap;
 
 /// What a step stands on.
@@ -55,7 +56,14 @@ pub fn cached(
     if environment.no_cache || !step.cache || step.provisioner.changes_host() {
         return Ok(None);
     }
-    Ok(environment.store.step(key)?)
+    Ok(match environment.store.step(key)? {
+        StepLookup::Hit(record) => Some(record),
+        StepLookup::Miss => None,
+        StepLookup::Discarded { reason } => {
+            environment.emit(Event::Notice { build: None, level: Level::Warning, text: reason });
+            None
+        }
+    })
 }
 
 /// Resolves the base of a build.
@@ -168,7 +176,7 @@ fn reasons(
     if step.provisioner.changes_host() {
         return Ok(vec!["it has an effect on the host".to_owned()]);
     }
-    let Some(older) = environment.store.history(&build.name, step.index)? else {
+    let Some(older) = environment.store.history(&build.name, &step.id)? else {
         return Ok(vec!["it has not been built before".to_owned()]);
     };
     let reasons = material.differences(&older);

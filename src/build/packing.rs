@@ -3,7 +3,7 @@
 use super::{BuildError, Environment};
 use crate::digest::{DiffId, StepKey};
 use crate::sandbox::{Task, TaskReport};
-use crate::store::{LayerDescriptor, Lock, StepRecord};
+use crate::store::{LayerDescriptor, LockGuard, StepRecord};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,7 +30,7 @@ pub struct Job {
     /// How long the step took.
     pub seconds: f64,
     /// Held until the record is there, so that others wait instead of running the same step.
-    pub lock: Lock,
+    pub lock: LockGuard,
 }
 
 impl Packing {
@@ -70,9 +70,10 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
         key: job.key,
         layer: Some(layer.clone()),
         provisioner: job.provisioner,
-        epoch: Some(job.epoch),
         log: job.log,
+        created: environment.now.to_string(),
         seconds: job.seconds,
+        epoch: None,
     })?;
     drop(job.lock);
     Ok(layer)

@@ -6,10 +6,11 @@ use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
 use super::{BuildError, Environment, trees};
 use crate::digest::{ChainId, StepKey};
+use crate::plan::key::KeyMaterial;
 use crate::plan::{Plan, PlannedBuild, Step};
 use crate::provision::StartState;
-use crate::sandbox::{OutputStream, StepOutcome, StepReport, StepSpec};
-use crate::store::StepRecord;
+use crate::sandbox::{LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
+use crate::store::{Scratch, StepRecord};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,19 +67,18 @@ impl Bench<'_> {
         let ground = Ground { layers: &layers, start: self.start, epoch: self.epoch };
         let material = lookup::material(self.plan, step, &ground)?;
         let key = material.key();
-        environment.store.put_history(&self.build.name, step.index, material.document())?;
         if let Some(record) = lookup::cached(environment, step, &key)? {
             self.take(step, key, record, chain);
+            self.remember(step, &material)?;
             return Ok(true);
         }
-        let mut waited = false;
-        let lock = environment.store.lock("step", &key.0.hex(), &mut || {
-            waited = true;
+        let lock = trees::lock(environment, "step", &key.0.hex(), || {
             environment.emit(Event::StepWaiting { place: self.place(step) });
         })?;
         // Whoever held the lock has probably left the result.
         if let Some(record) = lookup::cached(environment, step, &key)? {
             self.take(step, key, record, chain);
+            self.remember(step, &material)?;
             return Ok(true);
         }
 
@@ -97,16 +97,17 @@ impl Bench<'_> {
                     key,
                     layer: None,
                     provisioner: step.name.clone(),
-                    epoch: None,
                     log,
+                    created: environment.now.to_string(),
                     seconds,
+                    epoch: None,
                 })?;
             }
             Some(diff_id) => {
                 let namespace = environment.sandbox.get()?.tree_namespace();
                 let name = ChainId::of(&layers)
                     .map_or(ChainId::base(diff_id), |below| below.child(diff_id));
-                let tree = environment.store.commit_tree(&tree, &namespace, name)?;
+                let tree = trees::commit(environment, tree, &namespace, &name)?;
                 let job = Job {
                     tree,
                     diff_id,
@@ -124,8 +125,19 @@ impl Bench<'_> {
                 });
             }
         }
+        self.remember(step, &material)?;
         environment.emit(Event::StepFinished { place: self.place(step), layer: summary, seconds });
         Ok(false)
+    }
+
+    /// Keeps what the key was made of, so that a later miss can be explained.
+    fn remember(&self, step: &Step, material: &KeyMaterial) -> Result<(), BuildError> {
+        let store = &self.environment.store;
+        let document = material.document();
+        if store.history(&self.build.name, &step.id)?.as_ref() != Some(document) {
+            store.put_history(&self.build.name, &step.id, document.clone())?;
+        }
+        Ok(())
     }
 
     /// Puts the layer of an earlier run onto the chain.
@@ -149,7 +161,7 @@ impl Bench<'_> {
         &self,
         step: &Step,
         trees: Vec<PathBuf>,
-    ) -> Result<(StepReport, PathBuf, String), StepFailure> {
+    ) -> Result<(StepReport, Scratch, String), StepFailure> {
         let mut attempt = 1;
         loop {
             if let Some(pause) = step.pause_before {
@@ -182,15 +194,14 @@ impl Bench<'_> {
         step: &Step,
         trees: &[PathBuf],
         lines: &mut LastLines,
-    ) -> Result<(StepReport, PathBuf), BuildError> {
+    ) -> Result<(StepReport, Scratch), BuildError> {
         let environment = self.environment;
-        let scratch = environment.store.scratch()?;
-        let files = scratch.folder("files")?;
-        let tree = scratch.folder("tree")?;
+        let files = environment.store.scratch()?;
+        let tree = environment.store.scratch()?;
         let spec = StepSpec {
             lowers: trees.to_vec(),
-            scratch: tree.clone(),
-            actions: step.provisioner.actions(&files, self.start)?,
+            scratch: tree.path().to_owned(),
+            actions: step.provisioner.actions(files.path(), self.start)?,
             network: step.network,
             timeout: step.timeout,
             epoch: self.epoch,
@@ -226,67 +237,13 @@ impl Bench<'_> {
             Err(error) => Err(error.into()),
         };
         match result {
-            // The scratch folder goes; the tree is moved out of it first.
-            Ok(report) => {
-                let kept = scratch.keep("tree")?;
-                Ok((report, kept))
-            }
+            Ok(report) => Ok((report, tree)),
             Err(error) => {
                 trees::discard(environment, vec![tree]);
                 Err(error)
             }
         }
     }
-}
-
-/// Turns chunks of two streams into lines.
-#[derive(Default)]
-struct LineSplitter {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl LineSplitter {
-    fn feed(
-        &mut self,
-        stream: OutputStream,
-        mut bytes: &[u8],
-        emit: &mut impl FnMut(OutputStream, &[u8]),
-    ) {
-        let pending = match stream {
-            OutputStream::Stdout => &mut self.stdout,
-            OutputStream::Stderr => &mut self.stderr,
-        };
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            pending.extend_from_slice(&bytes[..end]);
-            emit(stream, without_return(pending));
-            pending.clear();
-            bytes = &bytes[end + 1..];
-        }
-        pending.extend_from_slice(bytes);
-        // A program that never ends a line must not fill the memory.
-        if pending.len() > 64 * 1024 {
-            emit(stream, pending);
-            pending.clear();
-        }
-    }
-
-    fn finish(&mut self, emit: &mut impl FnMut(OutputStream, &[u8])) {
-        for (stream, pending) in
-            [(OutputStream::Stdout, &mut self.stdout), (OutputStream::Stderr, &mut self.stderr)]
-        {
-            if !pending.is_empty() {
-                emit(stream, without_return(pending));
-                pending.clear();
-            }
-        }
-    }
-}
-
-/// The visible part of a line that a program redraws with carriage returns.
-fn without_return(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line)
 }
 
 /// The last lines that a step wrote.
@@ -308,36 +265,5 @@ impl LastLines {
 
     fn into_lines(self) -> Vec<String> {
         self.0.into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_become_lines_in_order() {
-        let mut splitter = LineSplitter::default();
-        let mut lines = Vec::new();
-        let mut emit = |stream, line: &[u8]| {
-            lines.push((stream == OutputStream::Stderr, String::from_utf8_lossy(line).into_owned()));
-        };
-        splitter.feed(OutputStream::Stdout, b"one\ntw", &mut emit);
-        splitter.feed(OutputStream::Stderr, b"error\r\n", &mut emit);
-        splitter.feed(OutputStream::Stdout, b"o\n10%\r20%\nrest", &mut emit);
-        splitter.finish(&mut emit);
-        let expected = [(false, "one"), (true, "error"), (false, "two"), (false, "20%"), (false, "rest")];
-        assert_eq!(lines, expected.map(|(stderr, line)| (stderr, line.to_owned())));
-    }
-
-    #[test]
-    fn an_endless_line_is_cut() {
-        let mut splitter = LineSplitter::default();
-        let mut count = 0;
-        for _ in 0..100 {
-            splitter.feed(OutputStream::Stdout, &[b'x'; 4096], &mut |_, _| count += 1);
-        }
-        assert!(count >= 5, "{count}");
-        assert!(splitter.stdout.len() <= 64 * 1024 + 4096);
     }
 }

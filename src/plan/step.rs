@@ -19,6 +19,9 @@ pub struct Step {
     pub index: usize,
     /// The provisioner's type, and its name if it has one: `shell`, `shell.packages`.
     pub name: String,
+    /// The name, with a number that tells it from others of that name before it. It survives
+    /// edits elsewhere in the build better than the index does.
+    pub id: String,
     /// The provisioner's block.
     pub span: SourceSpan,
     /// What the image's history says.
@@ -47,7 +50,7 @@ pub fn plan_step(
     settings: &Settings,
     names: &Names<'_>,
     component: &Component,
-    index: usize,
+    before: &[Step],
     diagnostics: &mut Diagnostics,
 ) -> Option<Step> {
     let scope = names.scope(BTreeMap::new());
@@ -92,8 +95,10 @@ pub fn plan_step(
     let provisioner = provisioner.filter(|_| valid)?;
     let name = component.display_name();
     let summary = mask(&provisioner.summary(), template.secrets());
+    let same_name = before.iter().filter(|step| step.name == name).count();
     Some(Step {
-        index,
+        index: before.len(),
+        id: format!("{name}#{}", same_name + 1),
         span: component.span,
         history: format!("{name}: {summary}"),
         name,

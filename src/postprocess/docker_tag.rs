@@ -92,7 +92,8 @@ impl PostProcessor for DockerTag {
         artifact.names.clear();
         for tag in &self.tags {
             let name = format!("{}:{tag}", self.repository);
-            context.store.references().set(&name, context.image.descriptor(), context.now)?;
+            let built = context.now.to_string();
+            context.store.set_reference(&name, &context.image.manifest, Some(&built))?;
             artifact.names.push(name);
         }
         artifact.value = artifact.names.join(",");

@@ -28,6 +28,9 @@ pub struct StepRecord {
     pub created: String,
     /// How long it ran.
     pub seconds: f64,
+    /// The source date epoch that follows from it, where it made a base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
 }
 
 /// What the store knows about a key.

@@ -1,0 +1,157 @@
+//! The sandbox: runs the actions of one step in a root made of trees, and nothing else of the host.
+//!
+//! A *helper* is this very binary, started again under another name (`dispatch` in `main` sees
+//! it before anything else runs). Why a process of its own: namespaces are entered by a process
+//! with one thread, and the files of a rootless store belong to subordinate ids, so that unpacking,
+//! comparing, packing and deleting need the same user namespace as running.
+//!
+//! ```text
+//! hardtack ── request, id maps ──► supervisor ── spec ──► init (PID 1 of the step)
+//!    ▲  ▲                            │  user namespace     │  mounts, pivot_root, hardening
+//!    │  └──── stdout, stderr ────────┼─────────────────────┤  runs the actions, reaps
+//!    └─────── report ────────────────┘ settles and hashes  └─ its exit ends all that is left
+//! ```
+//!
+//! The supervisor kills PID 1, and with it everything inside, on timeout, on cancellation and when
+//! its connection to hardtack ends, whatever the reason. Mounts exist only in PID 1's own mount
+//! namespace. So nothing is left running or mounted even after SIGKILL.
+
+mod cancel;
+mod chown;
+mod connection;
+mod error;
+mod harden;
+mod helper;
+pub mod host_command;
+mod identity;
+mod init;
+mod lazy;
+mod lines;
+mod mounts;
+mod protocol;
+mod root;
+mod seccomp;
+mod supervisor;
+mod sys;
+mod tasks;
+mod transfer;
+mod users;
+
+pub use cancel::Cancel;
+pub use error::SandboxError;
+pub use identity::Isolation;
+pub use lazy::LazySandbox;
+pub use lines::LineSplitter;
+pub use protocol::{
+    Action, Extracted, Network, PackedLayer, PlacedFile, RunSpec, StepOutcome, StepReport,
+    StepSpec, Task, TaskReport,
+};
+
+use identity::IdMap;
+use protocol::{Answer, Request};
+use std::path::PathBuf;
+
+/// The name under which the helper is started.
+const HELPER_NAME: &str = "hardtack-sandbox";
+/// The name of PID 1 of a step until it renames itself.
+const INIT_NAME: &str = "hardtack-init";
+
+/// Which of its two streams a command wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Becomes the helper, and never returns, if this process was started as one. To be called first
+/// in `main`, before any thread exists.
+pub fn dispatch() {
+    let Some(name) = std::env::args_os().next() else { return };
+    if name == HELPER_NAME {
+        std::process::exit(supervisor::main());
+    }
+    if name == INIT_NAME {
+        std::process::exit(init::main());
+    }
+}
+
+/// How the sandbox is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The executable that becomes the helper: this process' own, but for tests.
+    pub helper: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { helper: PathBuf::from("/proc/self/exe") }
+    }
+}
+
+/// What this host allows, found out once.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    settings: Settings,
+    map: IdMap,
+}
+
+impl Sandbox {
+    /// Tries out which isolation this host allows: real root, subordinate ids, or a single id.
+    pub fn probe(settings: &Settings) -> Result<Self, SandboxError> {
+        let mut refusal = None;
+        for map in identity::candidates() {
+            let sandbox = Self { settings: settings.clone(), map };
+            match helper::ask(&sandbox.settings, &sandbox.map, &Request::Probe, &Cancel::default())
+            {
+                Ok(_) => return Ok(sandbox),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or(SandboxError::NoIdentity))
+    }
+
+    /// How ids inside relate to ids of the host.
+    pub fn isolation(&self) -> Isolation {
+        self.map.isolation()
+    }
+
+    /// Names the folder of the store that holds this sandbox' trees: the same file belongs to
+    /// another host id under another mapping.
+    pub fn tree_namespace(&self) -> String {
+        self.map.tree_namespace()
+    }
+
+    /// Runs a step. `output` gets what its commands write, as it comes.
+    pub fn run_step(
+        &self,
+        spec: &StepSpec,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<StepReport, SandboxError> {
+        let request = Request::Step(spec.clone());
+        match helper::converse(&self.settings, &self.map, &request, output, cancel)? {
+            Answer::Step(report) => Ok(report),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Runs one command with the caller's own standard streams, on a throw-away upper; gives its
+    /// exit code: 126 and 127 if it cannot be executed or found, 128 and more for signals.
+    pub fn run_interactive(&self, spec: &RunSpec, cancel: &Cancel) -> Result<i32, SandboxError> {
+        match helper::interactive(&self.settings, &self.map, &Request::Run(spec.clone()), cancel)? {
+            Answer::Run { code } => Ok(code),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Does work on trees, as the owner of their files.
+    pub fn task(&self, task: &Task, cancel: &Cancel) -> Result<TaskReport, SandboxError> {
+        let request = Request::Task(task.clone());
+        match helper::ask(&self.settings, &self.map, &request, cancel)? {
+            Answer::Task(report) => Ok(report),
+            other => Err(other.unexpected()),
+        }
+    }
+}

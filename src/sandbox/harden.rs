@@ -1,0 +1,72 @@
+//! Hardening: what the init of a step gives up before the first command runs.
+
+use super::{seccomp, sys};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+use std::os::fd::OwnedFd;
+
+/// Docker's default set.
+const KEPT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::AUDIT_WRITE)
+    .union(CapabilitySet::SETFCAP);
+
+/// Open files: more than any build needs, few enough for programs that close them one by one.
+const OPEN_FILES: u64 = 65_536;
+/// Processes of one user, against fork bombs. Real root is not bound by it.
+const PROCESSES: u64 = 32_768;
+
+/// Sets limits, installs the seccomp programs and drops capabilities; gives the listener for calls
+/// that are handed over where there is a single id.
+pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, String> {
+    limit(Resource::Core, 0);
+    limit(Resource::Nofile, OPEN_FILES);
+    limit(Resource::Nproc, PROCESSES);
+
+    // In a user namespace that is the boundary, and set-user-id programs of the image work; for
+    // real root nothing may ever gain more than the step has.
+    if !user_namespace {
+        set_no_new_privs(true).map_err(|error| format!("set no_new_privs: {error}"))?;
+    }
+    let listener = if many_ids {
+        None
+    } else {
+        sys::install_seccomp(&seccomp::single_id_program(), true)
+            .map_err(|error| format!("install the seccomp program for a single id: {error}"))?
+    };
+    sys::install_seccomp(&seccomp::program(), false)
+        .map_err(|error| format!("install the seccomp program: {error}"))?;
+
+    for capability in CapabilitySet::all().iter() {
+        if !KEPT.contains(capability) {
+            // The kernel may know fewer than this list.
+            let _ = remove_capability_from_bounding_set(capability);
+        }
+    }
+    let held = capabilities(None).map_err(|error| format!("read capabilities: {error}"))?;
+    let kept = held.permitted & KEPT;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(|error| format!("drop capabilities: {error}"))?;
+    Ok(listener)
+}
+
+/// Lowers a limit; where the host's own is lower, that one stays.
+fn limit(resource: Resource, value: u64) {
+    let current = getrlimit(resource);
+    let maximum = current.maximum.map_or(value, |maximum| maximum.min(value));
+    // Lowering is always allowed.
+    let _ = setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) });
+}

@@ -1,0 +1,331 @@
+//! What hardtack and its helper say to each other, as JSON over a socket.
+
+use super::SandboxError;
+use crate::digest::{DiffId, Digest};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the commands of a step can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// The host's network.
+    #[default]
+    Host,
+    /// Nothing but an own loopback.
+    None,
+}
+
+impl Network {
+    /// The name that templates and keys use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A host file that is put into the root while a command runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedFile {
+    /// On the host.
+    pub source: PathBuf,
+    /// Absolute, in the root.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Stays in the root after the command.
+    pub keep: bool,
+}
+
+/// One thing that a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Runs a command.
+    Run {
+        /// Put there before, and removed after it.
+        files: Vec<PlacedFile>,
+        /// The command and its arguments.
+        argv: Vec<String>,
+        /// The whole environment, but for PATH and HOME, which have defaults.
+        env: Vec<(String, String)>,
+        /// `USER[:GROUP]`, names or numbers; empty for root.
+        user: String,
+        /// Empty for `/`.
+        workdir: String,
+        /// Exit codes that are no failure.
+        accept: Vec<i32>,
+    },
+    /// Copies a host file or folder into the root.
+    Upload {
+        /// On the host.
+        source: PathBuf,
+        /// A folder stands for what it contains.
+        contents_only: bool,
+        /// In the root; a trailing `/` says that it is a folder.
+        destination: String,
+    },
+    /// Copies a file or folder of the root to the host.
+    Download {
+        /// In the root; a trailing `/` stands for what it contains.
+        source: String,
+        /// On the host.
+        destination: PathBuf,
+    },
+}
+
+/// One run of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// The trees of the layers below, lowest first.
+    pub lowers: Vec<PathBuf>,
+    /// An empty folder on the store's file system. After a success it holds `fs`, the tree of the
+    /// new layer; after a failure nothing.
+    pub scratch: PathBuf,
+    /// What to do, in order.
+    pub actions: Vec<Action>,
+    /// What commands can reach.
+    pub network: Network,
+    /// The longest that all actions may take.
+    pub timeout: Option<Duration>,
+    /// Latest time of any entry of the layer, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// One command in an image, to try it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The trees of the image's layers, lowest first.
+    pub lowers: Vec<PathBuf>,
+    /// An empty folder on the store's file system, left empty.
+    pub scratch: PathBuf,
+    /// The command and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment, but for PATH, HOME and TERM, which have defaults.
+    pub env: Vec<(String, String)>,
+    /// `USER[:GROUP]`; empty for root.
+    pub user: String,
+    /// Empty for `/`.
+    pub workdir: String,
+    /// What the command can reach.
+    pub network: Network,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// All actions succeeded.
+    Done,
+    /// A command ended with a code that is not accepted.
+    Failed {
+        /// The code: 126 and 127 if it cannot be executed or found, 128 and more for signals.
+        code: i32,
+        /// What would have been accepted.
+        allowed: Vec<i32>,
+    },
+    /// It took too long, and all of it was killed.
+    TimedOut,
+    /// The run was cancelled, and all of it was killed.
+    Cancelled,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// The layer's tar; none if nothing changed, or after a failure.
+    pub diff_id: Option<DiffId>,
+    /// The size of that tar in bytes.
+    pub tar_size: u64,
+}
+
+/// Work on trees that runs nothing of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Unpacks an archive into an existing empty folder.
+    Extract {
+        /// A tar, compressed or not.
+        archive: PathBuf,
+        /// What the uncompressed tar must digest to.
+        expected: Option<DiffId>,
+        /// The folder.
+        into: PathBuf,
+        /// The trees below, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Names that begin with `.wh.` delete, as in a layer.
+        whiteouts: bool,
+    },
+    /// Copies a host folder into an existing empty folder, as a root file system.
+    ImportFolder {
+        /// On the host.
+        source: PathBuf,
+        /// The folder.
+        into: PathBuf,
+        /// The time of all entries, in seconds since 1970.
+        epoch: i64,
+    },
+    /// Makes a root file system equal to what unpacking its own layer would give.
+    Settle {
+        /// The tree.
+        tree: PathBuf,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+    },
+    /// Writes a tree as a compressed layer.
+    Pack {
+        /// The tree.
+        tree: PathBuf,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// The file to write.
+        blob: PathBuf,
+        /// Threads for compression.
+        threads: usize,
+    },
+    /// Removes files and folders, whoever owns what is in them.
+    Remove {
+        /// Absolute paths.
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// What came of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskReport {
+    /// Of [`Task::Extract`].
+    Extracted(Extracted),
+    /// Of [`Task::Pack`].
+    Packed(PackedLayer),
+    /// Of the others.
+    Done,
+}
+
+impl TaskReport {
+    /// The error for an answer that `task` does not give.
+    pub fn unexpected(&self, _task: &str) -> SandboxError {
+        SandboxError::UnexpectedAnswer
+    }
+}
+
+/// What was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extracted {
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// How many entries it has.
+    pub entries: u64,
+    /// The latest time of any entry, in seconds since 1970.
+    pub newest_mtime: i64,
+}
+
+/// A layer as it was packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedLayer {
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// The size of the blob in bytes.
+    pub size: u64,
+    /// The size of the tar in bytes.
+    pub tar_size: u64,
+}
+
+/// What the helper is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    /// Whether namespaces can be made at all.
+    Probe,
+    /// To run a step.
+    Step(StepSpec),
+    /// To run one command with the caller's streams.
+    Run(RunSpec),
+    /// To work on trees.
+    Task(Task),
+    /// To run a command of the host and see to its end.
+    HostCommand {
+        /// The command and its arguments.
+        argv: Vec<String>,
+        /// Added to the environment.
+        environment: Vec<(String, String)>,
+        /// Where it starts.
+        working_folder: PathBuf,
+        /// Whether its standard output goes to the descriptor that comes with the request.
+        has_stdout: bool,
+    },
+}
+
+/// A request with what the helper needs to know to serve it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Envelope {
+    /// Whether it makes a user namespace.
+    pub(super) user_namespace: bool,
+    /// Whether more than one id is mapped into it.
+    pub(super) many_ids: bool,
+    /// What is asked.
+    pub(super) request: Request,
+}
+
+/// What the helper answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The user namespace is there; its ids are to be mapped now.
+    NeedsIds,
+    /// Of [`Request::Probe`].
+    Ready,
+    /// Of [`Request::Step`].
+    Step(StepReport),
+    /// Of [`Request::Run`].
+    Run {
+        /// The command's exit code.
+        code: i32,
+    },
+    /// Of [`Request::Task`].
+    Task(TaskReport),
+    /// Of [`Request::HostCommand`].
+    HostCommand {
+        /// The command's exit code.
+        code: i32,
+    },
+    /// The request failed.
+    Failed {
+        /// Which kind of error.
+        kind: FailureKind,
+        /// The message, its causes included.
+        text: String,
+    },
+}
+
+/// The kinds of errors that cross the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FailureKind {
+    UserNamespace,
+    Setup,
+    Work,
+    Cancelled,
+}
+
+impl Answer {
+    /// The error that this answer is, or the error that it is none.
+    pub(super) fn unexpected(self) -> SandboxError {
+        match self {
+            Self::Failed { kind: FailureKind::UserNamespace, text } => {
+                SandboxError::UserNamespace(text)
+            }
+            Self::Failed { kind: FailureKind::Setup, text } => SandboxError::Setup(text),
+            Self::Failed { kind: FailureKind::Work, text } => SandboxError::Work(text),
+            Self::Failed { kind: FailureKind::Cancelled, .. } => SandboxError::Cancelled,
+            _ => SandboxError::UnexpectedAnswer,
+        }
+    }
+}

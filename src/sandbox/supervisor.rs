@@ -1,0 +1,428 @@
+//! The supervisor: the helper's first process. It enters the user namespace, starts and watches
+//! PID 1 of a step, and does the work on trees that needs the same namespace.
+
+use super::connection::Connection;
+use super::init::{InitReport, InitSpec, Job};
+use super::protocol::{
+    Action, Answer, Envelope, FailureKind, Network, Request, RunSpec, StepOutcome, StepReport,
+    StepSpec,
+};
+use super::{INIT_NAME, chown, root, sys, tasks};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
+};
+use rustix::thread::UnshareFlags;
+use rustix::time::Timespec;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The exit code of the helper itself when it cannot even talk to hardtack.
+const BROKEN: i32 = 125;
+
+/// An error on its way to hardtack.
+pub(super) type Failure = (FailureKind, String);
+
+/// Serves one request, and gives the exit code of the helper.
+pub(super) fn main() -> i32 {
+    let Ok(mut connection) = Connection::inherited() else { return BROKEN };
+    let Ok(Some((envelope, descriptor))) = connection.receive_with::<Envelope>() else {
+        return BROKEN;
+    };
+    let answer = match serve(&mut connection, envelope, descriptor) {
+        Ok(answer) => answer,
+        Err((kind, text)) => Answer::Failed { kind, text },
+    };
+    // If nobody listens any more, nobody is left to be told.
+    match connection.send(&answer) {
+        Ok(()) => 0,
+        Err(_) => BROKEN,
+    }
+}
+
+fn serve(
+    connection: &mut Connection,
+    envelope: Envelope,
+    descriptor: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    if envelope.user_namespace {
+        enter_user_namespace(connection)?;
+    }
+    match envelope.request {
+        Request::Probe => probe(),
+        Request::Step(spec) => step(connection, &spec, &envelope_facts(&envelope)),
+        Request::Run(spec) => run(connection, &spec, &envelope_facts(&envelope), descriptor),
+        Request::Task(task) => {
+            die_with_parent();
+            tasks::run(task).map(Answer::Task).map_err(|text| (FailureKind::Work, text))
+        }
+        Request::HostCommand { argv, environment, working_folder, has_stdout } => {
+            let stdout = descriptor.filter(|_| has_stdout);
+            host_command(connection, &argv, environment, &working_folder, stdout)
+        }
+    }
+}
+
+/// What the mapping of ids means for a step.
+#[derive(Clone, Copy)]
+struct Facts {
+    user_namespace: bool,
+    many_ids: bool,
+}
+
+fn envelope_facts(envelope: &Envelope) -> Facts {
+    Facts { user_namespace: envelope.user_namespace, many_ids: envelope.many_ids }
+}
+
+/// Makes a user namespace and waits until hardtack has mapped its ids.
+fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
+    let failed = |text: String| (FailureKind::UserNamespace, text);
+    sys::unshare(UnshareFlags::NEWUSER).map_err(|error| failed(error.to_string()))?;
+    connection.send(&Answer::NeedsIds).map_err(|error| failed(error.to_string()))?;
+    match connection.receive::<bool>() {
+        Ok(Some(true)) => {}
+        Ok(_) => return Err(failed("hardtack has gone".to_owned())),
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    let root = rustix::process::Gid::ROOT;
+    rustix::thread::set_thread_res_gid(root, root, root).map_err(|error| failed(error.to_string()))?;
+    let root = rustix::process::Uid::ROOT;
+    rustix::thread::set_thread_res_uid(root, root, root).map_err(|error| failed(error.to_string()))?;
+    // A single id may not; the caller's own groups then stay, which give nothing inside.
+    let _ = rustix::thread::set_thread_groups(&[]);
+    Ok(())
+}
+
+/// Tries the namespaces that a step needs.
+fn probe() -> Result<Answer, Failure> {
+    sys::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC)
+        .map_err(|error| (FailureKind::UserNamespace, format!("its namespaces: {error}")))?;
+    Ok(Answer::Ready)
+}
+
+/// Ends this process when hardtack ends; for work that has no process below it.
+fn die_with_parent() {
+    // Without it the work is merely finished in vain.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answer, Failure> {
+    let job = Job::Actions(spec.actions.clone());
+    let result = watched(connection, job, &spec.lowers, &spec.scratch, spec.network, spec.timeout, facts, None)
+        .and_then(|end| finish_step(connection, spec, end));
+    if !matches!(&result, Ok(Answer::Step(StepReport { outcome: StepOutcome::Done, .. }))) {
+        empty(&spec.scratch);
+    }
+    result
+}
+
+/// Turns the upper of a step that succeeded into a clean tree and names its layer.
+fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
+    let outcome = match end {
+        End::Reported(InitReport::Done | InitReport::Listening) => StepOutcome::Done,
+        End::Reported(InitReport::Exited { code, action }) => {
+            let allowed = match spec.actions.get(action) {
+                Some(Action::Run { accept, .. }) => accept.clone(),
+                _ => vec![0],
+            };
+            StepOutcome::Failed { code, allowed }
+        }
+        End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
+        End::TimedOut => StepOutcome::TimedOut,
+        End::Cancelled => StepOutcome::Cancelled,
+    };
+    let mut report = StepReport { outcome, diff_id: None, tar_size: 0 };
+    if report.outcome != StepOutcome::Done {
+        return Ok(Answer::Step(report));
+    }
+    die_with_parent();
+    if is_hung_up(connection) {
+        return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
+    }
+    let (diff_id, tar_size) = tasks::settle_step(&spec.scratch.join("fs"), &spec.lowers, spec.epoch)
+        .map_err(|text| (FailureKind::Work, text))?;
+    report.diff_id = diff_id;
+    report.tar_size = tar_size;
+    Ok(Answer::Step(report))
+}
+
+fn run(
+    connection: &Connection,
+    spec: &RunSpec,
+    facts: &Facts,
+    stdin: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    let job = Job::Interactive {
+        argv: spec.argv.clone(),
+        env: spec.env.clone(),
+        user: spec.user.clone(),
+        workdir: spec.workdir.clone(),
+    };
+    let result = watched(connection, job, &spec.lowers, &spec.scratch, spec.network, None, facts, stdin);
+    empty(&spec.scratch);
+    match result? {
+        End::Reported(InitReport::Done | InitReport::Listening) => Ok(Answer::Run { code: 0 }),
+        End::Reported(InitReport::Exited { code, .. }) => Ok(Answer::Run { code }),
+        End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
+        End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
+    }
+}
+
+/// How PID 1 ended.
+enum End {
+    Reported(InitReport),
+    TimedOut,
+    Cancelled,
+}
+
+/// Starts PID 1 of a step and watches it until it has ended.
+#[allow(clippy::too_many_arguments)] // Each is one fact of the two kinds of jobs.
+fn watched(
+    connection: &Connection,
+    job: Job,
+    lowers: &[std::path::PathBuf],
+    scratch: &Path,
+    network: Network,
+    timeout: Option<Duration>,
+    facts: &Facts,
+    stdin: Option<OwnedFd>,
+) -> Result<End, Failure> {
+    let setup = |what: &'static str| {
+        move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
+    };
+    let stubs = root::prepare_scratch(scratch, lowers).map_err(setup("prepare the upper"))?;
+    let mut namespaces = UnshareFlags::NEWPID
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP;
+    if network == Network::None {
+        namespaces |= UnshareFlags::NEWNET;
+    }
+    sys::unshare(namespaces).map_err(setup("make namespaces"))?;
+
+    let interactive = stdin.is_some();
+    let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(INIT_NAME).stdin(theirs).env_clear();
+    let child = command.spawn().map_err(setup("start the first process"))?;
+    drop(command);
+    if interactive {
+        // Ctrl-C is for the command in the terminal, not for the one who watches it.
+        let _ = rustix::process::setpgid(None, None);
+    } else {
+        // What still writes when PID 1 has ended must be the end of the streams.
+        detach_output().map_err(setup("close the output"))?;
+    }
+    let spec = InitSpec {
+        job,
+        lowers: lowers.to_vec(),
+        scratch: scratch.to_owned(),
+        network,
+        user_namespace: facts.user_namespace,
+        many_ids: facts.many_ids,
+    };
+    let sent = match &stdin {
+        Some(stdin) => init.send_with(&spec, stdin.as_fd()),
+        None => init.send(&spec),
+    };
+    drop(stdin);
+    let end = match sent {
+        Ok(()) => watch(connection, &mut init, child, timeout),
+        Err(error) => {
+            kill_and_wait(child);
+            Err((FailureKind::Setup, format!("talk to the first process: {error}")))
+        }
+    };
+    root::remove_stubs(scratch, &stubs).map_err(setup("clean up mount points"))?;
+    end
+}
+
+/// Points this process' own output elsewhere.
+fn detach_output() -> io::Result<()> {
+    let null = fs::File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// Waits for PID 1's end; kills it on timeout, or when hardtack hangs up.
+fn watch(
+    connection: &Connection,
+    init: &mut Connection,
+    child: Child,
+    timeout: Option<Duration>,
+) -> Result<End, Failure> {
+    let setup = |error: io::Error| (FailureKind::Setup, format!("watch the first process: {error}"));
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut calls: Option<chown::Answerer> = None;
+    let mut report = None;
+    let mut talking = true;
+    while talking {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            kill_and_wait(child);
+            return Ok(End::TimedOut);
+        }
+        let mut events = vec![
+            PollFd::new(connection, PollFlags::IN),
+            PollFd::new(init, PollFlags::IN),
+        ];
+        if let Some(calls) = &calls {
+            events.push(PollFd::new(calls, PollFlags::IN));
+        }
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut events, left.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => {
+                kill_and_wait(child);
+                return Err(setup(error.into()));
+            }
+        }
+        let ready: Vec<PollFlags> = events.iter().map(PollFd::revents).collect();
+        drop(events);
+        if ready.first().is_some_and(|ready| !ready.is_empty()) {
+            kill_and_wait(child);
+            return Ok(End::Cancelled);
+        }
+        if ready.get(2).is_some_and(|ready| ready.contains(PollFlags::IN))
+            && let Some(calls) = &calls
+        {
+            calls.answer_one();
+        }
+        if ready.get(1).is_some_and(|ready| !ready.is_empty()) {
+            match init.receive_with::<InitReport>() {
+                Ok(Some((InitReport::Listening, listener))) => {
+                    calls = listener.map(chown::Answerer::new);
+                }
+                Ok(Some((message, _))) => report = Some(message),
+                Ok(None) => talking = false,
+                Err(error) => {
+                    kill_and_wait(child);
+                    return Err(setup(error));
+                }
+            }
+        }
+        if report.is_some() {
+            break;
+        }
+    }
+    // Its end kills whatever it has left running.
+    let code = kill_and_wait(child);
+    report.map(End::Reported).ok_or_else(|| {
+        (FailureKind::Setup, format!("the first process of the step was killed ({code})"))
+    })
+}
+
+/// Kills PID 1, and with it everything in its namespace, and waits until all of it has gone.
+fn kill_and_wait(mut child: Child) -> String {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid
+        && let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty())
+    {
+        // It only fails when the process has ended already.
+        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+    }
+    child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
+fn is_hung_up(connection: &Connection) -> bool {
+    let mut events = [PollFd::new(connection, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+/// Removes all that is in the scratch folder of a step that failed.
+fn empty(scratch: &Path) {
+    // What stays is swept by a later build.
+    let _ = tasks::empty(scratch);
+}
+
+/// Runs a command of the host until it and all its descendants have ended.
+fn host_command(
+    connection: &Connection,
+    argv: &[String],
+    environment: Vec<(String, String)>,
+    working_folder: &Path,
+    stdout: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    let setup = |what: String| move |error: io::Error| (FailureKind::Work, format!("{what}: {error}"));
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err((FailureKind::Work, "no command".to_owned()));
+    };
+    // Descendants whose parents have gone become children of this process.
+    rustix::process::set_child_subreaper(Pid::from_raw(1))
+        .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment).current_dir(working_folder).stdin(Stdio::null());
+    if let Some(stdout) = stdout {
+        command.stdout(stdout);
+    }
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Answer::HostCommand { code: 127 });
+        }
+        Err(error) => return Err(setup(format!("start {program}"))(error)),
+    };
+    drop(command);
+    detach_output().map_err(setup("close the output".to_owned()))?;
+    let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let descriptor = main.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let Some((main, descriptor)) = main.zip(descriptor) else {
+        return Err((FailureKind::Work, format!("cannot watch {program}")));
+    };
+    let mut cancelled = false;
+    loop {
+        let mut events =
+            [PollFd::new(connection, PollFlags::IN), PollFd::new(&descriptor, PollFlags::IN)];
+        match poll(&mut events, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(setup("watch a command".to_owned())(error.into())),
+        }
+        cancelled |= !events[0].revents().is_empty();
+        if cancelled || !events[1].revents().is_empty() {
+            break;
+        }
+    }
+    if cancelled {
+        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+    }
+    let code = match waitpid(Some(main), WaitOptions::empty()) {
+        Ok(Some((_, status))) => status
+            .exit_status()
+            .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
+        _ => 1,
+    };
+    kill_descendants();
+    if cancelled {
+        return Err((FailureKind::Cancelled, "interrupted".to_owned()));
+    }
+    Ok(Answer::HostCommand { code })
+}
+
+/// Kills what a command has left running; each round may bring up orphans of the one before.
+fn kill_descendants() {
+    for _ in 0..1000 {
+        let list = format!("/proc/self/task/{}/children", std::process::id());
+        let children = fs::read_to_string(list).unwrap_or_default();
+        let children: Vec<Pid> = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw))
+            .collect();
+        for child in &children {
+            let _ = rustix::process::kill_process(*child, Signal::KILL);
+        }
+        match waitpid(None, WaitOptions::empty()) {
+            Ok(Some(_)) => {}
+            // No child is left.
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The system calls that no safe wrapper offers. The only unsafe code of hardtack.
+#![allow(unsafe_code)]
+
+use rustix::thread::UnshareFlags;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// `unshare(2)`, for a process with one thread.
+pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: unsharing is unsafe for the file descriptor table, which is not asked for here; the
+    // flags of this crate are namespaces only.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
+}
+
+/// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
+pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
+    #[repr(C)]
+    struct MountAttributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    const READ_ONLY: u64 = 0x1;
+    const NO_SUID: u64 = 0x2;
+    const NO_DEVICES: u64 = 0x4;
+    const NO_EXECUTE: u64 = 0x8;
+    let attributes = MountAttributes {
+        set: READ_ONLY | NO_SUID | NO_DEVICES | NO_EXECUTE,
+        clear: 0,
+        propagation: 0,
+        user_namespace: 0,
+    };
+    // SAFETY: the path is an empty C string, the structure is the kernel's `struct mount_attr` and
+    // its size is given; the kernel only reads both.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            &raw const attributes,
+            size_of::<MountAttributes>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Brings the loopback interface of this network namespace up.
+pub fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero bytes are a valid `ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (target, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *target = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the descriptor is open and the request is a whole `ifreq` that outlives the call.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Installs a seccomp program for this process and its children.
+///
+/// With `listener`, calls that the program hands over are answered through the descriptor that is
+/// returned.
+pub fn install_seccomp(
+    program: &[libc::sock_filter],
+    listener: bool,
+) -> io::Result<Option<OwnedFd>> {
+    let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let flags = if listener { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
+    // SAFETY: the program points to `length` instructions that outlive the call; the kernel
+    // copies and checks them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if !listener {
+        return Ok(None);
+    }
+    let descriptor = i32::try_from(result).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: the call has returned a new descriptor that nobody else owns.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// A call that a seccomp program has handed over (`struct seccomp_notif`).
+#[derive(Clone, Copy, Debug)]
+pub struct HandedOverCall {
+    /// Names the call for the answer.
+    pub id: u64,
+    /// The thread that made it, as seen from here.
+    pub thread: u32,
+    /// The number of the system call.
+    pub number: i32,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// Receives one call; none if the caller has gone in the meantime.
+pub fn receive_call(listener: BorrowedFd<'_>) -> io::Result<Option<HandedOverCall>> {
+    // SAFETY: all-zero bytes are a valid `seccomp_notif`, and the kernel requires them.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is a listener and the structure is the one that this request fills.
+    let result = unsafe {
+        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut call)
+    };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ENOENT | libc::EINTR) => Ok(None),
+            _ => Err(error),
+        };
+    }
+    Ok(Some(HandedOverCall {
+        id: call.id,
+        thread: call.pid,
+        number: call.data.nr,
+        arguments: call.data.args,
+    }))
+}
+
+/// Whether the caller still waits for the answer, so that what was read of it is its own.
+pub fn call_is_pending(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the request reads one `u64`, which outlives the call.
+    unsafe {
+        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) == 0
+    }
+}
+
+/// Answers a call: `Ok` as success with 0, `Err` with an error number.
+pub fn answer_call(listener: BorrowedFd<'_>, id: u64, answer: Result<(), i32>) {
+    let answer = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error: answer.err().map_or(0, |number| -number),
+        flags: 0,
+    };
+    // SAFETY: the request reads one whole `seccomp_notif_resp`. A caller that has gone needs none.
+    unsafe {
+        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND as _, &raw const answer);
+    }
+}
+
+/// `SECCOMP_IOWR(0, struct seccomp_notif)`, of 80 bytes.
+const SECCOMP_IOCTL_NOTIF_RECV: u64 = 0xc050_2100;
+/// `SECCOMP_IOWR(1, struct seccomp_notif_resp)`, of 24 bytes.
+const SECCOMP_IOCTL_NOTIF_SEND: u64 = 0xc018_2101;
+/// `SECCOMP_IOW(2, __u64)`.
+const SECCOMP_IOCTL_NOTIF_ID_VALID: u64 = 0x4008_2102;
+
+/// The ids that a command runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+    /// All further groups.
+    pub groups: Vec<u32>,
+}
+
+/// Makes `command` change to `ids` before it is executed.
+///
+/// The standard library's own `uid` and `gid` cannot set further groups, and insist on clearing
+/// them, which a user namespace with a single id forbids.
+pub fn run_as(command: &mut Command, ids: Ids) {
+    let change = move || {
+        let check = |result: libc::c_long| {
+            if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        };
+        // SAFETY: these calls touch no memory but the list, which the closure owns.
+        unsafe {
+            check(libc::syscall(libc::SYS_setgroups, ids.groups.len(), ids.groups.as_ptr()))?;
+            check(libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid))?;
+            check(libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid))
+        }
+    };
+    // SAFETY: between fork and exec the closure makes three plain system calls; it allocates
+    // nothing and takes no lock.
+    unsafe {
+        command.pre_exec(change);
+    }
+}

@@ -1,0 +1,164 @@
+//! Tasks: work on trees that runs nothing of an image, done by the owner of their files.
+
+use super::mounts;
+use super::protocol::{Extracted, PackedLayer, Task, TaskReport};
+use crate::digest::{DiffId, Hasher};
+use crate::layer::{self, ExtractOptions};
+use rustix::fs::{Mode, OFlags, open};
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Does one task; an error is its whole message.
+pub fn run(task: Task) -> Result<TaskReport, String> {
+    match task {
+        Task::Extract { archive, expected, into, lowers, whiteouts } => {
+            extract(&archive, expected, &into, &lowers, whiteouts).map(TaskReport::Extracted)
+        }
+        Task::ImportFolder { source, into, epoch } => {
+            let source = folder(&source)?;
+            let into = folder(&into)?;
+            layer::import_folder(source.as_fd(), into.as_fd(), epoch).map_err(whole)?;
+            Ok(TaskReport::Done)
+        }
+        Task::Settle { tree, epoch } => {
+            let tree = folder(&tree)?;
+            layer::settle(tree.as_fd(), None, epoch).map_err(whole)?;
+            Ok(TaskReport::Done)
+        }
+        Task::Pack { tree, epoch, blob, threads } => {
+            let tree = folder(&tree)?;
+            let file = File::create(&blob)
+                .map_err(|error| format!("create {}: {error}", blob.display()))?;
+            let packed = layer::pack_tree(tree.as_fd(), epoch, file, threads).map_err(whole)?;
+            Ok(TaskReport::Packed(PackedLayer {
+                diff_id: packed.diff_id,
+                digest: packed.digest,
+                size: packed.size,
+                tar_size: packed.tar.bytes,
+            }))
+        }
+        Task::Remove { paths } => {
+            let mut failure = None;
+            for path in paths {
+                if let Err(error) = remove(&path) {
+                    failure = failure.or(Some(error));
+                }
+            }
+            failure.map_or(Ok(TaskReport::Done), Err)
+        }
+    }
+}
+
+/// Turns the upper of a step into a clean tree; gives its diffID, none if nothing is left, and the
+/// size of its tar.
+pub fn settle_step(
+    upper: &Path,
+    lowers: &[PathBuf],
+    epoch: i64,
+) -> Result<(Option<DiffId>, u64), String> {
+    let upper = folder(upper)?;
+    let below = merged(lowers)?;
+    let settled =
+        layer::settle(upper.as_fd(), below.as_ref().map(AsFd::as_fd), epoch).map_err(whole)?;
+    if settled.is_empty {
+        return Ok((None, 0));
+    }
+    let (diff_id, summary) = layer::hash_tree(upper.as_fd(), epoch).map_err(whole)?;
+    Ok((Some(diff_id), summary.bytes))
+}
+
+/// Removes the members of a folder.
+pub fn empty(path: &Path) -> Result<(), String> {
+    let entries = fs::read_dir(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    for entry in entries.flatten() {
+        remove(&entry.path())?;
+    }
+    Ok(())
+}
+
+/// The view of several trees as one; none for no tree.
+fn merged(lowers: &[PathBuf]) -> Result<Option<OwnedFd>, String> {
+    match lowers {
+        [] => Ok(None),
+        [only] => folder(only).map(Some),
+        several => {
+            let mount = mounts::read_only(several)?;
+            // A detached mount is walked like any folder, once it is opened for reading.
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat(&mount, ".", flags, Mode::empty())
+                .map(Some)
+                .map_err(|error| format!("open the layers below: {error}"))
+        }
+    }
+}
+
+fn extract(
+    archive: &Path,
+    expected: Option<DiffId>,
+    into: &Path,
+    lowers: &[PathBuf],
+    whiteouts: bool,
+) -> Result<Extracted, String> {
+    let name = archive.display();
+    let file = File::open(archive).map_err(|error| format!("open {name}: {error}"))?;
+    let (stream, _) = layer::decompress(file).map_err(|error| format!("read {name}: {error}"))?;
+    let mut hashed = HashedReader { stream, hasher: Hasher::new(io::sink()) };
+    let into = folder(into)?;
+    let below: Vec<OwnedFd> =
+        lowers.iter().rev().map(|lower| folder(lower)).collect::<Result<_, _>>()?;
+    let below: Vec<_> = below.iter().map(AsFd::as_fd).collect();
+    let options = ExtractOptions { whiteouts, ..ExtractOptions::default() };
+    let extracted = layer::extract(&mut hashed, into.as_fd(), &below, &options)
+        .map_err(|error| format!("unpack {name}: {}", whole(error)))?;
+    // The digest covers what follows the archive's end marker, too.
+    io::copy(&mut hashed, &mut io::sink()).map_err(|error| format!("read {name}: {error}"))?;
+    let diff_id = DiffId(hashed.hasher.finish().0);
+    if let Some(expected) = expected.filter(|expected| *expected != diff_id) {
+        return Err(format!("unpack {name}: its diffID is {diff_id}, and should be {expected}"));
+    }
+    Ok(Extracted { diff_id, entries: extracted.entries, newest_mtime: extracted.newest_mtime })
+}
+
+/// Hashes what is read through it.
+struct HashedReader<R> {
+    stream: R,
+    hasher: Hasher<io::Sink>,
+}
+
+impl<R: io::Read> io::Read for HashedReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.stream.read(buffer)?;
+        io::Write::write_all(&mut self.hasher, &buffer[..length])?;
+        Ok(length)
+    }
+}
+
+fn remove(path: &Path) -> Result<(), String> {
+    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
+        return Err(format!("{} cannot be removed", path.display()));
+    };
+    let parent = folder(parent)?;
+    layer::remove_tree(parent.as_fd(), OsStr::new(name))
+        .map_err(|error| format!("remove {}: {}", path.display(), whole(error)))
+}
+
+fn folder(path: &Path) -> Result<OwnedFd, String> {
+    open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| format!("open {}: {error}", path.display()))
+}
+
+/// An error and its causes in one line.
+fn whole(error: impl Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
