@@ -21,5 +21,6 @@
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
 pub mod digest;
+pub mod image;
 pub mod store;
 pub mod template;

@@ -84,8 +84,13 @@ impl Index {
         descriptor
             .annotations
             .insert(REFERENCE_NAME.to_owned(), name.to_owned());
-        let entry = serde_json::to_value(&descriptor)?;
         self.remove(name);
+        self.add(&descriptor)
+    }
+
+    /// Adds an entry as it is.
+    pub fn add(&mut self, descriptor: &Descriptor) -> Result<(), serde_json::Error> {
+        let entry = serde_json::to_value(descriptor)?;
         self.manifests_mut().push(entry);
         Ok(())
     }
