@@ -201,10 +201,13 @@ mod tests {
             .unwrap();
         assert_eq!(
             String::from_utf8(config).unwrap(),
-            r#"{"created":"1970-01-02T00:00:00Z","architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:2df5ceb75a4b04fb86f7b9d5aaaa2a4c2bd9e9f4d0e0c09c2d1e7b3a2b6d4f5a"]},"history":[{"created":"1970-01-02T00:00:00Z","created_by":"shell one"},{"created":"1970-01-02T00:00:00Z","created_by":"shell empty","comment":"nothing","empty_layer":true}]}"#
+            r#"{"created":"1970-01-02T00:00:00Z","architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:19b405d5177814c2abcc287281912ae76afbdf92c386d2a4d3ba124b33f19069"]},"history":[{"created":"1970-01-02T00:00:00Z","created_by":"shell one"},{"created":"1970-01-02T00:00:00Z","created_by":"shell empty","comment":"nothing","empty_layer":true}]}"#
         );
         let manifest = store.read_blob(&image.manifest.digest, 10_000).unwrap();
-        assert_eq!(String::from_utf8(manifest).unwrap(), "");
+        assert_eq!(
+            String::from_utf8(manifest).unwrap(),
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:2914f1b3643977aefed5fc22f8c0a5b4a72adfd21810830ed9b789eae9d530c0","size":406},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","size":3}],"annotations":{"a":"1","b":"2"}}"#
+        );
     }
 
     #[test]

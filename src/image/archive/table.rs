@@ -93,6 +93,9 @@ pub(super) fn read(file: &File) -> io::Result<BTreeMap<Vec<u8>, Place>> {
             }
         }
     }
+    if position > length {
+        return Err(invalid("it is cut off: a member goes on after its end"));
+    }
     Ok(members)
 }
 
