@@ -1,6 +1,8 @@
 //! Images between hardtack and the tools of others: what we write they read, what they write we
 //! read, and what nobody should write is refused. A missing tool fails the test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use flate2::{Compression, write::GzEncoder};
 use hardtack::digest::{DiffId, Digest};
 use hardtack::image::{

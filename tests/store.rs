@@ -3,6 +3,12 @@
 //! Other processes are this test program itself: each test that needs one starts it again with
 //! its own name as the only test, and the role in a variable.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 use hardtack::digest::{ChainId, DiffId, Digest, StepKey};
 use hardtack::store::{Descriptor, StepLookup, StepRecord, Store, StoreError};
 use oci_spec::image::MediaType;

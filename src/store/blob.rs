@@ -126,7 +126,7 @@ impl Store {
             BlobInput::Reader(source) => copy(source, file.as_file_mut(), size),
         };
         let (found, found_size) =
-            copied.map_err(|source| StoreError::io("write", &path, source))?;
+            copied.map_err(|source| StoreError::io("copy the blob to", &path, source))?;
         expect((*digest, size), (found, found_size))?;
         self.finish_blob(file, digest)
     }

@@ -56,9 +56,10 @@ pub(super) fn read(file: &File) -> io::Result<BTreeMap<Vec<u8>, Place>> {
             | EntryType::Block
             | EntryType::Directory
             | EntryType::Fifo => 0,
-            EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink => {
-                header.entry_size()?
-            }
+            EntryType::XHeader
+            | EntryType::XGlobalHeader
+            | EntryType::GNULongName
+            | EntryType::GNULongLink => header.entry_size()?,
             _ => next.size.unwrap_or(header.entry_size()?),
         };
         position = size
@@ -250,5 +251,31 @@ mod tests {
         header.set_size(u64::MAX);
         header.set_cksum();
         assert!(table(header.as_bytes()).is_err(), "impossible size");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn damage_never_panics_nor_leads_outside(
+            position in 0usize..4096,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 1..64),
+        ) {
+            let mut archive = tar(&[(&"long/".repeat(30), b"x"), ("index.json", b"{}")]);
+            let end = (position + bytes.len()).min(archive.len());
+            if position < end {
+                archive[position..end].copy_from_slice(&bytes[..end - position]);
+            }
+            for header in archive.chunks_exact_mut(512) {
+                // Otherwise nearly all damage would end at the checksum.
+                let block: &[u8; 512] = (&*header).try_into().unwrap();
+                let sum = format!("{:06o}\0 ", checksum(block));
+                header[148..156].copy_from_slice(sum.as_bytes());
+            }
+            let length = archive.len() as u64;
+            for place in table(&archive).into_iter().flatten().map(|(_, place)| place) {
+                if let Place::File { start, size } = place {
+                    proptest::prop_assert!(start + size <= length);
+                }
+            }
+        }
     }
 }
