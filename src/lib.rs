@@ -22,5 +22,6 @@
 
 pub mod build;
 pub mod digest;
+pub mod image;
 pub mod store;
 pub mod template;

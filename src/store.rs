@@ -38,7 +38,7 @@ pub mod reference;
 pub mod scratch;
 pub mod step;
 pub mod tree;
-mod write;
+pub(crate) mod write;
 
 pub use blob::BlobWriter;
 pub use descriptor::{Descriptor, LayerDescriptor, Platform};

@@ -122,16 +122,11 @@ impl Store {
         let path = self.blob_path(digest);
         let mut file = write::temporary_file(&self.folder("tmp"))?;
         let copied = match source {
-            BlobInput::File(source)
-                if rustix::fs::ioctl_ficlone(file.as_file(), source).is_ok() =>
-            {
-                Digest::of_reader(file.as_file())
-            }
-            BlobInput::File(source) => copy(source, file.as_file_mut(), size),
+            BlobInput::File(source) => copy_file(source, file.as_file_mut(), size),
             BlobInput::Reader(source) => copy(source, file.as_file_mut(), size),
         };
         let (found, found_size) =
-            copied.map_err(|source| StoreError::io("write", &path, source))?;
+            copied.map_err(|source| StoreError::io("copy the blob to", &path, source))?;
         expect((*digest, size), (found, found_size))?;
         self.finish_blob(file, digest)
     }
@@ -146,6 +141,32 @@ impl Store {
         expect((*digest, size), (*digest, found_size))?;
         file.sync_data().map_err(failed)?;
         fs::rename(path, self.blob_path(digest)).map_err(failed)
+    }
+
+    /// Copies a blob out of the store to `target`, by way of a temporary file in `folder` on the
+    /// same file system. The copy shares the bytes where the file system can, is independent of
+    /// ours in every case, and appears only once verified.
+    pub fn export_blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+        folder: &Path,
+        target: &Path,
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("write", target, source);
+        let source = self.open_blob(digest)?;
+        let mut file = write::temporary_file(folder)?;
+        let (found, found_size) = copy_file(&source, file.as_file_mut(), size).map_err(failed)?;
+        if (found, found_size) != (*digest, size) {
+            return Err(StoreError::DamagedBlob {
+                path: self.blob_path(digest),
+                found,
+                found_size,
+            });
+        }
+        file.as_file().sync_data().map_err(failed)?;
+        file.persist(target).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 
     fn finish_blob(&self, file: NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
@@ -208,6 +229,14 @@ impl Write for BlobWriter {
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Copies a file, without moving its bytes if the file system can share them.
+fn copy_file(source: &File, target: &mut File, size: u64) -> io::Result<(Digest, u64)> {
+    if rustix::fs::ioctl_ficlone(&*target, source).is_ok() {
+        return Digest::of_reader(target);
+    }
+    copy(source, target, size)
 }
 
 /// Copies at most one byte more than `size`, enough to tell a source that is too long.

@@ -113,9 +113,9 @@ impl Platform {
 impl fmt::Display for Platform {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
+        match self.variant.as_deref() {
+            None | Some("") => Ok(()),
             Some(variant) => write!(formatter, "/{variant}"),
-            None => Ok(()),
         }
     }
 }

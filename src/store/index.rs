@@ -15,7 +15,9 @@ const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// The document of an `index.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
-    document: Map<String, Value>,
+    manifests: Vec<Value>,
+    /// All other fields.
+    rest: Map<String, Value>,
 }
 
 /// Why a text is not the index of a layout.
@@ -38,16 +40,18 @@ pub enum IndexError {
 impl Index {
     /// An index without entries.
     pub fn empty() -> Self {
-        let mut document = Map::new();
-        document.insert("schemaVersion".to_owned(), json!(2));
-        document.insert("mediaType".to_owned(), json!(INDEX_MEDIA_TYPE));
-        document.insert("manifests".to_owned(), json!([]));
-        Self { document }
+        let mut rest = Map::new();
+        rest.insert("schemaVersion".to_owned(), json!(2));
+        rest.insert("mediaType".to_owned(), json!(INDEX_MEDIA_TYPE));
+        Self {
+            manifests: Vec::new(),
+            rest,
+        }
     }
 
     /// Parses an `index.json`.
     pub fn parse(text: &[u8]) -> Result<Self, IndexError> {
-        let document: Map<String, Value> = serde_json::from_slice(text)?;
+        let mut document: Map<String, Value> = serde_json::from_slice(text)?;
         if document.get("schemaVersion") != Some(&json!(2)) {
             return Err(IndexError::SchemaVersion);
         }
@@ -56,24 +60,30 @@ impl Index {
             Some(value) if value == INDEX_MEDIA_TYPE => {}
             Some(other) => return Err(IndexError::MediaType(other.to_string())),
         }
-        let lists = matches!(document.get("manifests"), Some(Value::Array(_)));
-        if !lists || document.contains_key("layers") || document.contains_key("config") {
+        if document.contains_key("layers") || document.contains_key("config") {
             return Err(IndexError::Manifests);
         }
-        Ok(Self { document })
+        let Some(Value::Array(manifests)) = document.remove("manifests") else {
+            return Err(IndexError::Manifests);
+        };
+        Ok(Self {
+            manifests,
+            rest: document,
+        })
     }
 
     /// The document, keys sorted.
     pub fn to_bytes(&self) -> Vec<u8> {
-        Value::Object(self.document.clone())
-            .to_string()
-            .into_bytes()
+        let mut document = self.rest.clone();
+        let manifests = Value::Array(self.manifests.clone());
+        document.insert("manifests".to_owned(), manifests);
+        Value::Object(document).to_string().into_bytes()
     }
 
     /// The entries that are valid descriptors, in the document's order. Others (a digest of
     /// another algorithm, a field of a future specification) are left alone, not reported.
     pub fn entries(&self) -> impl Iterator<Item = Descriptor> {
-        self.manifests()
+        self.manifests
             .iter()
             .filter_map(|entry| Descriptor::deserialize(entry).ok())
     }
@@ -84,39 +94,23 @@ impl Index {
         descriptor
             .annotations
             .insert(REFERENCE_NAME.to_owned(), name.to_owned());
-        let entry = serde_json::to_value(&descriptor)?;
         self.remove(name);
-        self.manifests_mut().push(entry);
+        self.add(&descriptor)
+    }
+
+    /// Adds an entry as it is.
+    pub fn add(&mut self, descriptor: &Descriptor) -> Result<(), serde_json::Error> {
+        let entry = serde_json::to_value(descriptor)?;
+        self.manifests.push(entry);
         Ok(())
     }
 
     /// Removes the entries called `name`; says whether there were any.
     pub fn remove(&mut self, name: &str) -> bool {
-        let manifests = self.manifests_mut();
-        let before = manifests.len();
-        manifests.retain(|entry| reference_name(entry) != Some(name));
-        manifests.len() != before
-    }
-
-    fn manifests(&self) -> &[Value] {
-        match self.document.get("manifests") {
-            Some(Value::Array(manifests)) => manifests,
-            _ => &[],
-        }
-    }
-
-    fn manifests_mut(&mut self) -> &mut Vec<Value> {
-        let manifests = self
-            .document
-            .entry("manifests")
-            .or_insert_with(|| json!([]));
-        if !manifests.is_array() {
-            *manifests = json!([]);
-        }
-        match manifests {
-            Value::Array(manifests) => manifests,
-            _ => unreachable!("was made an array above"),
-        }
+        let before = self.manifests.len();
+        self.manifests
+            .retain(|entry| reference_name(entry) != Some(name));
+        self.manifests.len() != before
     }
 }
 

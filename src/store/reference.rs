@@ -113,9 +113,14 @@ impl Store {
         Ok(existed)
     }
 
+    /// The text of `index.json`.
+    pub(crate) fn index_text(&self) -> Result<Vec<u8>, StoreError> {
+        write::read_limited(&self.folder("index.json"), INDEX_LIMIT)
+    }
+
     fn read_index(&self) -> Result<Index, StoreError> {
         let path = self.folder("index.json");
-        let text = write::read_limited(&path, INDEX_LIMIT)?;
+        let text = self.index_text()?;
         Index::parse(&text).map_err(|source| StoreError::Index { path, source })
     }
 

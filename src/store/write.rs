@@ -54,7 +54,7 @@ pub(crate) fn create_atomically(tmp: &Path, path: &Path, bytes: &[u8]) -> Result
 /// Creates a locked temporary file in `tmp`; it is removed when dropped.
 pub(crate) fn temporary_file(tmp: &Path) -> Result<NamedTempFile, StoreError> {
     tempfile::Builder::new()
-        .prefix("file-")
+        .prefix(".unfinished-")
         .make_in(tmp, |path| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).mode(0o644);
