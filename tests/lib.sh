@@ -2,7 +2,8 @@
 #
 #   $HARDTACK   the binary under test; HARDTACK=… names another
 #   $REPO       the repository
-#   $WORK       an empty folder of this test, readable by every user; gone when the test ends
+#   $WORK       the working directory, a folder of this test that every user can read; gone when
+#               the test ends
 #
 # A test ends with exit code 0 if all is well. What it started is stopped on the way out.
 
@@ -54,6 +55,8 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
+
+cd "$WORK"
 
 # fail MESSAGE…: ends the test.
 fail() {
