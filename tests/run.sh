@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs all tests: `tests/run.sh`, or only some end-to-end tests: `tests/run.sh quickstart cache`.
+#
+# It installs what they need (Debian 12, as root), builds the release binary, runs `cargo test` and
+# then each script of tests/e2e. Logs are below tests/.work. The exit code is 0 if all passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$PWD/tests/.work
+mkdir -p "$work/logs"
+passed=0
+failed=0
+
+# run NAME COMMAND…: prints PASS or FAIL, and the end of the log of what failed.
+run() {
+    local name=$1 log=$work/logs/$1.log start=$SECONDS
+    shift
+    if "$@" > "$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "PASS $name ($((SECONDS - start)) s)"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name ($((SECONDS - start)) s), the end of $log:"
+        tail -n 25 "$log" | sed 's/^/    /'
+    fi
+}
+
+run setup tests/setup.sh
+run build cargo build --release --locked
+if [ $failed -eq 0 ]; then
+    if [ $# -eq 0 ]; then
+        run cargo-test cargo test --locked
+        set -- $(cd tests/e2e && ls -- *.sh)
+    fi
+    for test in "$@"; do
+        test=${test%.sh}
+        run "$test" "tests/e2e/$test.sh"
+    done
+fi
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

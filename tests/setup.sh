@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what the tests need: on Debian 12, as root. Running it again changes nothing.
+set -euo pipefail
+
+if [ "$(id -u)" != 0 ]; then
+    echo "tests/setup.sh must run as root, since it installs packages and adds users" >&2
+    exit 1
+fi
+
+packages=(
+    # Readers and runners of images that we did not write.
+    buildah containerd docker.io oci-image-tool podman runc skopeo umoci
+    # What the Debian template and rootless builds with subordinate ids need.
+    mmdebstrap uidmap
+    # For odd files, and for looking at results.
+    acl attr busybox-static e2fsprogs file jq libcap2-bin python3 util-linux
+    # Benchmarks, and the program whose templates hardtack reads.
+    hyperfine packer
+    # To build hardtack.
+    ca-certificates curl gcc libc6-dev
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    state=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    # Packages must not start their daemons: the tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' > $policy
+        chmod 755 $policy
+        trap 'rm -f $policy' EXIT
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update --quiet
+    apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+fi
+
+# A user with subordinate ids, and one without.
+for user in hardtack-sub hardtack-single; do
+    id "$user" > /dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+done
+for file in /etc/subuid /etc/subgid; do
+    touch $file
+    # useradd gives every new user a range.
+    sed -i '/^hardtack-\(sub\|single\):/d' $file
+    echo 'hardtack-sub:200000:65536' >> $file
+done
