@@ -20,5 +20,6 @@
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
+pub mod diagnostic;
 pub mod digest;
 pub mod template;

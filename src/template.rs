@@ -1,3 +1,5 @@
 //! The template language: HCL text in, a checked and evaluated template out.
 
+pub mod convert;
+pub mod number;
 pub mod value;
