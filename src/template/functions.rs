@@ -5,8 +5,7 @@
 //! here once for all. `try`, `can`, `convert`, `templatefile` and `env` are not functions in this
 //! sense, since they see expressions rather than values; the evaluator has them.
 
-mod base64_text;
-mod brace_pattern;
+mod character_sets;
 mod collections;
 mod csv_text;
 mod dates;
@@ -24,6 +23,7 @@ mod letter_case;
 mod maps;
 mod network;
 mod numeric;
+mod path_pattern;
 mod patterns;
 mod sets;
 mod signature;

@@ -65,7 +65,10 @@ pub(super) fn formatlist(
             if values.iter().all(|value| value.as_elements().is_none()) {
                 return error;
             }
-            FunctionError::new(format!("error on format iteration {round}: {}", error.message))
+            FunctionError::new(format!(
+                "error on format iteration {round}: {}",
+                error.message
+            ))
         })?;
         bytes = bytes.saturating_add(result.len());
         check_text_size(Some(bytes))?;
@@ -145,18 +148,17 @@ fn read_verb(text: &str, offset: usize, next: usize) -> Result<Verb<'_>, Functio
             _ => verb.space = true,
         }
     }
-    let mut number = |letters: &mut std::iter::Peekable<_>| read_number(letters);
     if matches!(letters.peek(), Some((_, '1'..='9'))) {
-        verb.width = Some(number(&mut letters)?);
+        verb.width = Some(read_number(&mut letters)?);
     }
     if letters.next_if(|(_, letter)| *letter == '.').is_some() {
-        verb.precision = Some(number(&mut letters)?);
+        verb.precision = Some(read_number(&mut letters)?);
     }
     if letters.next_if(|(_, letter)| *letter == '[').is_some() {
         if !matches!(letters.peek(), Some((_, '1'..='9'))) {
             return Err(unexpected(letters.peek().copied(), text));
         }
-        verb.argument = number(&mut letters)?;
+        verb.argument = read_number(&mut letters)?;
         if letters.next_if(|(_, letter)| *letter == ']').is_none() {
             return Err(unexpected(letters.peek().copied(), text));
         }
@@ -419,7 +421,7 @@ format("é%é", 1) = error: unrecognized format character 'é' at offset 3
 format("%[0]s", 1) = error: unrecognized format character '0' at offset 2
 format("%[1s", 1) = error: unrecognized format character 's' at offset 3
 format("%*d", 1, 2) = error: unrecognized format character '*' at offset 1
-format("%2000000d", 1) = error: ~ must not be larger than
+format("%2000000d", 1) = ~ error: must not be larger than
 format(null) = error: argument must not be null
 format(12) = "12"
 formatlist("%s-%d", ["a", "b"], [1, 2]) = ["a-1","b-2"]

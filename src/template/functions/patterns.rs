@@ -42,9 +42,9 @@ fn regex(
 ) -> Result<Value, FunctionError> {
     let pattern = compile(arguments, 0)?;
     let shape = Shape::of(&pattern)?;
-    let captures = pattern.captures(arguments.string(1)?).ok_or_else(|| {
-        FunctionError::new("pattern did not match any part of the given string")
-    })?;
+    let captures = pattern
+        .captures(arguments.string(1)?)
+        .ok_or_else(|| FunctionError::new("pattern did not match any part of the given string"))?;
     Ok(shape.value(&captures))
 }
 
@@ -173,11 +173,7 @@ fn reason(error: &regex::Error) -> String {
 impl Shape {
     fn of(pattern: &Regex) -> Result<Shape, FunctionError> {
         let groups = pattern.captures_len() - 1;
-        let names: Vec<Arc<str>> = pattern
-            .capture_names()
-            .flatten()
-            .map(Arc::from)
-            .collect();
+        let names: Vec<Arc<str>> = pattern.capture_names().flatten().map(Arc::from).collect();
         if groups == 0 {
             Ok(Shape::Text)
         } else if names.is_empty() {
@@ -259,6 +255,6 @@ regex_replace("abc", "(b)", "$1$") = "ab$c"
 regex_replace("abc", "(?P<m>b)", "[$m]") = "a[b]c"
 regex_replace("abc", "x*", "-") = "-a-b-c-"
 regex_replace("baac", "a*", "-") = "-b-c-"
-regex_replace("abc", "(", "") = error: ~
+regex_replace("abc", "(", "") = ~ error: 
 "#;
 }

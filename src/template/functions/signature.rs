@@ -156,7 +156,10 @@ impl Function {
             };
             // Conversion walks through the value, so its size comes first.
             let known_inside = is_known_inside(value, &mut budget).ok_or_else(|| {
-                FunctionError::at(index, format!("the value of {:?} is too large", parameter.name))
+                FunctionError::at(
+                    index,
+                    format!("the value of {:?} is too large", parameter.name),
+                )
             })?;
             let value = convert(value, &parameter.accepts.to_type()).map_err(|error| {
                 FunctionError::at(index, about_parameter(parameter, &error.to_string()))
@@ -185,7 +188,11 @@ impl Function {
         let wanted = self.parameters.len();
         let arguments = if wanted == 1 { "argument" } else { "arguments" };
         if let Some(missing) = self.parameters.get(given) {
-            let least = if self.variadic.is_some() { " at least" } else { "" };
+            let least = if self.variadic.is_some() {
+                " at least"
+            } else {
+                ""
+            };
             return Err(FunctionError::new(format!(
                 "not enough function arguments: {:?} expects{least} {wanted} {arguments}, the one for {:?} is missing",
                 self.name, missing.name
@@ -298,7 +305,10 @@ impl<'a> Arguments<'a> {
         value.as_elements().ok_or_else(|| {
             FunctionError::at(
                 index,
-                format!("a list, a set or a tuple is required, not {}", value.type_name()),
+                format!(
+                    "a list, a set or a tuple is required, not {}",
+                    value.type_name()
+                ),
             )
         })
     }

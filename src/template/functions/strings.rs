@@ -166,7 +166,10 @@ fn split(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     if separator.is_empty() {
         // Between all characters, which are code points here.
         for (start, letter) in text.char_indices() {
-            push(text.get(start..start + letter.len_utf8()).unwrap_or_default())?;
+            push(
+                text.get(start..start + letter.len_utf8())
+                    .unwrap_or_default(),
+            )?;
         }
     } else {
         for part in text.split(separator) {
@@ -262,8 +265,8 @@ strcontains("hello", "ell") = true
 strcontains("hello", "L") = false
 indent(2, "a\nb\n\nc") = "a\n  b\n  \n  c"
 indent(4, "a") = "a"
-indent(1e18, "a\nb") = error: ~ would be longer than
-indent(-1, "a\nb") = error: ~ must not be negative
+indent(1e18, "a\nb") = ~ error: would be longer than
+indent(-1, "a\nb") = ~ error: must not be negative
 join(", ", ["a", 1, true]) = "a, 1, true"
 join("-", ["a"], [], ["b", "c"]) = "a-b-c"
 join(",", []) = ""
