@@ -337,6 +337,3 @@ fn have_same_primitive_type(a: &Value, b: &Value) -> bool {
             | (Value::Bool(_), Value::Bool(_))
     )
 }
-
-#[cfg(test)]
-mod tests;

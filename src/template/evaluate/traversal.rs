@@ -6,7 +6,7 @@ use crate::template::convert;
 use crate::template::scope::{Names, Reach, Scope};
 use crate::template::value::{Number, Type, Value};
 use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
-use hcl::edit::{Decorated, Span};
+use hcl::edit::Decorated;
 use std::slice;
 
 type Operator = Decorated<TraversalOperator>;
