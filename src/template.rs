@@ -16,6 +16,7 @@ mod evaluate;
 mod files;
 pub mod functions;
 mod load;
+mod loaded;
 mod locals;
 pub mod number;
 mod parse;
@@ -23,7 +24,6 @@ mod references;
 mod scope;
 mod secrets;
 mod settings;
-mod loaded;
 mod type_constraint;
 pub mod value;
 mod variables;
@@ -35,7 +35,10 @@ pub use component::Component;
 pub use decode::FromValue;
 pub use files::{FileError, NamedText, TemplateTexts};
 pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
+pub use loaded::{ScopeNames, Template};
 pub use scope::{Scope, World};
 pub use settings::PACKER_VERSION;
-pub use loaded::{ScopeNames, Template};
 pub use value::{Number, Type, Value};
+
+#[cfg(test)]
+mod tests;

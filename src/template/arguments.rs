@@ -56,7 +56,11 @@ enum Given<'a> {
 
 impl<'a> Arguments<'a> {
     /// Opens a body. The scope's source, if it has one, picks the overrides.
-    pub(super) fn open(body: &'a Body, scope: &Scope, diagnostics: &'a Diagnostics) -> Arguments<'a> {
+    pub(super) fn open(
+        body: &'a Body,
+        scope: &Scope,
+        diagnostics: &'a Diagnostics,
+    ) -> Arguments<'a> {
         let mut scope = scope.clone();
         for (name, value) in &body.names {
             scope = scope.with(name.clone(), value.clone());
@@ -84,9 +88,8 @@ impl<'a> Arguments<'a> {
             for structure in content.iter() {
                 match structure {
                     Structure::Attribute(attribute) => {
-                        let span = |node: &dyn Span| {
-                            SourceSpan::new(file, node.span().unwrap_or(0..0))
-                        };
+                        let span =
+                            |node: &dyn Span| SourceSpan::new(file, node.span().unwrap_or(0..0));
                         let name = span(&attribute.key);
                         let attribute_read = Attribute {
                             span: name.to(span(&attribute.value)),
@@ -112,17 +115,31 @@ impl<'a> Arguments<'a> {
     }
 
     fn apply_overrides(&mut self, body: &'a Body) {
-        let Some(overrides) = &body.overrides else { return };
-        let source = self.scope.bound("source").and_then(Value::as_entries).cloned();
-        let name = source.as_ref().and_then(|source| source.get("name")).and_then(Value::as_str);
-        let Some(entries) =
-            name.and_then(|name| overrides.by_source.get(name)).and_then(Value::as_entries)
+        let Some(overrides) = &body.overrides else {
+            return;
+        };
+        let source = self
+            .scope
+            .bound("source")
+            .and_then(Value::as_entries)
+            .cloned();
+        let name = source
+            .as_ref()
+            .and_then(|source| source.get("name"))
+            .and_then(Value::as_str);
+        let Some(entries) = name
+            .and_then(|name| overrides.by_source.get(name))
+            .and_then(Value::as_entries)
         else {
             return;
         };
         for (name, value) in entries.iter() {
             let span = overrides.span;
-            let attribute = Attribute { span, name: span, given: Given::Value(value) };
+            let attribute = Attribute {
+                span,
+                name: span,
+                given: Given::Value(value),
+            };
             self.attributes.insert(name, attribute);
         }
     }
@@ -160,12 +177,16 @@ impl<'a> Arguments<'a> {
 
     /// Whether a block is written. Does not count as asking for it.
     pub fn has_block(&self, name: &str) -> bool {
-        self.blocks.iter().any(|(_, block)| dynamic::block_name(block) == name)
+        self.blocks
+            .iter()
+            .any(|(_, block)| dynamic::block_name(block) == name)
     }
 
     /// The place of an argument, or of the block's header if it is not written.
     pub fn span(&self, name: &str) -> SourceSpan {
-        self.attributes.get(name).map_or(self.header, |attribute| attribute.span)
+        self.attributes
+            .get(name)
+            .map_or(self.header, |attribute| attribute.span)
     }
 
     /// The place of the block's type and labels.
@@ -180,7 +201,9 @@ impl<'a> Arguments<'a> {
 
     /// The place of a label, or of the header if there is no such label.
     pub fn label_span(&self, index: usize) -> SourceSpan {
-        self.labels.get(index).map_or(self.header, |label| label.span)
+        self.labels
+            .get(index)
+            .map_or(self.header, |label| label.span)
     }
 
     /// The nested blocks of a type in order, `dynamic` ones expanded.
@@ -193,8 +216,19 @@ impl<'a> Arguments<'a> {
             }
             for occurrence in occurrences(*file, block, &self.scope, self.diagnostics) {
                 let content = [(*file, occurrence.content)].into_iter();
-                let Occurrence { scope, header, labels, .. } = occurrence;
-                found.push(Arguments::of(content, scope, self.diagnostics, header, labels));
+                let Occurrence {
+                    scope,
+                    header,
+                    labels,
+                    ..
+                } = occurrence;
+                found.push(Arguments::of(
+                    content,
+                    scope,
+                    self.diagnostics,
+                    header,
+                    labels,
+                ));
             }
         }
         found
@@ -206,8 +240,11 @@ impl<'a> Arguments<'a> {
         let first = blocks.next()?;
         if let Some(second) = blocks.next() {
             let message = format!("there can be only one `{name}` block here");
-            self.diagnostics
-                .push(Diagnostic::error(message).at(second.header).note(first.header, "first here"));
+            self.diagnostics.push(
+                Diagnostic::error(message)
+                    .at(second.header)
+                    .note(first.header, "first here"),
+            );
         }
         Some(first)
     }
@@ -226,7 +263,10 @@ impl<'a> Arguments<'a> {
     /// Reports a warning.
     pub fn warning(&self, place: SourceSpan, summary: impl Into<String>, help: &[&str]) {
         let warning = Diagnostic::warning(summary).at(place);
-        self.report(help.iter().fold(warning, |warning, line| warning.help(*line)));
+        self.report(
+            help.iter()
+                .fold(warning, |warning, line| warning.help(*line)),
+        );
     }
 
     /// Reports anything.
@@ -243,13 +283,15 @@ impl<'a> Arguments<'a> {
                 continue;
             }
             let error = Diagnostic::error(format!("there is no argument `{name}` here"));
-            self.diagnostics.push(error.at(attribute.name).help_maybe(
-                if blocks.contains(*name) {
-                    Some(format!("it is a block: write `{name} {{ … }}`"))
-                } else {
-                    did_you_mean(name, attributes.iter().map(String::as_str))
-                },
-            ));
+            self.diagnostics.push(
+                error
+                    .at(attribute.name)
+                    .help_maybe(if blocks.contains(*name) {
+                        Some(format!("it is a block: write `{name} {{ … }}`"))
+                    } else {
+                        did_you_mean(name, attributes.iter().map(String::as_str))
+                    }),
+            );
         }
         for (file, block) in &self.blocks {
             let name = dynamic::block_name(block);
@@ -257,13 +299,16 @@ impl<'a> Arguments<'a> {
                 continue;
             }
             let error = Diagnostic::error(format!("there is no block `{name}` here"));
-            self.diagnostics.push(error.at(header(*file, block)).help_maybe(
-                if attributes.contains(name) {
-                    Some(format!("it is an argument: write `{name} = …`"))
-                } else {
-                    did_you_mean(name, blocks.iter().map(String::as_str))
-                },
-            ));
+            self.diagnostics
+                .push(
+                    error
+                        .at(header(*file, block))
+                        .help_maybe(if attributes.contains(name) {
+                            Some(format!("it is an argument: write `{name} = …`"))
+                        } else {
+                            did_you_mean(name, blocks.iter().map(String::as_str))
+                        }),
+                );
         }
     }
 
@@ -284,12 +329,17 @@ impl<'a> Arguments<'a> {
 
     /// The nested blocks of a type in order, to be kept and read later.
     pub(super) fn bodies(&self, name: &str) -> Vec<Body> {
-        self.bodies_of(&[name]).into_iter().map(|(_, body)| body).collect()
+        self.bodies_of(&[name])
+            .into_iter()
+            .map(|(_, body)| body)
+            .collect()
     }
 
     /// The nested blocks of several types in order, each with its type.
     pub(super) fn bodies_of(&self, names: &[&str]) -> Vec<(&'a str, Body)> {
-        self.asked_blocks.borrow_mut().extend(names.iter().map(|name| (*name).to_owned()));
+        self.asked_blocks
+            .borrow_mut()
+            .extend(names.iter().map(|name| (*name).to_owned()));
         let mut found = Vec::new();
         for (file, block) in &self.blocks {
             let name = dynamic::block_name(block);
@@ -298,7 +348,12 @@ impl<'a> Arguments<'a> {
             }
             for occurrence in occurrences(*file, block, &self.scope, self.diagnostics) {
                 let content = Arc::new(occurrence.content.clone());
-                let Occurrence { header, labels, iterator, .. } = occurrence;
+                let Occurrence {
+                    header,
+                    labels,
+                    iterator,
+                    ..
+                } = occurrence;
                 let mut body = Body::of_content(*file, header, labels, content);
                 body.names.extend(iterator);
                 found.push((name, body));
@@ -309,8 +364,12 @@ impl<'a> Arguments<'a> {
 
     fn read<T: FromValue>(&self, name: &str) -> Read<T> {
         self.asked_attributes.borrow_mut().insert(name.to_owned());
-        let Some(attribute) = self.attributes.get(name) else { return Read::Nothing };
-        let Some(value) = self.value_of(attribute) else { return Read::Failed };
+        let Some(attribute) = self.attributes.get(name) else {
+            return Read::Nothing;
+        };
+        let Some(value) = self.value_of(attribute) else {
+            return Read::Failed;
+        };
         if value.is_null() {
             return Read::Nothing;
         }

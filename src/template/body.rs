@@ -79,14 +79,20 @@ impl Body {
 
     /// The place of a label, or of the header if there is no such label.
     pub fn label_span(&self, index: usize) -> SourceSpan {
-        self.labels.get(index).map_or(self.header, |label| label.span)
+        self.labels
+            .get(index)
+            .map_or(self.header, |label| label.span)
     }
 }
 
 /// The place of a block's type and labels.
 pub(super) fn header(file: FileId, block: &Block) -> SourceSpan {
     let start = block.ident.span().unwrap_or(0..0);
-    let end = block.labels.last().and_then(Span::span).unwrap_or_else(|| start.clone());
+    let end = block
+        .labels
+        .last()
+        .and_then(Span::span)
+        .unwrap_or_else(|| start.clone());
     SourceSpan::new(file, start.start..end.end.max(start.end))
 }
 

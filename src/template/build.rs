@@ -71,7 +71,11 @@ pub(super) fn decode(
     diagnostics: &Diagnostics,
 ) -> Build {
     let arguments = Arguments::open(body, scope, diagnostics);
-    let decoder = Decoder { declared, scope, diagnostics };
+    let decoder = Decoder {
+        declared,
+        scope,
+        diagnostics,
+    };
     let mut uses = decoder.listed_uses(&arguments);
     for source in arguments.bodies("source") {
         uses.extend(decoder.nested_use(source));
@@ -86,7 +90,9 @@ pub(super) fn decode(
     decoder.report_duplicates(&uses);
     let components = |name: &str, group| -> Vec<Component> {
         let bodies = arguments.bodies(name).into_iter();
-        bodies.filter_map(|body| Component::decode(body, group, scope, diagnostics)).collect()
+        bodies
+            .filter_map(|body| Component::decode(body, group, scope, diagnostics))
+            .collect()
     };
     let provisioners = components("provisioner", ComponentGroup::Provisioner);
     let mut cleanups =
@@ -142,17 +148,20 @@ impl Decoder<'_> {
                 .collect(),
             _ => Vec::new(),
         };
-        let uses = references.iter().enumerate().filter_map(|(index, reference)| {
-            let place = places.get(index).copied().unwrap_or(whole);
-            let (kind, name, body) = self.resolve(reference, place)?;
-            Some(SourceUse {
-                kind,
-                source_name: name,
-                local_name: None,
-                reference: place,
-                body: body.clone(),
-            })
-        });
+        let uses = references
+            .iter()
+            .enumerate()
+            .filter_map(|(index, reference)| {
+                let place = places.get(index).copied().unwrap_or(whole);
+                let (kind, name, body) = self.resolve(reference, place)?;
+                Some(SourceUse {
+                    kind,
+                    source_name: name,
+                    local_name: None,
+                    reference: place,
+                    body: body.clone(),
+                })
+            });
         uses.collect()
     }
 
@@ -175,7 +184,13 @@ impl Decoder<'_> {
         }
         body.parts.extend(nested.parts);
         body.names.extend(nested.names);
-        Some(SourceUse { kind, source_name: name, local_name, reference, body })
+        Some(SourceUse {
+            kind,
+            source_name: name,
+            local_name,
+            reference,
+            body,
+        })
     }
 
     /// Takes the use's own name out of its arguments.
@@ -210,9 +225,10 @@ impl Decoder<'_> {
             .strip_prefix("source.")
             .or_else(|| reference.strip_prefix("sources."))
             .unwrap_or(reference);
-        let Some((kind, name)) = plain.split_once('.').filter(|(kind, name)| {
-            !kind.is_empty() && !name.is_empty() && !name.contains('.')
-        }) else {
+        let Some((kind, name)) = plain
+            .split_once('.')
+            .filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('.'))
+        else {
             self.diagnostics.push(
                 Diagnostic::error(format!("{reference:?} does not refer to a source"))
                     .at(place)
@@ -222,13 +238,18 @@ impl Decoder<'_> {
         };
         let key = (kind.to_owned(), name.to_owned());
         let Some(body) = self.declared.get(&key) else {
-            let names: Vec<String> =
-                self.declared.keys().map(|(kind, name)| format!("{kind}.{name}")).collect();
+            let names: Vec<String> = self
+                .declared
+                .keys()
+                .map(|(kind, name)| format!("{kind}.{name}"))
+                .collect();
             let known = names.iter().map(String::as_str);
             let help = did_you_mean(plain, known)
                 .unwrap_or_else(|| format!("declare it: source {kind:?} {name:?} {{}}"));
             self.diagnostics.push(
-                Diagnostic::error(format!("source `{plain}` is not declared")).at(place).help(help),
+                Diagnostic::error(format!("source `{plain}` is not declared"))
+                    .at(place)
+                    .help(help),
             );
             return None;
         };

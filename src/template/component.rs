@@ -141,7 +141,9 @@ fn read_overrides(arguments: &Arguments<'_>, diagnostics: &Diagnostics) -> Optio
     let span = arguments.span("override");
     let by_source = value.as_entries().cloned();
     let by_source = by_source.filter(|entries| {
-        entries.values().all(|arguments| arguments.as_entries().is_some())
+        entries
+            .values()
+            .all(|arguments| arguments.as_entries().is_some())
     });
     if by_source.is_none() {
         diagnostics.push(

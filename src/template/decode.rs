@@ -34,7 +34,9 @@ pub(super) fn from_any_value<T: FromValue>(value: &Value) -> Result<T, String> {
 
 impl FromValue for String {
     fn from_value(value: &Value) -> Result<String, String> {
-        convert::to_string(value).map(|text| text.to_string()).map_err(|error| error.to_string())
+        convert::to_string(value)
+            .map(|text| text.to_string())
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -47,14 +49,18 @@ impl FromValue for bool {
 impl FromValue for i64 {
     fn from_value(value: &Value) -> Result<i64, String> {
         let number = convert::to_number(value).map_err(|error| error.to_string())?;
-        number.to_i64().ok_or_else(|| "a whole number is required".to_owned())
+        number
+            .to_i64()
+            .ok_or_else(|| "a whole number is required".to_owned())
     }
 }
 
 impl FromValue for u64 {
     fn from_value(value: &Value) -> Result<u64, String> {
         let number = convert::to_number(value).map_err(|error| error.to_string())?;
-        number.to_u64().ok_or_else(|| "a whole number that is not negative is required".to_owned())
+        number
+            .to_u64()
+            .ok_or_else(|| "a whole number that is not negative is required".to_owned())
     }
 }
 
@@ -143,7 +149,10 @@ mod tests {
         assert_eq!(from_any_value(&one), Ok("1".to_owned()));
         assert_eq!(from_any_value(&Value::string("7")), Ok(7u32));
         assert_eq!(from_any_value(&Value::string("true")), Ok(true));
-        assert_eq!(from_any_value(&Value::string("5m")), Ok(Duration::from_secs(300)));
+        assert_eq!(
+            from_any_value(&Value::string("5m")),
+            Ok(Duration::from_secs(300))
+        );
         let mixed = Value::tuple(vec![one, Value::Bool(true), Value::string("a")]);
         let expected = ["1", "true", "a"].map(str::to_owned).to_vec();
         assert_eq!(from_any_value(&mixed), Ok(expected));

@@ -12,7 +12,9 @@ pub struct DurationError {
 /// Reads a duration: numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m` or `h`; or `0`.
 /// Negative durations are refused.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    sum(text).ok_or_else(|| DurationError { text: text.to_owned() })
+    sum(text).ok_or_else(|| DurationError {
+        text: text.to_owned(),
+    })
 }
 
 fn sum(text: &str) -> Option<Duration> {
@@ -27,8 +29,9 @@ fn sum(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let number_length = rest.find(|char: char| !char.is_ascii_digit() && char != '.')?;
         let (number, after) = rest.split_at_checked(number_length)?;
-        let unit_length =
-            after.find(|char: char| char.is_ascii_digit() || char == '.').unwrap_or(after.len());
+        let unit_length = after
+            .find(|char: char| char.is_ascii_digit() || char == '.')
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at_checked(unit_length)?;
         total = total.checked_add(scaled(number, nanoseconds(unit)?)?)?;
         rest = after;
@@ -55,7 +58,11 @@ fn scaled(number: &str, unit: u64) -> Option<Duration> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut nanoseconds = whole.checked_mul(unit)?;
     let mut place = unit;
     for digit in fraction.chars() {

@@ -45,7 +45,11 @@ pub(super) struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(file: FileId, text: &'a str) -> Evaluation<'a> {
-        Evaluation { file, text, spent: Cell::new(0) }
+        Evaluation {
+            file,
+            text,
+            spent: Cell::new(0),
+        }
     }
 
     /// Evaluates an expression.
@@ -125,7 +129,9 @@ impl<'a> Evaluation<'a> {
             Expression::Traversal(_) => {
                 return Err(Diagnostic::error("this key is ambiguous")
                     .at(self.span(expression))
-                    .help("put it in parentheses if it is a reference, in quotes if it is a name"));
+                    .help(
+                        "put it in parentheses if it is a reference, in quotes if it is a name",
+                    ));
             }
             _ => {}
         }
@@ -137,9 +143,7 @@ impl<'a> Evaluation<'a> {
     fn key(&self, value: &Value, node: &impl Span) -> Result<Option<Arc<str>>, Diagnostic> {
         match value {
             Value::Unknown(_) => Ok(None),
-            Value::Null(_) => {
-                Err(Diagnostic::error("a key must not be null").at(self.span(node)))
-            }
+            Value::Null(_) => Err(Diagnostic::error("a key must not be null").at(self.span(node))),
             other => convert::to_string(other).map(Some).map_err(|error| {
                 Diagnostic::error(format!("this cannot be a key: {error}")).at(self.span(node))
             }),
@@ -158,7 +162,9 @@ impl<'a> Evaluation<'a> {
         let Some(condition) = self.truth(&condition, &conditional.cond_expr)? else {
             let yes = self.expression(&conditional.true_expr, scope)?.type_of();
             let no = self.expression(&conditional.false_expr, scope)?.type_of();
-            return Ok(Value::Unknown(convert::unify(&[yes, no]).unwrap_or(Type::Dynamic)));
+            return Ok(Value::Unknown(
+                convert::unify(&[yes, no]).unwrap_or(Type::Dynamic),
+            ));
         };
         let (taken, left) = if condition {
             (&conditional.true_expr, &conditional.false_expr)
@@ -166,21 +172,29 @@ impl<'a> Evaluation<'a> {
             (&conditional.false_expr, &conditional.true_expr)
         };
         let value = self.expression(taken, scope)?;
-        let Ok(other) = self.expression(left, scope) else { return Ok(value) };
+        let Ok(other) = self.expression(left, scope) else {
+            return Ok(value);
+        };
         if is_untyped(&other) || have_same_primitive_type(&value, &other) {
             return Ok(value);
         }
         let (value_type, other_type) = (value.type_of(), other.type_of());
         if is_untyped(&value) {
-            return Ok(if value.is_null() { Value::Null(other_type) } else { value });
+            return Ok(if value.is_null() {
+                Value::Null(other_type)
+            } else {
+                value
+            });
         }
         let unified = convert::unify(&[value_type, other_type]);
-        unified.and_then(|unified| convert::convert(&value, &unified).ok()).ok_or_else(|| {
-            Diagnostic::error("the two results of a conditional must have one type")
-                .at(self.span(expression))
-                .note(self.span(taken), format!("this is a {}", value.type_name()))
-                .note(self.span(left), format!("this is a {}", other.type_name()))
-        })
+        unified
+            .and_then(|unified| convert::convert(&value, &unified).ok())
+            .ok_or_else(|| {
+                Diagnostic::error("the two results of a conditional must have one type")
+                    .at(self.span(expression))
+                    .note(self.span(taken), format!("this is a {}", value.type_name()))
+                    .note(self.span(left), format!("this is a {}", other.type_name()))
+            })
     }
 
     /// A reference to a name as a whole.
@@ -194,9 +208,19 @@ impl<'a> Evaluation<'a> {
             "path" => return Ok(globals.path.clone()),
             "packer" => return Ok(globals.packer.clone()),
             "var" | "local" => {
-                let names = if name == "var" { &globals.variables } else { &globals.locals };
+                let names = if name == "var" {
+                    &globals.variables
+                } else {
+                    &globals.locals
+                };
                 return Ok(Value::object(names.iter().map(|(name, value)| {
-                    (name.clone(), value.get().cloned().unwrap_or(Value::Unknown(Type::Dynamic)))
+                    (
+                        name.clone(),
+                        value
+                            .get()
+                            .cloned()
+                            .unwrap_or(Value::Unknown(Type::Dynamic)),
+                    )
                 })));
             }
             _ => {}
@@ -205,8 +229,8 @@ impl<'a> Evaluation<'a> {
     }
 
     fn no_such_variable(&self, name: &str, node: &impl Span, scope: &Scope) -> Diagnostic {
-        let missing = Diagnostic::error(format!("there is no variable named `{name}`"))
-            .at(self.span(node));
+        let missing =
+            Diagnostic::error(format!("there is no variable named `{name}`")).at(self.span(node));
         if scope.reach() != Reach::Everything {
             let bound: Vec<&str> = scope.bound_names().collect();
             return match bound.as_slice() {
@@ -217,9 +241,14 @@ impl<'a> Evaluation<'a> {
         let globals = scope.globals();
         match name {
             "source" => {
-                return missing.help("`source` is known only within sources, provisioners and post-processors");
+                return missing.help(
+                    "`source` is known only within sources, provisioners and post-processors",
+                );
             }
-            "build" => return missing.help("`build` is known only within provisioners and post-processors"),
+            "build" => {
+                return missing
+                    .help("`build` is known only within provisioners and post-processors");
+            }
             "data" => return missing.help("data sources are not supported yet"),
             _ => {}
         }
@@ -283,7 +312,9 @@ impl<'a> Evaluation<'a> {
             Ok(size) => self.charge(size, node),
             Err(TooLarge::Deep) => Err(Diagnostic::error("this value is nested too deeply")
                 .at(self.span(node))
-                .help(format!("values can be nested {MAX_VALUE_DEPTH} levels deep"))),
+                .help(format!(
+                    "values can be nested {MAX_VALUE_DEPTH} levels deep"
+                ))),
             Err(TooLarge::Big) => self.charge(BUDGET, node),
         }
     }
@@ -312,9 +343,13 @@ fn measure(value: &Value, allowed: usize) -> Result<usize, TooLarge> {
         let cost = 1 + value.as_str().map_or(0, |text| text.len() / BYTES_PER_COST);
         *left = left.checked_sub(cost).ok_or(TooLarge::Big)?;
         if let Some(elements) = value.as_elements() {
-            elements.iter().try_for_each(|element| walk(element, depth + 1, left))
+            elements
+                .iter()
+                .try_for_each(|element| walk(element, depth + 1, left))
         } else if let Some(entries) = value.as_entries() {
-            entries.values().try_for_each(|element| walk(element, depth + 1, left))
+            entries
+                .values()
+                .try_for_each(|element| walk(element, depth + 1, left))
         } else {
             Ok(())
         }
@@ -326,7 +361,10 @@ fn measure(value: &Value, allowed: usize) -> Result<usize, TooLarge> {
 
 /// Whether a value says nothing about its type.
 fn is_untyped(value: &Value) -> bool {
-    matches!(value, Value::Null(Type::Dynamic) | Value::Unknown(Type::Dynamic))
+    matches!(
+        value,
+        Value::Null(Type::Dynamic) | Value::Unknown(Type::Dynamic)
+    )
 }
 
 fn have_same_primitive_type(a: &Value, b: &Value) -> bool {

@@ -105,7 +105,10 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
     let mut automatic = Vec::new();
     let mut templates = Vec::new();
     match fs::metadata(path) {
-        Err(source) => errors.push(FileError::Read { path: path.to_owned(), source }),
+        Err(source) => errors.push(FileError::Read {
+            path: path.to_owned(),
+            source,
+        }),
         Ok(metadata) if metadata.is_dir() => {
             texts.folder = path.to_owned();
             match list(path) {
@@ -115,7 +118,9 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
                     templates = listing.templates;
                     automatic = listing.variable_files;
                     if templates.is_empty() && errors.is_empty() {
-                        errors.push(FileError::NoTemplate { path: path.to_owned() });
+                        errors.push(FileError::NoTemplate {
+                            path: path.to_owned(),
+                        });
                     }
                 }
             }
@@ -125,9 +130,13 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
             match name_of(path) {
                 name if name.ends_with(".pkr.hcl") => templates.push(path.to_owned()),
                 name if name.ends_with(".pkr.json") => {
-                    errors.push(FileError::JsonSyntax { path: path.to_owned() });
+                    errors.push(FileError::JsonSyntax {
+                        path: path.to_owned(),
+                    });
                 }
-                _ => errors.push(FileError::NotHcl { path: path.to_owned() }),
+                _ => errors.push(FileError::NotHcl {
+                    path: path.to_owned(),
+                }),
             }
         }
     }
@@ -141,7 +150,10 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
         }
     }
     let mut named = |path: PathBuf| match read_text(&path) {
-        Ok(text) => Some(NamedText { name: path.display().to_string(), text }),
+        Ok(text) => Some(NamedText {
+            name: path.display().to_string(),
+            text,
+        }),
         Err(error) => {
             errors.push(error);
             None
@@ -149,7 +161,11 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
     };
     texts.templates = templates.into_iter().filter_map(&mut named).collect();
     texts.variable_files = automatic.into_iter().filter_map(&mut named).collect();
-    if errors.is_empty() { Ok(texts) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(texts)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Reads the file of a `templatefile()` call; the path is relative to the template's folder.
@@ -166,7 +182,10 @@ struct Listing {
 }
 
 fn list(folder: &Path) -> Result<Listing, FileError> {
-    let failed = |source| FileError::Read { path: folder.to_owned(), source };
+    let failed = |source| FileError::Read {
+        path: folder.to_owned(),
+        source,
+    };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         paths.push(entry.map_err(failed)?.path());
@@ -190,10 +209,15 @@ fn list(folder: &Path) -> Result<Listing, FileError> {
 }
 
 fn read_text(path: &Path) -> Result<String, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.len() > LARGEST_FILE {
-        return Err(FileError::TooLarge { path: path.to_owned() });
+        return Err(FileError::TooLarge {
+            path: path.to_owned(),
+        });
     }
     let bytes = fs::read(path).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|error| FileError::NotText {
@@ -207,7 +231,9 @@ fn read_text(path: &Path) -> Result<String, FileError> {
 }
 
 fn name_of(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("")
 }
 
 /// The folder that a file is in, in the user's words: `.` if they gave a bare name.
@@ -234,7 +260,10 @@ mod tests {
     fn messages(result: Result<TemplateTexts, Vec<FileError>>, folder: &Path) -> Vec<String> {
         let shown = folder.display().to_string();
         let errors = result.err().unwrap_or_default();
-        errors.iter().map(|error| error.to_string().replace(&shown, "T")).collect()
+        errors
+            .iter()
+            .map(|error| error.to_string().replace(&shown, "T"))
+            .collect()
     }
 
     #[test]
@@ -248,7 +277,8 @@ mod tests {
         ]);
         let given = folder.path().join("other.pkrvars.hcl");
         let texts = read(folder.path(), &[given]).unwrap();
-        let all = |texts: &[NamedText]| texts.iter().map(|one| one.text.clone()).collect::<String>();
+        let all =
+            |texts: &[NamedText]| texts.iter().map(|one| one.text.clone()).collect::<String>();
         assert_eq!(all(&texts.templates), "ab");
         assert_eq!(all(&texts.variable_files), "zo");
         assert_eq!(texts.folder, folder.path());

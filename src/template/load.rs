@@ -3,12 +3,12 @@
 use super::body::{Body, header};
 use super::build::{self, Build, DeclaredSources};
 use super::files::{self, TemplateTexts};
+use super::loaded::Template;
 use super::locals::{self, Locals};
 use super::parse::parse_body;
 use super::scope::{Globals, Names, Reach, Scope, World};
 use super::secrets::Secrets;
 use super::settings::{self, PACKER_VERSION};
-use super::loaded::Template;
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
@@ -58,7 +58,10 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
                 let help = error.help().map(str::to_owned);
                 diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
             }
-            Err(LoadError { sources: Sources::new(), diagnostics })
+            Err(LoadError {
+                sources: Sources::new(),
+                diagnostics,
+            })
         }
     }
 }
@@ -72,8 +75,11 @@ pub fn load_texts(
     let diagnostics = Diagnostics::new();
     let mut sources = Sources::new();
     let mut declarations = Declarations::default();
-    let files: Vec<FileId> =
-        texts.templates.into_iter().map(|text| sources.add(text.name, text.text)).collect();
+    let files: Vec<FileId> = texts
+        .templates
+        .into_iter()
+        .map(|text| sources.add(text.name, text.text))
+        .collect();
     for file in files {
         if let Some(body) = parse_body(file, &sources, &diagnostics) {
             declarations.add(file, body, &diagnostics);
@@ -91,17 +97,26 @@ pub fn load_texts(
     }
     // With a file that could not be parsed, what it declares would be reported as missing.
     if declarations.incomplete {
-        return Err(LoadError { sources, diagnostics });
+        return Err(LoadError {
+            sources,
+            diagnostics,
+        });
     }
     world.template_folder = texts.folder;
     let globals = Arc::new(globals(sources, &declarations, world));
     let mut secrets = Secrets::default();
     let builds = declarations.evaluate(&globals, &given, &mut secrets, &diagnostics);
     if diagnostics.has_errors() {
-        return Err(LoadError { sources: globals.sources.clone(), diagnostics });
+        return Err(LoadError {
+            sources: globals.sources.clone(),
+            diagnostics,
+        });
     }
     let template = Template::new(globals, builds, declarations.tool_settings, secrets);
-    Ok(Loaded { template, warnings: diagnostics })
+    Ok(Loaded {
+        template,
+        warnings: diagnostics,
+    })
 }
 
 fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globals {
@@ -160,7 +175,9 @@ impl Declarations {
                     let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
                     let error =
                         Diagnostic::error(format!("there is no argument `{name}` here")).at(span);
-                    diagnostics.push(error.help("a template is made of blocks; for a name of your own write `locals { … }`"));
+                    diagnostics.push(error.help(
+                        "a template is made of blocks; for a name of your own write `locals { … }`",
+                    ));
                 }
             }
         }
@@ -204,8 +221,9 @@ impl Declarations {
             "source" => self.add_source(Body::new(file, block), diagnostics),
             "build" => self.builds.push(Body::new(file, block)),
             "hardtack" => self.tool_settings.push(Body::new(file, block)),
-            "data" => diagnostics
-                .push(Diagnostic::error("data sources are not supported yet").at(span)),
+            "data" => {
+                diagnostics.push(Diagnostic::error("data sources are not supported yet").at(span))
+            }
             "hcp_packer_registry" => diagnostics.push(
                 Diagnostic::warning("the HCP registry is not supported; this block is ignored")
                     .at(span),
@@ -221,7 +239,9 @@ impl Declarations {
     }
 
     fn add_source(&mut self, body: Body, diagnostics: &Diagnostics) {
-        let (Some(kind), Some(name)) = (body.label(0), body.label(1)) else { return };
+        let (Some(kind), Some(name)) = (body.label(0), body.label(1)) else {
+            return;
+        };
         let key = (kind.to_owned(), name.to_owned());
         if let Some(first) = self.sources.get(&key) {
             diagnostics.push(
@@ -247,18 +267,31 @@ impl Declarations {
             settings::check(body, &constants, diagnostics);
         }
         let defaults = scope(Reach::Defaults);
-        variables::evaluate(&self.variables, given, &defaults, &constants, secrets, diagnostics);
+        variables::evaluate(
+            &self.variables,
+            given,
+            &defaults,
+            &constants,
+            secrets,
+            diagnostics,
+        );
         locals::evaluate(&self.locals, &everything, secrets, diagnostics);
         let builds = self.builds.iter();
-        builds.map(|body| build::decode(body, &self.sources, &everything, diagnostics)).collect()
+        builds
+            .map(|body| build::decode(body, &self.sources, &everything, diagnostics))
+            .collect()
     }
 }
 
 /// Where a block belongs that is not for the top level.
 fn misplaced(name: &str) -> Option<String> {
     let place = match name {
-        "provisioner" | "post-processor" | "post-processors" | "error-cleanup-provisioner"
-        | "config" | "test" => "a `build` block",
+        "provisioner"
+        | "post-processor"
+        | "post-processors"
+        | "error-cleanup-provisioner"
+        | "config"
+        | "test" => "a `build` block",
         "required_plugins" => "a `packer` block",
         "validation" => "a `variable` block",
         "dynamic" => return Some("`dynamic` works inside `source` and `build` blocks".to_owned()),

@@ -39,7 +39,12 @@ impl Template {
         settings: Vec<Body>,
         secrets: Secrets,
     ) -> Template {
-        Template { globals, builds, settings, secrets }
+        Template {
+            globals,
+            builds,
+            settings,
+            secrets,
+        }
     }
 
     /// The builds, in the order of the files.
@@ -66,15 +71,19 @@ impl Template {
     pub fn scope(&self, names: &ScopeNames) -> Scope {
         let mut scope = Scope::new(self.globals.clone(), Reach::Everything);
         if let Some((kind, name)) = &names.source {
-            let source = Value::object([
-                ("type", Value::string(kind)),
-                ("name", Value::string(name)),
-            ]);
+            let source =
+                Value::object([("type", Value::string(kind)), ("name", Value::string(name))]);
             scope = scope.with("source", source);
         }
         if names.build_name.is_some() || !names.build.is_empty() {
-            let others = names.build.iter().map(|(name, value)| (name.as_str(), value.clone()));
-            let own = names.build_name.iter().map(|name| ("name", Value::string(name)));
+            let others = names
+                .build
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone()));
+            let own = names
+                .build_name
+                .iter()
+                .map(|name| ("name", Value::string(name)));
             scope = scope.with("build", Value::object(others.chain(own)));
         }
         scope
@@ -92,12 +101,18 @@ impl Template {
 
     /// The values of the variables, by name.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.globals.variables.iter().filter_map(|(name, value)| Some((&**name, value.get()?)))
+        self.globals
+            .variables
+            .iter()
+            .filter_map(|(name, value)| Some((&**name, value.get()?)))
     }
 
     /// The values of the locals, by name.
     pub fn locals(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.globals.locals.iter().filter_map(|(name, value)| Some((&**name, value.get()?)))
+        self.globals
+            .locals
+            .iter()
+            .filter_map(|(name, value)| Some((&**name, value.get()?)))
     }
 
     /// Evaluates an expression that is not part of the template, such as one typed by a user. On

@@ -46,7 +46,11 @@ pub(super) fn declare_all(
             Structure::Attribute(attribute) => {
                 let name_span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
                 let source = LocalSource::Expression(attribute.value);
-                let local = Local { file, name_span, source };
+                let local = Local {
+                    file,
+                    name_span,
+                    source,
+                };
                 declare(attribute.key.as_str(), local, locals, diagnostics);
             }
             Structure::Block(inner) => {
@@ -69,8 +73,14 @@ pub(super) fn declare_one(
     diagnostics: &Diagnostics,
 ) {
     let body = Body::new(file, block);
-    let Some(name) = body.label(0).map(str::to_owned) else { return };
-    let local = Local { file, name_span: body.label_span(0), source: LocalSource::Block(body) };
+    let Some(name) = body.label(0).map(str::to_owned) else {
+        return;
+    };
+    let local = Local {
+        file,
+        name_span: body.label_span(0),
+        source: LocalSource::Block(body),
+    };
     declare(&name, local, locals, diagnostics);
 }
 
@@ -94,12 +104,19 @@ pub(super) fn evaluate(
     secrets: &mut Secrets,
     diagnostics: &Diagnostics,
 ) {
-    let mut order = Order { locals, states: BTreeMap::new(), sorted: Vec::new(), diagnostics };
+    let mut order = Order {
+        locals,
+        states: BTreeMap::new(),
+        sorted: Vec::new(),
+        diagnostics,
+    };
     for name in locals.keys() {
         order.visit(name);
     }
     for name in order.sorted {
-        let Some(local) = locals.get(name) else { continue };
+        let Some(local) = locals.get(name) else {
+            continue;
+        };
         let value = local.evaluate(name, scope, secrets, diagnostics);
         if let Some(cell) = scope.globals().locals.get(name) {
             // A failed local is unknown, so that those which refer to it do not fail as well.
@@ -117,15 +134,13 @@ impl Local {
         diagnostics: &Diagnostics,
     ) -> Option<Value> {
         let (value, sensitive) = match &self.source {
-            LocalSource::Expression(expression) => {
-                match scope.evaluate(self.file, expression) {
-                    Ok(value) => (Some(value), false),
-                    Err(diagnostic) => {
-                        diagnostics.push(diagnostic);
-                        (None, false)
-                    }
+            LocalSource::Expression(expression) => match scope.evaluate(self.file, expression) {
+                Ok(value) => (Some(value), false),
+                Err(diagnostic) => {
+                    diagnostics.push(diagnostic);
+                    (None, false)
                 }
-            }
+            },
             LocalSource::Block(body) => {
                 let arguments = Arguments::open(body, scope, diagnostics);
                 let sensitive = arguments.optional("sensitive").unwrap_or(false);
@@ -235,18 +250,30 @@ impl<'a> Order<'a> {
                 pending.extend(self.locals.keys().map(|name| (&**name, span)));
             }
         }
-        Step { name, pending: pending.into_iter(), followed: None }
+        Step {
+            name,
+            pending: pending.into_iter(),
+            followed: None,
+        }
     }
 
     fn report_cycle(&self, path: &[Step<'_>], back_to: &str) {
-        let start = path.iter().position(|step| step.name == back_to).unwrap_or(0);
+        let start = path
+            .iter()
+            .position(|step| step.name == back_to)
+            .unwrap_or(0);
         let cycle = path.get(start..).unwrap_or_default();
-        let mut names: Vec<String> =
-            cycle.iter().map(|step| format!("local.{}", step.name)).collect();
+        let mut names: Vec<String> = cycle
+            .iter()
+            .map(|step| format!("local.{}", step.name))
+            .collect();
         names.push(format!("local.{back_to}"));
         let summary = match cycle.len() {
             1 => format!("local `{back_to}` refers to itself"),
-            _ => format!("locals refer to each other in a circle: {}", names.join(" -> ")),
+            _ => format!(
+                "locals refer to each other in a circle: {}",
+                names.join(" -> ")
+            ),
         };
         let mut error = Diagnostic::error(summary);
         for (index, step) in cycle.iter().enumerate() {

@@ -28,8 +28,13 @@ pub(super) fn parse_expression(file: FileId, text: &str) -> Result<Expression, D
 fn syntax_error(file: FileId, error: &parser::Error) -> Diagnostic {
     let offset = error.location().offset();
     let mut parts = error.message().splitn(2, "; ");
-    let what = parts.next().filter(|what| !what.is_empty()).unwrap_or("invalid syntax");
+    let what = parts
+        .next()
+        .filter(|what| !what.is_empty())
+        .unwrap_or("invalid syntax");
     let expected = parts.next().unwrap_or("");
-    Diagnostic::error(format!("syntax error: {what}"))
-        .at_with(SourceSpan::new(file, offset..offset.saturating_add(1)), expected)
+    Diagnostic::error(format!("syntax error: {what}")).at_with(
+        SourceSpan::new(file, offset..offset.saturating_add(1)),
+        expected,
+    )
 }

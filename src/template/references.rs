@@ -26,7 +26,10 @@ pub(super) fn references(file: FileId, expression: &Expression, root: &str) -> R
     let mut collector = Collector {
         file,
         root,
-        found: References { names: Vec::new(), whole: false },
+        found: References {
+            names: Vec::new(),
+            whole: false,
+        },
     };
     collector.visit_expr(expression);
     collector.found
@@ -60,7 +63,9 @@ impl Visit for Collector<'_> {
             }
             _ => None,
         };
-        let Some(name) = name else { return visit_traversal(self, node) };
+        let Some(name) = name else {
+            return visit_traversal(self, node);
+        };
         self.found.names.push(Reference {
             name: name.to_owned(),
             span: SourceSpan::new(self.file, node.span().unwrap_or(0..0)),

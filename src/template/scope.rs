@@ -84,12 +84,20 @@ struct Frame {
 
 impl Scope {
     pub(super) fn new(globals: Arc<Globals>, reach: Reach) -> Scope {
-        Scope { globals, reach, frame: None }
+        Scope {
+            globals,
+            reach,
+            frame: None,
+        }
     }
 
     /// This scope with one more name, which hides an earlier one.
     pub fn with(&self, name: impl Into<Arc<str>>, value: Value) -> Scope {
-        let frame = Frame { name: name.into(), value, outer: self.frame.clone() };
+        let frame = Frame {
+            name: name.into(),
+            value,
+            outer: self.frame.clone(),
+        };
         Scope {
             globals: self.globals.clone(),
             reach: self.reach,
@@ -122,7 +130,9 @@ impl Scope {
 
     /// The value of a name that was bound with [`with`](Scope::with).
     pub(super) fn bound(&self, name: &str) -> Option<&Value> {
-        self.frames().find(|frame| &*frame.name == name).map(|frame| &frame.value)
+        self.frames()
+            .find(|frame| &*frame.name == name)
+            .map(|frame| &frame.value)
     }
 
     /// The names bound with [`with`](Scope::with), innermost first.

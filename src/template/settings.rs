@@ -33,7 +33,9 @@ pub(super) fn check(body: &Body, scope: &Scope, diagnostics: &Diagnostics) {
 }
 
 fn check_plugin(plugins: &Arguments<'_>, name: &str) {
-    let Some(value) = plugins.value(name) else { return };
+    let Some(value) = plugins.value(name) else {
+        return;
+    };
     let place = plugins.span(name);
     let refuse = |message: &str| {
         plugins.report(
@@ -45,7 +47,10 @@ fn check_plugin(plugins: &Arguments<'_>, name: &str) {
     let Some(entries) = value.as_entries() else {
         return refuse("an object with `version` and `source` is required");
     };
-    if let Some(other) = entries.keys().find(|key| !matches!(&***key, "version" | "source")) {
+    if let Some(other) = entries
+        .keys()
+        .find(|key| !matches!(&***key, "version" | "source"))
+    {
         return refuse(&format!("there is no argument `{other}` here"));
     }
     let text = |key: &str| entries.get(key).and_then(Value::as_str);

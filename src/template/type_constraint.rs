@@ -84,8 +84,9 @@ impl TypeConstraint {
     ) -> Result<TypeConstraint, Diagnostic> {
         let name = call.name.name.as_str();
         if name == "optional" {
-            return Err(Diagnostic::error("optional(…) is only for attributes of an object")
-                .at(span));
+            return Err(
+                Diagnostic::error("optional(…) is only for attributes of an object").at(span),
+            );
         }
         if !CONSTRUCTORS.contains(&name) {
             let known = PRIMITIVES.into_iter().chain(CONSTRUCTORS);
@@ -167,24 +168,38 @@ impl TypeConstraint {
                 TypeConstraint::List(element) | TypeConstraint::Set(element),
                 Value::List(..) | Value::Set(..) | Value::Tuple(_),
             ) if element.has_optional() => {
-                let elements = value.as_elements().map_or(&[][..], |elements| elements.as_slice());
-                Value::tuple(elements.iter().map(|value| element.fill_in(value)).collect())
+                let elements = value
+                    .as_elements()
+                    .map_or(&[][..], |elements| elements.as_slice());
+                Value::tuple(
+                    elements
+                        .iter()
+                        .map(|value| element.fill_in(value))
+                        .collect(),
+                )
             }
             (TypeConstraint::Map(element), Value::Map(_, entries) | Value::Object(entries))
                 if element.has_optional() =>
             {
-                let filled = entries.iter().map(|(key, value)| (key.clone(), element.fill_in(value)));
+                let filled = entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), element.fill_in(value)));
                 Value::object(filled)
             }
             (TypeConstraint::Tuple(constraints), Value::Tuple(elements))
                 if self.has_optional() && constraints.len() == elements.len() =>
             {
                 let pairs = constraints.iter().zip(elements.iter());
-                Value::tuple(pairs.map(|(constraint, value)| constraint.fill_in(value)).collect())
+                Value::tuple(
+                    pairs
+                        .map(|(constraint, value)| constraint.fill_in(value))
+                        .collect(),
+                )
             }
-            (TypeConstraint::Object(attributes), Value::Map(_, entries) | Value::Object(entries))
-                if self.has_optional() =>
-            {
+            (
+                TypeConstraint::Object(attributes),
+                Value::Map(_, entries) | Value::Object(entries),
+            ) if self.has_optional() => {
                 let mut filled = BTreeMap::clone(entries);
                 for (name, attribute) in attributes {
                     let given = filled.get(name).filter(|value| {
@@ -226,12 +241,17 @@ impl AttributeConstraint {
             Expression::FuncCall(call) if call.name.name.as_str() == "optional" => call,
             other => {
                 let constraint = TypeConstraint::parse(file, other)?;
-                return Ok(AttributeConstraint { constraint, default: None });
+                return Ok(AttributeConstraint {
+                    constraint,
+                    default: None,
+                });
             }
         };
         let (Some(inner), 1 | 2) = (call.args.get(0), call.args.len()) else {
             let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
-            return Err(Diagnostic::error("optional(…) takes a type and perhaps a default").at(span));
+            return Err(
+                Diagnostic::error("optional(…) takes a type and perhaps a default").at(span),
+            );
         };
         let constraint = TypeConstraint::parse(file, inner)?;
         let default = match call.args.get(1) {
@@ -240,11 +260,15 @@ impl AttributeConstraint {
                 let value = constant(file, default)?;
                 constraint.apply(&value).map_err(|error| {
                     let span = SourceSpan::new(file, default.span().unwrap_or(0..0));
-                    Diagnostic::error(format!("the default does not fit the type: {error}")).at(span)
+                    Diagnostic::error(format!("the default does not fit the type: {error}"))
+                        .at(span)
                 })?
             }
         };
-        Ok(AttributeConstraint { constraint, default: Some(default) })
+        Ok(AttributeConstraint {
+            constraint,
+            default: Some(default),
+        })
     }
 }
 

@@ -71,7 +71,9 @@ pub(super) fn declare_one(
     diagnostics: &Diagnostics,
 ) {
     let body = Body::new(file, block);
-    let Some(name) = body.label(0).map(str::to_owned) else { return };
+    let Some(name) = body.label(0).map(str::to_owned) else {
+        return;
+    };
     let name_span = body.label_span(0);
     if !is_identifier(&name) {
         diagnostics.push(
@@ -81,16 +83,14 @@ pub(super) fn declare_one(
         );
         return;
     }
-    let variable = Variable { name_span, source: VariableSource::Block(body) };
+    let variable = Variable {
+        name_span,
+        source: VariableSource::Block(body),
+    };
     declare(&name, variable, variables, diagnostics);
 }
 
-fn declare(
-    name: &str,
-    variable: Variable,
-    variables: &mut Variables,
-    diagnostics: &Diagnostics,
-) {
+fn declare(name: &str, variable: Variable, variables: &mut Variables, diagnostics: &Diagnostics) {
     match variables.entry(Arc::from(name)) {
         Entry::Vacant(entry) => {
             entry.insert(variable);
@@ -105,7 +105,9 @@ fn declare(
 
 fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+    chars
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_')
         && chars.all(|char| char.is_alphanumeric() || char == '_' || char == '-')
 }
 
@@ -121,7 +123,13 @@ pub(super) fn evaluate(
     diagnostics: &Diagnostics,
 ) {
     for (name, variable) in variables {
-        let evaluator = Evaluator { name, variable, defaults, constants, diagnostics };
+        let evaluator = Evaluator {
+            name,
+            variable,
+            defaults,
+            constants,
+            diagnostics,
+        };
         let value = evaluator.evaluate(given.get(name), secrets);
         if let Some(cell) = defaults.globals().variables.get(name) {
             let _already_set = cell.set(value.unwrap_or(Value::Unknown(Type::Dynamic)));
@@ -189,9 +197,10 @@ impl Evaluator<'_> {
         };
         let default = match default {
             None => Ok(None),
-            Some((file, expression)) => {
-                self.default(file, expression, constraint.as_ref()).map(Some).ok_or(())
-            }
+            Some((file, expression)) => self
+                .default(file, expression, constraint.as_ref())
+                .map(Some)
+                .ok_or(()),
         };
         let winner = match default {
             Ok(Some(default)) => self.winner(constraint.as_ref(), &default, given),
@@ -224,7 +233,11 @@ impl Evaluator<'_> {
             }
         };
         let value = self.fit(&value, constraint, span, "the default")?;
-        Some(Candidate { value, origin: Origin::Default, span })
+        Some(Candidate {
+            value,
+            origin: Origin::Default,
+            span,
+        })
     }
 
     /// The given value if there is one, else the default.
@@ -235,10 +248,17 @@ impl Evaluator<'_> {
         given: Option<&Given>,
     ) -> Option<Candidate> {
         let Some(given) = given else {
-            return Some(Candidate { value: default.value.clone(), ..*default });
+            return Some(Candidate {
+                value: default.value.clone(),
+                ..*default
+            });
         };
         if constraint.is_some() {
-            return self.given(constraint, given, is_literal(constraint.map(TypeConstraint::type_of)));
+            return self.given(
+                constraint,
+                given,
+                is_literal(constraint.map(TypeConstraint::type_of)),
+            );
         }
         // Without a type the default's type counts, unless it is an empty collection's or null's.
         let default_type = match &default.value {
@@ -270,7 +290,11 @@ impl Evaluator<'_> {
         given: Option<&Given>,
     ) -> Option<Candidate> {
         if let Some(given) = given {
-            return self.given(constraint, given, is_literal(constraint.map(TypeConstraint::type_of)));
+            return self.given(
+                constraint,
+                given,
+                is_literal(constraint.map(TypeConstraint::type_of)),
+            );
         }
         let name = self.name;
         self.diagnostics.push(
@@ -298,7 +322,11 @@ impl Evaluator<'_> {
         };
         let what = format!("the value of variable `{}`", self.name);
         let value = self.fit(&value, constraint, given.span, &what)?;
-        Some(Candidate { value, origin: given.origin, span: given.span })
+        Some(Candidate {
+            value,
+            origin: given.origin,
+            span: given.span,
+        })
     }
 
     fn fit(
@@ -342,12 +370,20 @@ impl Evaluator<'_> {
         };
         let span = SourceSpan::new(file, condition.span().unwrap_or(0..0));
         let own = references(file, condition, "var");
-        if !own.names.iter().any(|reference| *reference.name == **self.name) {
+        if !own
+            .names
+            .iter()
+            .any(|reference| *reference.name == **self.name)
+        {
             let help = format!("the condition must refer to `var.{}`", self.name);
             validation.error(span, "this rule does not check its variable", &[&help]);
             return;
         }
-        if let Some(other) = own.names.iter().find(|reference| *reference.name != **self.name) {
+        if let Some(other) = own
+            .names
+            .iter()
+            .find(|reference| *reference.name != **self.name)
+        {
             validation.error(other.span, "a rule can refer to its own variable only", &[]);
             return;
         }
@@ -357,8 +393,10 @@ impl Evaluator<'_> {
             Err(diagnostic) => self.diagnostics.push(diagnostic),
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => {
-                let summary =
-                    format!("invalid value for variable `{}` {}", self.name, winner.origin);
+                let summary = format!(
+                    "invalid value for variable `{}` {}",
+                    self.name, winner.origin
+                );
                 self.diagnostics.push(
                     Diagnostic::error(summary)
                         .at_with(winner.span, message.unwrap_or_default())
@@ -379,17 +417,24 @@ impl Evaluator<'_> {
 
 /// Whether a value from the command line or the environment is taken word for word.
 fn is_literal(wanted: Option<Type>) -> bool {
-    matches!(wanted, None | Some(Type::String | Type::Number | Type::Dynamic))
+    matches!(
+        wanted,
+        None | Some(Type::String | Type::Number | Type::Dynamic)
+    )
 }
 
 fn is_empty_collection(value: &Value) -> bool {
-    value.as_elements().is_some_and(|elements| elements.is_empty())
+    value
+        .as_elements()
+        .is_some_and(|elements| elements.is_empty())
         || value.as_entries().is_some_and(|entries| entries.is_empty())
 }
 
 /// How to word an error message better, if it is no sentence.
 fn badly_worded(message: &str) -> Option<&'static str> {
-    let Some(first) = message.chars().next() else { return Some("it must not be empty") };
+    let Some(first) = message.chars().next() else {
+        return Some("it must not be empty");
+    };
     if first.is_alphabetic() && !first.is_uppercase() {
         return Some("begin it with an upper-case letter");
     }

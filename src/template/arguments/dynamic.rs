@@ -60,11 +60,17 @@ fn expand<'a>(
     let place = header(file, block);
     let span = |node: &dyn Span| SourceSpan::new(file, node.span().unwrap_or(0..0));
     let [name] = block.labels.as_slice() else {
-        return Err(Diagnostic::error("a `dynamic` block has one label, the type of its blocks")
-            .at(place));
+        return Err(
+            Diagnostic::error("a `dynamic` block has one label, the type of its blocks").at(place),
+        );
     };
     let name = name.as_str();
-    let Parts { for_each, iterator, label_list, content } = Parts::of(file, block)?;
+    let Parts {
+        for_each,
+        iterator,
+        label_list,
+        content,
+    } = Parts::of(file, block)?;
     let iterator: Arc<str> = match iterator {
         None => Arc::from(name),
         Some(Expression::Variable(name)) => Arc::from(name.as_str()),
@@ -110,23 +116,29 @@ impl<'a> Parts<'a> {
                     "labels" => label_list = Some(&attribute.value),
                     name => {
                         let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                        return Err(Diagnostic::error(format!("there is no argument `{name}` here"))
-                            .at(span)
-                            .help("a `dynamic` block takes for_each, iterator, labels and content"));
+                        return Err(Diagnostic::error(format!(
+                            "there is no argument `{name}` here"
+                        ))
+                        .at(span)
+                        .help("a `dynamic` block takes for_each, iterator, labels and content"));
                     }
                 },
                 Structure::Block(inner) if inner.ident.as_str() == "content" => {
                     if content.is_some() {
-                        return Err(Diagnostic::error("there can be only one `content` block here")
-                            .at(header(file, inner)));
+                        return Err(Diagnostic::error(
+                            "there can be only one `content` block here",
+                        )
+                        .at(header(file, inner)));
                     }
                     content = Some(&inner.body);
                 }
                 Structure::Block(inner) => {
                     let name = inner.ident.as_str();
-                    return Err(Diagnostic::error(format!("there is no block `{name}` here"))
-                        .at(header(file, inner))
-                        .help("what is to be repeated goes into the `content` block"));
+                    return Err(
+                        Diagnostic::error(format!("there is no block `{name}` here"))
+                            .at(header(file, inner))
+                            .help("what is to be repeated goes into the `content` block"),
+                    );
                 }
             }
         }
@@ -145,15 +157,22 @@ impl<'a> Parts<'a> {
 
 fn items(collection: &Value, place: SourceSpan) -> Result<Vec<(Value, Value)>, Diagnostic> {
     if let Value::Set(_, elements) = collection {
-        return Ok(elements.iter().map(|value| (value.clone(), value.clone())).collect());
+        return Ok(elements
+            .iter()
+            .map(|value| (value.clone(), value.clone()))
+            .collect());
     }
     if let Some(elements) = collection.as_elements() {
         let items = elements.iter().enumerate();
-        return Ok(items.map(|(index, value)| (Number::from(index).into(), value.clone())).collect());
+        return Ok(items
+            .map(|(index, value)| (Number::from(index).into(), value.clone()))
+            .collect());
     }
     if let Some(entries) = collection.as_entries() {
         let items = entries.iter();
-        return Ok(items.map(|(key, value)| (Value::String(key.clone()), value.clone())).collect());
+        return Ok(items
+            .map(|(key, value)| (Value::String(key.clone()), value.clone()))
+            .collect());
     }
     Err(match collection {
         Value::Unknown(_) => Diagnostic::error("`for_each` must be known before the build runs"),
@@ -174,7 +193,12 @@ fn label_values(
     let elements = value.as_elements().ok_or_else(refused)?;
     let texts = elements.iter().map(convert::to_string);
     texts
-        .map(|text| text.map(|text| BodyLabel { text: text.to_string(), span }))
+        .map(|text| {
+            text.map(|text| BodyLabel {
+                text: text.to_string(),
+                span,
+            })
+        })
         .collect::<Result<_, _>>()
         .map_err(|_| refused())
 }

@@ -15,7 +15,12 @@ use hcl::edit::expr::{Expression, FuncCall};
 const LAZY: [&str; 5] = ["try", "can", "convert", "env", "templatefile"];
 
 impl Evaluation<'_> {
-    pub(super) fn call(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
+    pub(super) fn call(
+        &self,
+        call: &FuncCall,
+        expression: &Expression,
+        scope: &Scope,
+    ) -> Evaluated {
         let name = call.name.name.as_str();
         if call.name.is_namespaced() {
             return Err(self.no_such_function(name, call));
@@ -70,16 +75,19 @@ impl Evaluation<'_> {
         if !call.args.expand_final() {
             return Ok(values);
         }
-        let Some(last) = values.pop() else { return Ok(values) };
+        let Some(last) = values.pop() else {
+            return Ok(values);
+        };
         match last.as_elements() {
             Some(elements) => values.extend(elements.iter().cloned()),
             None => {
                 let place = call.args.iter().last().map(|argument| self.span(argument));
-                return Err(Diagnostic::error("only a list, a tuple or a set can be expanded")
-                    .at_with(
+                return Err(
+                    Diagnostic::error("only a list, a tuple or a set can be expanded").at_with(
                         place.unwrap_or_else(|| self.span(&call.args)),
                         format!("this is a {}", last.type_name()),
-                    ));
+                    ),
+                );
             }
         }
         Ok(values)
@@ -95,14 +103,16 @@ impl Evaluation<'_> {
             }
         }
         if failures.is_empty() {
-            return Err(Diagnostic::error("try(): at least one argument is required")
-                .at(self.span(expression)));
+            return Err(
+                Diagnostic::error("try(): at least one argument is required")
+                    .at(self.span(expression)),
+            );
         }
         let failed = Diagnostic::error("try(): no argument could be evaluated")
             .at(self.span(&call.name.name));
-        Err(failures
-            .into_iter()
-            .fold(failed, |failed, (place, error)| failed.note(place, error.summary)))
+        Err(failures.into_iter().fold(failed, |failed, (place, error)| {
+            failed.note(place, error.summary)
+        }))
     }
 
     fn call_can(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
@@ -117,8 +127,10 @@ impl Evaluation<'_> {
     fn call_convert(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
         let (2, Some(value), Some(wanted)) = (call.args.len(), call.args.get(0), call.args.get(1))
         else {
-            return Err(Diagnostic::error("convert(): a value and a type are required")
-                .at(self.span(expression)));
+            return Err(
+                Diagnostic::error("convert(): a value and a type are required")
+                    .at(self.span(expression)),
+            );
         };
         let wanted = TypeConstraint::parse(self.file, wanted)?;
         let value_given = self.expression(value, scope)?;
@@ -129,14 +141,18 @@ impl Evaluation<'_> {
 
     fn call_env(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
         if scope.reach() != Reach::Defaults {
-            return Err(Diagnostic::error("env() can only be called in the default of a variable")
-                .at(self.span(expression))
-                .help("declare a variable with this default, and refer to it here"));
+            return Err(
+                Diagnostic::error("env() can only be called in the default of a variable")
+                    .at(self.span(expression))
+                    .help("declare a variable with this default, and refer to it here"),
+            );
         }
         let arguments = self.arguments(call, scope)?;
         let [Value::String(name)] = arguments.as_slice() else {
-            return Err(Diagnostic::error("env(): the name of an environment variable is required")
-                .at(self.span(expression)));
+            return Err(Diagnostic::error(
+                "env(): the name of an environment variable is required",
+            )
+            .at(self.span(expression)));
         };
         let value = scope.globals().world.environment.get(&**name);
         Ok(Value::string(value.map_or("", String::as_str)))
@@ -154,11 +170,17 @@ impl Evaluation<'_> {
         };
         let here = || self.span(expression);
         if scope.bound(WITHIN_TEMPLATE_FILE).is_some() {
-            return Err(fail("a template file cannot call it again".to_owned(), &here));
+            return Err(fail(
+                "a template file cannot call it again".to_owned(),
+                &here,
+            ));
         }
         let arguments = self.arguments(call, scope)?;
         let [path, names] = arguments.as_slice() else {
-            return Err(fail("a path and an object of names are required".to_owned(), &here));
+            return Err(fail(
+                "a path and an object of names are required".to_owned(),
+                &here,
+            ));
         };
         if path.is_unknown() || names.is_unknown() {
             return Ok(Value::Unknown(crate::template::value::Type::Dynamic));
@@ -167,7 +189,10 @@ impl Evaluation<'_> {
             return Err(fail("the path must be a string".to_owned(), &here));
         };
         let Some(names) = names.as_entries() else {
-            return Err(fail("the names must be an object or a map".to_owned(), &here));
+            return Err(fail(
+                "the names must be an object or a map".to_owned(),
+                &here,
+            ));
         };
         let text = crate::template::files::read_template_file(
             &scope.globals().world.template_folder,
@@ -181,7 +206,10 @@ impl Evaluation<'_> {
                 file,
                 error.location().offset()..error.location().offset(),
             );
-            fail(format!("{}: {}", sources.locate(span), error.message()), &here)
+            fail(
+                format!("{}: {}", sources.locate(span), error.message()),
+                &here,
+            )
         })?;
         let mut inner = scope.empty().with(WITHIN_TEMPLATE_FILE, Value::NULL);
         for (name, value) in names.iter() {
@@ -189,12 +217,19 @@ impl Evaluation<'_> {
         }
         let evaluation = Evaluation::new(file, &text);
         evaluation.spent.set(self.spent.get());
-        let result =
-            evaluation.text_template(&template, Form::File, &WholeText, &inner).map_err(|error| {
+        let result = evaluation
+            .text_template(&template, Form::File, &WholeText, &inner)
+            .map_err(|error| {
                 let place = error.labels.first().map(|label| sources.locate(label.span));
-                fail(format!("{}: {}", place.unwrap_or_default(), error.summary), &here)
+                fail(
+                    format!("{}: {}", place.unwrap_or_default(), error.summary),
+                    &here,
+                )
             })?;
-        self.charge(evaluation.spent.get().saturating_sub(self.spent.get()), expression)?;
+        self.charge(
+            evaluation.spent.get().saturating_sub(self.spent.get()),
+            expression,
+        )?;
         Ok(result)
     }
 

@@ -104,7 +104,9 @@ impl Evaluation<'_> {
             BinaryOperator::Div => left.divide(&right),
             BinaryOperator::Mod => left.remainder(&right),
             BinaryOperator::Eq | BinaryOperator::NotEq => {
-                return Ok(Value::Bool((left == right) == (operator == BinaryOperator::Eq)));
+                return Ok(Value::Bool(
+                    (left == right) == (operator == BinaryOperator::Eq),
+                ));
             }
             BinaryOperator::And | BinaryOperator::Or => None,
         };

@@ -22,12 +22,17 @@ impl Evaluation<'_> {
             Some(_) if repetition.grouping => Output::Groups(BTreeMap::new()),
             Some(_) => Output::Attributes(BTreeMap::new()),
         };
-        let key_name = intro.key_var.as_ref().map(|name| Arc::<str>::from(name.as_str()));
+        let key_name = intro
+            .key_var
+            .as_ref()
+            .map(|name| Arc::<str>::from(name.as_str()));
         let value_name = Arc::<str>::from(intro.value_var.as_str());
         for (key, value) in items {
             self.charge(ELEMENT_COST, &intro.collection_expr)?;
             let scope = match &key_name {
-                Some(name) => scope.with(name.clone(), key).with(value_name.clone(), value),
+                Some(name) => scope
+                    .with(name.clone(), key)
+                    .with(value_name.clone(), value),
                 None => scope.with(value_name.clone(), value),
             };
             if let Some(condition) = &repetition.cond {
@@ -93,19 +98,26 @@ impl Evaluation<'_> {
             Value::Null(_) => {
                 Err(Diagnostic::error("null cannot be iterated over").at(self.span(node)))
             }
-            Value::Set(_, elements) => {
-                Ok(Some(elements.iter().map(|value| (value.clone(), value.clone())).collect()))
-            }
+            Value::Set(_, elements) => Ok(Some(
+                elements
+                    .iter()
+                    .map(|value| (value.clone(), value.clone()))
+                    .collect(),
+            )),
             Value::List(_, elements) | Value::Tuple(elements) => {
                 let items = elements.iter().enumerate();
                 Ok(Some(
-                    items.map(|(index, value)| (Number::from(index).into(), value.clone())).collect(),
+                    items
+                        .map(|(index, value)| (Number::from(index).into(), value.clone()))
+                        .collect(),
                 ))
             }
             Value::Map(_, entries) | Value::Object(entries) => {
                 let items = entries.iter();
                 Ok(Some(
-                    items.map(|(key, value)| (Value::String(key.clone()), value.clone())).collect(),
+                    items
+                        .map(|(key, value)| (Value::String(key.clone()), value.clone()))
+                        .collect(),
                 ))
             }
             other => {
@@ -128,9 +140,11 @@ impl Output {
         match self {
             Output::Elements(elements) => Value::tuple(elements),
             Output::Attributes(attributes) => Value::Object(Arc::new(attributes)),
-            Output::Groups(groups) => {
-                Value::object(groups.into_iter().map(|(key, values)| (key, Value::tuple(values))))
-            }
+            Output::Groups(groups) => Value::object(
+                groups
+                    .into_iter()
+                    .map(|(key, values)| (key, Value::tuple(values))),
+            ),
         }
     }
 }

@@ -45,15 +45,19 @@ impl Evaluation<'_> {
         let flush = form == Form::Heredoc && self.is_flush_heredoc(node);
         let literals = TextLiterals::new(template, form, flush, self.text);
         let mut output = String::new();
-        Ok(match self.render(template, &literals, &mut output, scope)? {
-            Rendered::Known => Value::string(output),
-            Rendered::Unknown => Value::Unknown(Type::String),
-        })
+        Ok(
+            match self.render(template, &literals, &mut output, scope)? {
+                Rendered::Known => Value::string(output),
+                Rendered::Unknown => Value::Unknown(Type::String),
+            },
+        )
     }
 
     fn is_flush_heredoc(&self, node: &impl Span) -> bool {
         let start = node.span().map_or(0, |span| span.start);
-        self.text.get(start..).is_some_and(|text| text.starts_with("<<-"))
+        self.text
+            .get(start..)
+            .is_some_and(|text| text.starts_with("<<-"))
     }
 
     fn render(
@@ -155,7 +159,9 @@ impl Evaluation<'_> {
                 scope = scope.with(name.as_str(), key);
             }
             scope = scope.with(repetition.value_var.as_str(), value);
-            if let Rendered::Unknown = self.render(&repetition.template, literals, output, &scope)? {
+            if let Rendered::Unknown =
+                self.render(&repetition.template, literals, output, &scope)?
+            {
                 return Ok(Rendered::Unknown);
             }
         }

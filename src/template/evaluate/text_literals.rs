@@ -21,9 +21,15 @@ impl TextLiterals {
     /// Works out the literals of a template; `source` is the text that it was parsed from.
     pub(super) fn new(template: &Template, form: Form, flush: bool, source: &str) -> TextLiterals {
         if !flush && !has_markers(template) {
-            return TextLiterals { texts: BTreeMap::new() };
+            return TextLiterals {
+                texts: BTreeMap::new(),
+            };
         }
-        let mut pieces = Pieces { form, source, list: Vec::new() };
+        let mut pieces = Pieces {
+            form,
+            source,
+            list: Vec::new(),
+        };
         pieces.template(template);
         let mut pieces = pieces.list;
         strip(&mut pieces);
@@ -42,7 +48,9 @@ impl TextLiterals {
     /// The text of a literal.
     pub(super) fn get<'a>(&'a self, literal: &'a Spanned<String>) -> &'a str {
         let start = literal.span().map(|span| span.start);
-        start.and_then(|start| self.texts.get(&start)).map_or(literal.as_str(), String::as_str)
+        start
+            .and_then(|start| self.texts.get(&start))
+            .map_or(literal.as_str(), String::as_str)
     }
 }
 
@@ -51,7 +59,10 @@ enum Piece<'a> {
     /// At most one line of the literal that begins at this byte.
     Literal { start: usize, text: Cow<'a, str> },
     /// An interpolation or a directive.
-    Marker { strips_before: bool, strips_after: bool },
+    Marker {
+        strips_before: bool,
+        strips_after: bool,
+    },
 }
 
 struct Pieces<'a> {
@@ -97,7 +108,10 @@ impl<'a> Pieces<'a> {
         let Some(span) = literal.span() else { return };
         let start = span.start;
         if self.form == Form::Quoted {
-            self.list.push(Piece::Literal { start, text: Cow::Borrowed(literal.as_str()) });
+            self.list.push(Piece::Literal {
+                start,
+                text: Cow::Borrowed(literal.as_str()),
+            });
             return;
         }
         // The parser has already taken the indentation of a heredoc's outermost lines away.
@@ -138,7 +152,11 @@ fn has_markers(template: &Template) -> bool {
 /// Takes the blanks beside strip markers away.
 fn strip(pieces: &mut [Piece<'_>]) {
     for index in 0..pieces.len() {
-        let Some(Piece::Marker { strips_before, strips_after }) = pieces.get(index) else {
+        let Some(Piece::Marker {
+            strips_before,
+            strips_after,
+        }) = pieces.get(index)
+        else {
             continue;
         };
         let (before, after) = (*strips_before, *strips_after);
@@ -179,7 +197,9 @@ fn dedent(pieces: &mut [Piece<'_>]) {
         }
         at_line_start = text.ends_with('\n');
     }
-    let Some(common) = common.filter(|common| *common > 0) else { return };
+    let Some(common) = common.filter(|common| *common > 0) else {
+        return;
+    };
     for index in line_starts {
         if let Some(Piece::Literal { text, .. }) = pieces.get_mut(index) {
             *text = Cow::Owned(text.graphemes(true).skip(common).collect());

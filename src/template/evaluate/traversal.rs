@@ -5,8 +5,8 @@ use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use crate::template::convert;
 use crate::template::scope::{Names, Reach, Scope};
 use crate::template::value::{Number, Type, Value};
-use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl::edit::Decorated;
+use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
 use std::slice;
 
 type Operator = Decorated<TraversalOperator>;
@@ -20,7 +20,10 @@ impl Evaluation<'_> {
             && let Some(names) = global_names(root.as_str(), scope)
         {
             let value = match names.get(name.as_str()) {
-                Some(value) => value.get().cloned().unwrap_or(Value::Unknown(Type::Dynamic)),
+                Some(value) => value
+                    .get()
+                    .cloned()
+                    .unwrap_or(Value::Unknown(Type::Dynamic)),
                 None => return Err(self.undeclared(root.as_str(), name, names)),
             };
             return self.apply(value, rest, scope);
@@ -29,7 +32,12 @@ impl Evaluation<'_> {
         self.apply(value, operators, scope)
     }
 
-    fn undeclared(&self, root: &str, name: &Decorated<hcl::edit::Ident>, names: &Names) -> Diagnostic {
+    fn undeclared(
+        &self,
+        root: &str,
+        name: &Decorated<hcl::edit::Ident>,
+        names: &Names,
+    ) -> Diagnostic {
         let what = if root == "var" { "variable" } else { "local" };
         let suggestion = did_you_mean(name.as_str(), names.keys().map(|name| &**name));
         let help = suggestion.unwrap_or_else(|| match root {
@@ -56,9 +64,14 @@ impl Evaluation<'_> {
                     let index = self.expression(expression, scope)?;
                     self.index(&value, &index, self.span(expression))?
                 }
-                TraversalOperator::FullSplat(_) => return self.splat(&value, rest, scope, operator),
+                TraversalOperator::FullSplat(_) => {
+                    return self.splat(&value, rest, scope, operator);
+                }
                 TraversalOperator::AttrSplat(_) => {
-                    let inner = rest.iter().take_while(|operator| is_attribute(operator)).count();
+                    let inner = rest
+                        .iter()
+                        .take_while(|operator| is_attribute(operator))
+                        .count();
                     let (inner, outer) = rest.split_at(inner);
                     let splat = self.splat(&value, inner, scope, operator)?;
                     return self.apply(splat, outer, scope);
@@ -86,7 +99,9 @@ impl Evaluation<'_> {
             },
         };
         self.charge(elements.len().saturating_mul(ELEMENT_COST), splat)?;
-        let results = elements.iter().map(|element| self.apply(element.clone(), operators, scope));
+        let results = elements
+            .iter()
+            .map(|element| self.apply(element.clone(), operators, scope));
         let results: Vec<Value> = results.collect::<Result<_, _>>()?;
         if matches!(value, Value::List(..) | Value::Set(..))
             && let Some(first) = results.first()
@@ -101,19 +116,20 @@ impl Evaluation<'_> {
 
     fn attribute(&self, value: &Value, name: &str, place: SourceSpan) -> Evaluated {
         match value {
-            Value::Unknown(Type::Object(attributes)) if !attributes.contains_key(name) => {
-                Err(no_attribute(name, attributes.keys().map(|name| &**name), place))
-            }
-            Value::Unknown(Type::Object(attributes)) => {
-                Ok(Value::Unknown(attributes.get(name).cloned().unwrap_or(Type::Dynamic)))
-            }
+            Value::Unknown(Type::Object(attributes)) if !attributes.contains_key(name) => Err(
+                no_attribute(name, attributes.keys().map(|name| &**name), place),
+            ),
+            Value::Unknown(Type::Object(attributes)) => Ok(Value::Unknown(
+                attributes.get(name).cloned().unwrap_or(Type::Dynamic),
+            )),
             Value::Unknown(Type::Map(element)) => Ok(Value::Unknown((**element).clone())),
             Value::Unknown(Type::Dynamic) => Ok(Value::Unknown(Type::Dynamic)),
             Value::Null(_) => Err(Diagnostic::error("null has no attributes")
                 .at_with(place, "the value before this is null")),
-            Value::Object(attributes) => attributes.get(name).cloned().ok_or_else(|| {
-                no_attribute(name, attributes.keys().map(|name| &**name), place)
-            }),
+            Value::Object(attributes) => attributes
+                .get(name)
+                .cloned()
+                .ok_or_else(|| no_attribute(name, attributes.keys().map(|name| &**name), place)),
             Value::Map(_, entries) => entries
                 .get(name)
                 .cloned()
@@ -151,9 +167,7 @@ impl Evaluation<'_> {
             Value::Tuple(_) | Value::Object(_) if index.is_unknown() => {
                 Ok(Value::Unknown(Type::Dynamic))
             }
-            Value::List(_, elements) | Value::Tuple(elements) => {
-                element_at(elements, index, place)
-            }
+            Value::List(_, elements) | Value::Tuple(elements) => element_at(elements, index, place),
             Value::Map(_, entries) | Value::Object(entries) => {
                 let key = convert::to_string(index).map_err(|error| {
                     Diagnostic::error(format!("this is no key: {error}")).at(place)
@@ -163,9 +177,11 @@ impl Evaluation<'_> {
                     .cloned()
                     .ok_or_else(|| no_element(&key, entries.keys().map(|name| &**name), place))
             }
-            Value::Set(..) => Err(Diagnostic::error("a set has no order, so no element by index")
-                .at(place)
-                .help("iterate over it with a for expression")),
+            Value::Set(..) => Err(
+                Diagnostic::error("a set has no order, so no element by index")
+                    .at(place)
+                    .help("iterate over it with a for expression"),
+            ),
             other => {
                 let message = format!("a {} has no elements", other.type_name());
                 Err(Diagnostic::error(message).at(place))
@@ -192,7 +208,10 @@ fn global_names<'a>(root: &str, scope: &'a Scope) -> Option<&'a Names> {
 
 /// What an attribute splat takes along.
 fn is_attribute(operator: &Operator) -> bool {
-    matches!(operator.value(), TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_))
+    matches!(
+        operator.value(),
+        TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_)
+    )
 }
 
 fn element_at(elements: &[Value], index: &Value, place: SourceSpan) -> Evaluated {
@@ -201,15 +220,19 @@ fn element_at(elements: &[Value], index: &Value, place: SourceSpan) -> Evaluated
     if !number.is_integer() {
         return Err(Diagnostic::error("an index must be a whole number").at(place));
     }
-    number.to_usize().and_then(|index| elements.get(index)).cloned().ok_or_else(|| {
-        Diagnostic::error(format!("the index {number} is out of range")).at(place).help(
-            match elements.len() {
-                0 => "there are no elements".to_owned(),
-                1 => "there is one element, with the index 0".to_owned(),
-                length => format!("there are {length} elements, from 0 to {}", length - 1),
-            },
-        )
-    })
+    number
+        .to_usize()
+        .and_then(|index| elements.get(index))
+        .cloned()
+        .ok_or_else(|| {
+            Diagnostic::error(format!("the index {number} is out of range"))
+                .at(place)
+                .help(match elements.len() {
+                    0 => "there are no elements".to_owned(),
+                    1 => "there is one element, with the index 0".to_owned(),
+                    length => format!("there are {length} elements, from 0 to {}", length - 1),
+                })
+        })
 }
 
 fn no_attribute<'a>(
@@ -218,7 +241,9 @@ fn no_attribute<'a>(
     place: SourceSpan,
 ) -> Diagnostic {
     let message = format!("this object has no attribute named `{name}`");
-    Diagnostic::error(message).at(place).help_maybe(known_names(name, known))
+    Diagnostic::error(message)
+        .at(place)
+        .help_maybe(known_names(name, known))
 }
 
 fn no_element<'a>(
@@ -227,7 +252,9 @@ fn no_element<'a>(
     place: SourceSpan,
 ) -> Diagnostic {
     let message = format!("there is no element with the key {key:?}");
-    Diagnostic::error(message).at(place).help_maybe(known_names(key, known))
+    Diagnostic::error(message)
+        .at(place)
+        .help_maybe(known_names(key, known))
 }
 
 /// The nearest name, or all names if they are few.

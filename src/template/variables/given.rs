@@ -84,7 +84,9 @@ impl GivenValues {
         sources: &Sources,
         diagnostics: &Diagnostics,
     ) {
-        let Some(body) = parse_body(file, sources, diagnostics) else { return };
+        let Some(body) = parse_body(file, sources, diagnostics) else {
+            return;
+        };
         for structure in body {
             match structure {
                 Structure::Block(block) => {
@@ -110,7 +112,8 @@ impl GivenValues {
                         span: SourceSpan::new(file, range),
                         form: Form::Expression(attribute.value),
                     };
-                    self.by_name.insert(Arc::from(attribute.key.as_str()), given);
+                    self.by_name
+                        .insert(Arc::from(attribute.key.as_str()), given);
                 }
             }
         }
@@ -145,7 +148,14 @@ impl GivenValues {
 
     fn add_text(&mut self, name: Arc<str>, text: &str, file: FileId, origin: Origin) {
         let span = SourceSpan::new(file, 0..text.len());
-        self.by_name.insert(name, Given { origin, span, form: Form::Text(text.to_owned()) });
+        self.by_name.insert(
+            name,
+            Given {
+                origin,
+                span,
+                form: Form::Text(text.to_owned()),
+            },
+        );
     }
 }
 
@@ -163,11 +173,7 @@ impl Given {
     }
 }
 
-fn undeclared(
-    name: &str,
-    variables: &Variables,
-    severity: fn(String) -> Diagnostic,
-) -> Diagnostic {
+fn undeclared(name: &str, variables: &Variables, severity: fn(String) -> Diagnostic) -> Diagnostic {
     severity(format!("variable `{name}` is not declared"))
         .help_maybe(did_you_mean(name, variables.keys().map(|name| &**name)))
 }
