@@ -18,7 +18,7 @@ use crate::digest::DiffId;
 use crate::image::{Image, LayerDescriptor};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -104,7 +104,7 @@ pub struct PrepareContext {
 }
 
 /// Decodes and checks the options of one source.
-type Prepare = fn(&mut Arguments<'_>, &PrepareContext) -> Option<Box<dyn Base>>;
+type Prepare = fn(&Arguments<'_>, &PrepareContext) -> Option<Box<dyn Base>>;
 
 /// The sources that exist, by their type.
 fn registry() -> BTreeMap<&'static str, Prepare> {
@@ -124,7 +124,7 @@ pub fn kinds() -> Vec<&'static str> {
 /// that are wrong, which `arguments` then holds diagnostics for.
 pub fn prepare(
     kind: &str,
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn Base>> {
     registry().get(kind).and_then(|prepare| prepare(arguments, context))

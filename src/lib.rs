@@ -20,8 +20,17 @@
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
+pub mod base;
 pub mod build;
+pub mod cli;
+pub mod diagnostic;
 pub mod digest;
 pub mod image;
+pub mod layer;
+pub mod plan;
+pub mod postprocess;
+pub mod provision;
+pub mod sandbox;
 pub mod store;
 pub mod template;
+pub mod ui;

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::image::Image;
 use crate::sandbox::Cancel;
 use crate::store::Store;
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use crate::template::gotemplate::GoTemplateData;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,7 +110,7 @@ pub struct PrepareContext {
 }
 
 /// Decodes and checks the options of one post-processor.
-type Prepare = fn(&mut Arguments<'_>, &PrepareContext) -> Option<Box<dyn PostProcessor>>;
+type Prepare = fn(&Arguments<'_>, &PrepareContext) -> Option<Box<dyn PostProcessor>>;
 
 /// The post-processors that exist, by their type.
 fn registry() -> BTreeMap<&'static str, Prepare> {
@@ -134,7 +134,7 @@ pub fn kinds() -> Vec<&'static str> {
 /// options that are wrong, which `arguments` then holds diagnostics for.
 pub fn prepare(
     kind: &str,
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     registry().get(kind).and_then(|prepare| prepare(arguments, context))

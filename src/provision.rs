@@ -14,7 +14,7 @@ pub use error::ProvisionError;
 pub use input::Input;
 
 use crate::sandbox::Action;
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
 /// Decodes and checks the options of one provisioner.
 ///
 /// Returns none after adding at least one diagnostic to `arguments`.
-type Prepare = fn(&mut Arguments<'_>, &Context) -> Option<Box<dyn Provisioner>>;
+type Prepare = fn(&Arguments<'_>, &Context) -> Option<Box<dyn Provisioner>>;
 
 /// The provisioners that exist, by their type.
 fn registry() -> BTreeMap<&'static str, Prepare> {
@@ -88,7 +88,7 @@ pub fn kinds() -> Vec<&'static str> {
 /// options that are wrong, which `arguments` then holds diagnostics for.
 pub fn prepare(
     kind: &str,
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &Context,
 ) -> Option<Box<dyn Provisioner>> {
     registry().get(kind).and_then(|prepare| prepare(arguments, context))

@@ -9,7 +9,7 @@ use crate::digest::{Digest, StepKey};
 use crate::image::Image;
 use crate::sandbox::host_command::{self, HostCommand};
 use crate::sandbox::{Isolation, Task, TaskReport};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ struct Debootstrap {
 
 /// Decodes the options of a `debootstrap` source.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn Base>> {
     let suite: Option<String> = arguments.required("suite");
@@ -53,7 +53,7 @@ pub fn prepare(
         arguments.error(
             arguments.span("mirrors"),
             "mirror and mirrors cannot be given together",
-            None::<&str>,
+            &[],
         );
         valid = false;
     }
@@ -61,7 +61,7 @@ pub fn prepare(
         arguments.error(
             arguments.span("variant"),
             format!("{variant:?} is not a variant of mmdebstrap"),
-            Some(format!("variants are {}", VARIANTS.join(", "))),
+            &[&format!("variants are {}", VARIANTS.join(", "))],
         );
         valid = false;
     }
@@ -76,7 +76,7 @@ pub fn prepare(
             arguments.error(
                 arguments.span(option),
                 format!("{word:?} is not a name that apt knows"),
-                None::<&str>,
+                &[],
             );
             valid = false;
         }
@@ -86,7 +86,7 @@ pub fn prepare(
         .or(mirror.map(|mirror| vec![mirror]))
         .unwrap_or_else(|| vec![DEFAULT_MIRROR.to_owned()]);
     if mirrors.is_empty() {
-        arguments.error(arguments.span("mirrors"), "mirrors must not be empty", None::<&str>);
+        arguments.error(arguments.span("mirrors"), "mirrors must not be empty", &[]);
         valid = false;
     }
     let suite = suite?;

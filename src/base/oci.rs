@@ -2,7 +2,7 @@
 
 use super::{Base, BaseError, Context, PrepareContext, ResolvedBase};
 use crate::image::{Image, archive, layout};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use std::path::PathBuf;
 
 /// Which image.
@@ -29,7 +29,7 @@ struct Oci {
 
 /// Decodes the options of an `oci` source.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn Base>> {
     let layout: Option<String> = arguments.optional("layout");
@@ -50,7 +50,7 @@ pub fn prepare(
         arguments.error(
             arguments.header(),
             problem,
-            Some("`layout` and `archive` name a path, `image` a name in the store, `from` another build of this template; `scratch = true` starts empty"),
+            &["`layout` and `archive` name a path, `image` a name in the store, `from` another build of this template; `scratch = true` starts empty"],
         );
         valid = false;
     }
@@ -58,7 +58,7 @@ pub fn prepare(
         arguments.error(
             arguments.span("reference"),
             "reference goes with layout or archive",
-            Some("it names one of several images in a layout"),
+            &["it names one of several images in a layout"],
         );
         valid = false;
     }
@@ -70,7 +70,7 @@ pub fn prepare(
             arguments.error(
                 arguments.span(option),
                 format!("there is no {what} {shown}"),
-                Some(format!("paths are looked up from the working directory {}; use \"${{path.root}}/…\" for what lies beside the template", context.working_folder.display())),
+                &[&format!("paths are looked up from the working directory {}; use \"${{path.root}}/…\" for what lies beside the template", context.working_folder.display())],
             );
             valid = false;
         }

@@ -4,7 +4,7 @@ use super::{Base, BaseError, Context, PrepareContext, ResolvedBase, folder, impo
 use crate::digest::{Digest, StepKey};
 use crate::image::Image;
 use crate::sandbox::{Task, TaskReport};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use serde_json::json;
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ struct Rootfs {
 
 /// Decodes the options of a `rootfs` source.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn Base>> {
     let shown: String = arguments.required("path")?;
@@ -27,7 +27,7 @@ pub fn prepare(
         arguments.error(
             arguments.span("path"),
             format!("there is no file or folder {shown}"),
-            Some(format!("paths are looked up from the working directory {}; use \"${{path.root}}/…\" for what lies beside the template", context.working_folder.display())),
+            &[&format!("paths are looked up from the working directory {}; use \"${{path.root}}/…\" for what lies beside the template", context.working_folder.display())],
         );
         return None;
     }

@@ -1,13 +1,13 @@
 //! The `config` block: what the image's configuration says.
 
 use crate::image::{ConfigChanges, Healthcheck};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Decodes all `config` blocks inside a source's body.
 pub fn decode_blocks(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     changes: &mut ConfigChanges,
     annotations: &mut BTreeMap<String, String>,
 ) {
@@ -19,7 +19,7 @@ pub fn decode_blocks(
 
 /// Decodes one `config` block onto `changes`; a later block wins over an earlier one.
 pub fn decode(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     changes: &mut ConfigChanges,
     annotations: &mut BTreeMap<String, String>,
 ) {
@@ -29,7 +29,7 @@ pub fn decode(
             arguments.error(
                 arguments.span("env"),
                 format!("{name:?} cannot be the name of an environment variable"),
-                None::<&str>,
+                &[],
             );
         } else {
             changes.env.insert(name, value);
@@ -51,7 +51,7 @@ pub fn decode(
             arguments.error(
                 arguments.span("workdir"),
                 format!("workdir {workdir:?} is not an absolute path"),
-                Some("it must start with /"),
+                &["it must start with /"],
             );
         }
     }
@@ -65,7 +65,7 @@ pub fn decode(
             None => arguments.error(
                 arguments.span("ports"),
                 format!("{port:?} is not a port"),
-                Some("write a number from 1 to 65535, or \"NUMBER/tcp\", \"NUMBER/udp\", \"NUMBER/sctp\""),
+                &["write a number from 1 to 65535, or \"NUMBER/tcp\", \"NUMBER/udp\", \"NUMBER/sctp\""],
             ),
         }
     }
@@ -76,7 +76,7 @@ pub fn decode(
             arguments.error(
                 arguments.span("volumes"),
                 format!("the volume {volume:?} is not an absolute path"),
-                Some("it must start with /"),
+                &["it must start with /"],
             );
         }
     }
@@ -90,7 +90,7 @@ pub fn decode(
         arguments.error(
             arguments.header(),
             "a config block has at most one healthcheck",
-            None::<&str>,
+            &[],
         );
     }
     for mut block in blocks {
@@ -101,7 +101,7 @@ pub fn decode(
     }
 }
 
-fn decode_healthcheck(arguments: &mut Arguments<'_>) -> Option<Healthcheck> {
+fn decode_healthcheck(arguments: &Arguments<'_>) -> Option<Healthcheck> {
     let test: Vec<String> = arguments.required("test")?;
     let interval: Option<Duration> = arguments.optional("interval");
     let timeout: Option<Duration> = arguments.optional("timeout");
@@ -112,7 +112,7 @@ fn decode_healthcheck(arguments: &mut Arguments<'_>) -> Option<Healthcheck> {
     let marked = test.first().is_some_and(|word| ["NONE", "CMD", "CMD-SHELL"].contains(&word.as_str()));
     let test = match test.len() {
         0 => {
-            arguments.error(arguments.span("test"), "the test of a healthcheck must not be empty", None::<&str>);
+            arguments.error(arguments.span("test"), "the test of a healthcheck must not be empty", &[]);
             return None;
         }
         _ if marked => test,
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn ports_are_normalised() {
         for (text, expected) in [
-            ("80", Some("80/tcp")),
-            ("53/UDP", Some("53/udp")),
+            ("80", &["80/tcp"]),
+            ("53/UDP", &["53/udp"]),
             ("0", None),
             ("65536", None),
             ("80/http", None),

@@ -3,7 +3,7 @@
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
 use crate::image::{archive, layout};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ struct Export {
 
 /// Decodes the options of an `oci-layout` block.
 pub fn prepare_oci_layout(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     prepare(arguments, Form::OciLayout)
@@ -34,7 +34,7 @@ pub fn prepare_oci_layout(
 
 /// Decodes the options of an `oci-archive` block.
 pub fn prepare_oci_archive(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     prepare(arguments, Form::OciArchive)
@@ -42,13 +42,13 @@ pub fn prepare_oci_archive(
 
 /// Decodes the options of a `docker-archive` block.
 pub fn prepare_docker_archive(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     prepare(arguments, Form::DockerArchive)
 }
 
-fn prepare(arguments: &mut Arguments<'_>, form: Form) -> Option<Box<dyn PostProcessor>> {
+fn prepare(arguments: &Arguments<'_>, form: Form) -> Option<Box<dyn PostProcessor>> {
     let path: Option<String> = arguments.required("path");
     let mut names = Vec::new();
     let mut valid = true;
@@ -63,7 +63,7 @@ fn prepare(arguments: &mut Arguments<'_>, form: Form) -> Option<Box<dyn PostProc
                 arguments.error(
                     arguments.span("tags"),
                     format!("{name:?} is not an image name"),
-                    Some("it is REPOSITORY[:TAG], as \"team/web:1.2\""),
+                    &["it is REPOSITORY[:TAG], as \"team/web:1.2\""],
                 );
                 valid = false;
             }
@@ -73,7 +73,7 @@ fn prepare(arguments: &mut Arguments<'_>, form: Form) -> Option<Box<dyn PostProc
     }
     let path = path?;
     if path.is_empty() {
-        arguments.error(arguments.span("path"), "path must not be empty", None::<&str>);
+        arguments.error(arguments.span("path"), "path must not be empty", &[]);
         valid = false;
     }
     valid.then(|| Box::new(Export { form, path, names }) as Box<dyn PostProcessor>)

@@ -5,7 +5,7 @@
 //! does not grow it.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use crate::template::gotemplate::{self, GoTemplateData};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ struct Checksum {
 
 /// Decodes the options of a `checksum` block.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     let types: Vec<String> =
@@ -39,14 +39,14 @@ pub fn prepare(
             arguments.error(
                 arguments.span("checksum_types"),
                 format!("{name:?} is not a type of checksum"),
-                Some(format!("types are {}", TYPES.join(", "))),
+                &[&format!("types are {}", TYPES.join(", "))],
             );
             valid = false;
         }
     }
     let checksum = Checksum { types, output, go_template: context.go_template.clone() };
     if let Err(error) = checksum.output_name("name", "type", "md5") {
-        arguments.error(arguments.span("output"), error.to_string(), None::<&str>);
+        arguments.error(arguments.span("output"), error.to_string(), &[]);
         valid = false;
     }
     valid.then(|| Box::new(checksum) as Box<dyn PostProcessor>)

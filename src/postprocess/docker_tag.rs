@@ -1,7 +1,7 @@
 //! The `docker-tag` post-processor: names for an image in the store.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 
 /// A `docker-tag` post-processor.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ struct DockerTag {
 
 /// Decodes the options of a `docker-tag` block.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     let repository: Option<String> = arguments.required("repository");
@@ -31,7 +31,7 @@ pub fn prepare(
         arguments.error(
             arguments.span("repository"),
             format!("{repository:?} is not the name of a repository"),
-            Some("it is [HOST[:PORT]/]NAME[/NAME…] in lower case, as \"registry.example.com/team/web\""),
+            &["it is [HOST[:PORT]/]NAME[/NAME…] in lower case, as \"registry.example.com/team/web\""],
         );
         valid = false;
     }
@@ -40,7 +40,7 @@ pub fn prepare(
             arguments.error(
                 arguments.span("tags"),
                 format!("{tag:?} is not a tag"),
-                Some("a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"),
+                &["a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"],
             );
             valid = false;
         }

@@ -4,7 +4,7 @@
 //! `last_run_uuid`. A file that is not such a record is never overwritten.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ struct Manifest {
 
 /// Decodes the options of a `manifest` block.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     Some(Box::new(Manifest {

@@ -5,7 +5,7 @@
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::sandbox::host_command::{self, HostCommand};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use crate::template::gotemplate::{self, GoTemplateData};
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ struct ShellLocal {
 
 /// Decodes the options of a `shell-local` block.
 pub fn prepare(
-    arguments: &mut Arguments<'_>,
+    arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     let command: Option<String> = arguments.optional("command");
@@ -55,7 +55,7 @@ pub fn prepare(
         arguments.error(
             arguments.header(),
             "exactly one of command, inline, script and scripts must be given",
-            None::<&str>,
+            &[],
         );
         valid = false;
     }
@@ -69,7 +69,7 @@ pub fn prepare(
                 arguments.error(
                     arguments.span("environment_vars"),
                     "an environment variable is not of the form NAME=value",
-                    None::<&str>,
+                    &[],
                 );
                 valid = false;
             }
@@ -84,7 +84,7 @@ pub fn prepare(
             match gotemplate::render(&line, &context.go_template) {
                 Ok(line) => script.push_str(&line),
                 Err(error) => {
-                    arguments.error(arguments.span("inline"), error.to_string(), None::<&str>);
+                    arguments.error(arguments.span("inline"), error.to_string(), &[]);
                     valid = false;
                 }
             }
@@ -99,7 +99,7 @@ pub fn prepare(
             arguments.error(
                 arguments.header(),
                 format!("the script {script} does not exist"),
-                Some("scripts are looked up from the working directory; use \"${path.root}/…\" for files beside the template"),
+                &["scripts are looked up from the working directory; use \"${path.root}/…\" for files beside the template"],
             );
             valid = false;
         }

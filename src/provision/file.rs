@@ -8,7 +8,7 @@
 use super::input::base_name;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
 use crate::sandbox::Action;
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -46,7 +46,7 @@ pub struct Files {
 }
 
 /// Decodes the options of a `file` block.
-pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
+pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
     let content: Option<String> = arguments.optional("content");
     let source: Option<String> = arguments.optional("source");
     let sources: Option<Vec<String>> = arguments.optional("sources");
@@ -60,7 +60,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
         arguments.error(
             arguments.span("direction"),
             format!("direction cannot be {direction:?}"),
-            Some("it is \"upload\" (from the host into the image, the default) or \"download\""),
+            &["it is \"upload\" (from the host into the image, the default) or \"download\""],
         );
         valid = false;
     }
@@ -73,19 +73,19 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
         } else {
             "one of content, source and sources must be given"
         };
-        arguments.error(arguments.header(), problem, None::<&str>);
+        arguments.error(arguments.header(), problem, &[]);
         valid = false;
     }
     if content.is_some() && direction == "download" {
         arguments.error(
             arguments.span("content"),
             "content cannot be downloaded",
-            Some("name the file in the image with `source`"),
+            &["name the file in the image with `source`"],
         );
         valid = false;
     }
     if destination.as_deref() == Some("") {
-        arguments.error(arguments.span("destination"), "destination must not be empty", None::<&str>);
+        arguments.error(arguments.span("destination"), "destination must not be empty", &[]);
         valid = false;
     }
 
@@ -101,7 +101,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
                 arguments.error(
                     arguments.span(option),
                     format!("the source {source} does not exist"),
-                    Some(format!("sources are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())),
+                    &[&format!("sources are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())],
                 );
                 valid = false;
             }

@@ -7,7 +7,7 @@
 use super::input::base_name;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
 use crate::sandbox::{Action, PlacedFile};
-use crate::template::arguments::Arguments;
+use crate::template::Arguments;
 use crate::template::gotemplate;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub struct Shell {
 }
 
 /// Decodes the options of a `shell` block.
-pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
+pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
     let inline: Option<Vec<String>> = arguments.optional("inline");
     let script: Option<String> = arguments.optional("script");
     let scripts: Option<Vec<String>> = arguments.optional("scripts");
@@ -77,7 +77,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
             Ok(code @ 0..=255) => codes.push(code),
             _ => {
                 let span = arguments.span("valid_exit_codes");
-                arguments.error(span, format!("{code} is not an exit code"), Some("exit codes are whole numbers from 0 to 255"));
+                arguments.error(span, format!("{code} is not an exit code"), &["exit codes are whole numbers from 0 to 255"]);
                 valid = false;
             }
         }
@@ -95,7 +95,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
         arguments.error(
             arguments.header(),
             problem,
-            Some("write the commands in `inline = [...]`, or name script files with `scripts = [...]`"),
+            &["write the commands in `inline = [...]`, or name script files with `scripts = [...]`"],
         );
         valid = false;
     }
@@ -105,7 +105,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
         match render_inline(&lines, shebang.as_deref(), &context.go_template) {
             Ok(text) => prepared.push(Script::Inline { text, lines }),
             Err(problem) => {
-                arguments.error(arguments.span("inline"), problem, None::<&str>);
+                arguments.error(arguments.span("inline"), problem, &[]);
                 valid = false;
             }
         }
@@ -124,7 +124,7 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
             arguments.error(
                 arguments.span(option),
                 problem,
-                Some(format!("scripts are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())),
+                &[&format!("scripts are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())],
             );
             valid = false;
         }
@@ -159,20 +159,20 @@ pub fn prepare(arguments: &mut Arguments<'_>, context: &Context) -> Option<Box<d
             arguments.error(
                 arguments.header(),
                 format!("the script's path in the image, {path}, is not absolute"),
-                Some("remote_folder and remote_path must start with /"),
+                &["remote_folder and remote_path must start with /"],
             );
             valid = false;
         }
     }
     if let Err(problem) = shell.command("/tmp/script.sh", "/tmp/variables.sh") {
-        arguments.error(arguments.span("execute_command"), problem, None::<&str>);
+        arguments.error(arguments.span("execute_command"), problem, &[]);
         valid = false;
     }
     valid.then(|| Box::new(shell) as Box<dyn Provisioner>)
 }
 
 /// Collects `environment_vars`, `env` and Packer's own variables.
-fn variables(arguments: &mut Arguments<'_>, context: &Context) -> BTreeMap<String, String> {
+fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMap<String, String> {
     let pairs: Vec<String> = arguments.optional("environment_vars").unwrap_or_default();
     let map: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
     let mut variables = BTreeMap::from([
@@ -187,7 +187,7 @@ fn variables(arguments: &mut Arguments<'_>, context: &Context) -> BTreeMap<Strin
             _ => arguments.error(
                 arguments.span("environment_vars"),
                 "an environment variable is not of the form NAME=value",
-                Some("write \"NAME=value\", or use `env = { NAME = \"value\" }`"),
+                &["write \"NAME=value\", or use `env = { NAME = \"value\" }`"],
             ),
         }
     }

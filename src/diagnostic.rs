@@ -1,0 +1,194 @@
+//! Diagnostics: what is wrong with a template, where, and what to do about it.
+//!
+//! A diagnostic has a summary, labelled places in source texts, and help. They are collected, not
+//! thrown, so that a template's errors are all reported at once. How they look is
+//! [`render`]'s alone; the texts they point into are [`Sources`].
+
+mod render;
+mod source;
+mod suggestion;
+
+pub use render::Colours;
+pub use source::{FileId, SourceSpan, Sources};
+pub use suggestion::{did_you_mean, nearest};
+
+use std::cell::RefCell;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nothing runs.
+    Error,
+    /// Said, and carried on.
+    Warning,
+}
+
+/// A place in a source text and what is to be said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: SourceSpan,
+    /// What is written beside the underline; may be empty.
+    pub text: String,
+    /// Whether this is the place at fault, and not one that explains it.
+    pub primary: bool,
+}
+
+/// One error or warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line without a full stop.
+    pub summary: String,
+    /// The places, those at fault first.
+    pub labels: Vec<Label>,
+    /// What to do, one line each.
+    pub help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(summary: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            summary: summary.into(),
+            labels: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// A warning without a place.
+    pub fn warning(summary: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(summary)
+        }
+    }
+
+    /// Adds the place at fault.
+    pub fn at(self, span: SourceSpan) -> Diagnostic {
+        self.label(span, "", true)
+    }
+
+    /// Adds the place at fault, with a text beside the underline.
+    pub fn at_with(self, span: SourceSpan, text: impl Into<String>) -> Diagnostic {
+        self.label(span, text, true)
+    }
+
+    /// Adds a place that explains the error.
+    pub fn note(self, span: SourceSpan, text: impl Into<String>) -> Diagnostic {
+        self.label(span, text, false)
+    }
+
+    /// Adds a line of help.
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help.push(text.into());
+        self
+    }
+
+    /// Adds a line of help, if there is one.
+    pub fn help_maybe(mut self, text: Option<String>) -> Diagnostic {
+        self.help.extend(text);
+        self
+    }
+
+    fn label(mut self, span: SourceSpan, text: impl Into<String>, primary: bool) -> Diagnostic {
+        self.labels.push(Label {
+            span,
+            text: text.into(),
+            primary,
+        });
+        self
+    }
+
+    /// Renders this one as text that ends in a newline.
+    pub fn render(&self, sources: &Sources, colours: Colours) -> String {
+        render::render(self, sources, colours)
+    }
+}
+
+/// Diagnostics as they come in. Adding needs no exclusive access, so that a block and the blocks
+/// within it can report to the same list.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    list: RefCell<Vec<Diagnostic>>,
+}
+
+impl Diagnostics {
+    /// An empty list.
+    pub fn new() -> Diagnostics {
+        Diagnostics::default()
+    }
+
+    /// Adds one, unless the very same was said before.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        let mut list = self.list.borrow_mut();
+        // The same expression may be evaluated for several builds.
+        if !list.contains(&diagnostic) {
+            list.push(diagnostic);
+        }
+    }
+
+    /// Adds all of another list.
+    pub fn append(&self, other: Diagnostics) {
+        for diagnostic in other.into_vec() {
+            self.push(diagnostic);
+        }
+    }
+
+    /// Whether an error is among them.
+    pub fn has_errors(&self) -> bool {
+        self.list
+            .borrow()
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.borrow().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
+    /// The diagnostics, in the order in which they were added.
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        self.list.into_inner()
+    }
+
+    /// Renders all, an empty line after each.
+    pub fn render(&self, sources: &Sources, colours: Colours) -> String {
+        let list = self.list.borrow();
+        list.iter()
+            .map(|diagnostic| diagnostic.render(sources, colours) + "\n")
+            .collect()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Diagnostics {
+        Diagnostics {
+            list: RefCell::new(vec![diagnostic]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_no_errors_and_repetitions_are_dropped() {
+        let diagnostics = Diagnostics::new();
+        diagnostics.push(Diagnostic::warning("odd"));
+        diagnostics.push(Diagnostic::warning("odd"));
+        assert_eq!(diagnostics.len(), 1);
+        assert!(!diagnostics.has_errors());
+        diagnostics.push(Diagnostic::error("wrong"));
+        assert!(diagnostics.has_errors());
+    }
+}

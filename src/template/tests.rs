@@ -1,0 +1,657 @@
+//! Whole templates: what they load to, and how their errors read.
+
+use super::*;
+use crate::diagnostic::{Colours, Diagnostics};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) fn world() -> World {
+    World {
+        template_folder: PathBuf::new(),
+        working_folder: PathBuf::from("/work"),
+        home: None,
+        now: jiff::Timestamp::UNIX_EPOCH,
+        random: Arc::new(|bytes| bytes.fill(0)),
+        environment: BTreeMap::from([
+            (
+                "PKR_VAR_from_environment".to_owned(),
+                "environment".to_owned(),
+            ),
+            ("HOME_TOWN".to_owned(), "Ulm".to_owned()),
+        ]),
+    }
+}
+
+/// Loads a template of one file, with variable files and `-var` arguments.
+pub(super) fn load_with(
+    template: &str,
+    variable_files: &[&str],
+    arguments: &[&str],
+) -> Result<Loaded, LoadError> {
+    let named = |name: String, text: &str| NamedText {
+        name,
+        text: text.to_owned(),
+    };
+    let texts = TemplateTexts {
+        folder: PathBuf::from("templates"),
+        templates: vec![named("t.pkr.hcl".to_owned(), template)],
+        variable_files: variable_files
+            .iter()
+            .enumerate()
+            .map(|(index, text)| named(format!("{index}.pkrvars.hcl"), text))
+            .collect(),
+    };
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|&argument| argument.to_owned())
+        .collect();
+    load_texts(texts, &arguments, world())
+}
+
+/// The template, which must be without errors.
+fn loaded(template: &str) -> Template {
+    match load_with(template, &[], &[]) {
+        Ok(loaded) => loaded.template,
+        Err(error) => panic!("{}", error.diagnostics.render(&error.sources, Colours::Off)),
+    }
+}
+
+/// The errors of a template, as the user sees them.
+fn errors(template: &str) -> String {
+    errors_with(template, &[], &[])
+}
+
+fn errors_with(template: &str, variable_files: &[&str], arguments: &[&str]) -> String {
+    match load_with(template, variable_files, arguments) {
+        Ok(_) => "no errors".to_owned(),
+        Err(error) => error.diagnostics.render(&error.sources, Colours::Off),
+    }
+}
+
+fn variable(loaded: Result<Loaded, LoadError>, wanted: &str) -> Option<String> {
+    let template = loaded.ok()?.template;
+    let value = template
+        .variables()
+        .find(|(name, _)| *name == wanted)?
+        .1
+        .clone();
+    Some(show(&value))
+}
+
+/// A value in the form of `packer console`, on one line.
+pub(super) fn show(value: &Value) -> String {
+    match value {
+        Value::Null(_) => "null".to_owned(),
+        Value::Unknown(_) => "unknown".to_owned(),
+        Value::Bool(bool) => bool.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("{text:?}"),
+        Value::List(_, elements) | Value::Set(_, elements) | Value::Tuple(elements) => {
+            let elements: Vec<String> = elements.iter().map(show).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        Value::Map(_, entries) | Value::Object(entries) => {
+            let entry = |(key, value): (&Arc<str>, &Value)| format!("{key} = {}", show(value));
+            let entries: Vec<String> = entries.iter().map(entry).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+    }
+}
+
+#[test]
+fn precedence_of_values() {
+    let template = r#"variable "x" { default = "default" }"#;
+    for (files, arguments, expected) in [
+        (&[][..], &[][..], "\"default\""),
+        (&["x = \"file\""], &[], "\"file\""),
+        (&["x = \"file\"", "x = \"second\""], &[], "\"second\""),
+        (&["x = \"file\""], &["x=argument"], "\"argument\""),
+        (&[], &["x=a", "x=b=c"], "\"b=c\""),
+        (&[], &["x="], "\"\""),
+    ] {
+        let value = variable(load_with(template, files, arguments), "x");
+        assert_eq!(value.as_deref(), Some(expected), "{files:?} {arguments:?}");
+    }
+    let template = r#"variable "from_environment" { default = "default" }"#;
+    let value = variable(load_with(template, &[], &[]), "from_environment");
+    assert_eq!(value.as_deref(), Some("\"environment\""));
+    let value = variable(
+        load_with(template, &["from_environment = \"file\""], &[]),
+        "from_environment",
+    );
+    assert_eq!(value.as_deref(), Some("\"file\""));
+}
+
+#[test]
+fn values_take_the_type_of_their_variable() {
+    for (declaration, argument, expected) in [
+        ("type = string", "x=[1]", Some("\"[1]\"")),
+        ("type = number", "x=12", Some("12")),
+        ("type = number", "x=many", None),
+        ("type = bool", "x=true", Some("true")),
+        ("type = bool", "x=\"true\"", Some("true")),
+        (
+            "type = list(string)",
+            "x=[1, true]",
+            Some("[\"1\", \"true\"]"),
+        ),
+        ("type = list(string)", "x=a", None),
+        ("type = set(number)", "x=[3, 1, \"3\"]", Some("[1, 3]")),
+        (
+            "type = map(string)",
+            "x={b = 2, a = 1}",
+            Some("{a = \"1\", b = \"2\"}"),
+        ),
+        ("type = any", "x=[1]", Some("\"[1]\"")),
+        ("", "x=[1]", Some("\"[1]\"")),
+        ("default = [\"a\"]", "x=[1]", Some("[\"1\"]")),
+        ("default = [\"a\"]", "x=[1, 2]", None),
+        ("default = []", "x=a", Some("\"a\"")),
+        ("default = true", "x=false", Some("false")),
+        ("default = 1", "x=2", Some("2")),
+        ("default = null", "x=2", Some("\"2\"")),
+        (
+            "type = tuple([string, number])",
+            "x=[1, \"2\"]",
+            Some("[\"1\", 2]"),
+        ),
+        (
+            "type = object({ a = number })",
+            "x={a = \"1\", b = 2}",
+            Some("{a = 1}"),
+        ),
+        ("type = object({ a = number })", "x={b = 2}", None),
+        (
+            "type = object({ a = optional(number), b = optional(string, \"B\") })",
+            "x={}",
+            Some("{a = null, b = \"B\"}"),
+        ),
+        (
+            "type = list(object({ a = string, b = optional(bool, true) }))",
+            "x=[{ a = 1 }, { a = 2, b = false }]",
+            Some("[{a = \"1\", b = true}, {a = \"2\", b = false}]"),
+        ),
+    ] {
+        let template = format!("variable \"x\" {{\n{declaration}\n}}");
+        let value = variable(load_with(&template, &[], &[argument]), "x");
+        assert_eq!(value.as_deref(), expected, "{declaration} {argument}");
+    }
+}
+
+#[test]
+fn the_environment_is_seen_by_defaults_alone() {
+    let template = loaded(r#"variable "town" { default = env("HOME_TOWN") }"#);
+    assert_eq!(
+        template
+            .variables()
+            .map(|(_, value)| show(value))
+            .collect::<String>(),
+        "\"Ulm\""
+    );
+    assert!(errors("locals { town = env(\"HOME_TOWN\") }").contains("env() can only be called"));
+}
+
+#[test]
+fn sensitive_values_are_collected() {
+    let template = loaded(
+        r#"
+        variable "token" {
+          sensitive = true
+          default   = { user = "u1", keys = ["k1", ""], port = 22 }
+        }
+        local "derived" {
+          sensitive  = true
+          expression = upper(var.token.user)
+        }
+        locals { open = "seen" }
+        "#,
+    );
+    let secrets: Vec<&str> = template.secrets().iter().map(|text| &**text).collect();
+    assert_eq!(secrets, ["U1", "k1", "u1"]);
+}
+
+#[test]
+fn locals_are_evaluated_in_the_order_of_their_references() {
+    let template = loaded(
+        r#"
+        locals {
+          a = "${local.b}!"
+          b = local.c["key"]
+        }
+        local "c" { expression = { key = [for x in local.list : x]... == null ? "" : "deep" } }
+        locals { list = ["x"] }
+        "#
+        .replace(
+            "[for x in local.list : x]... == null ? \"\" : \"deep\"",
+            "local.list[0]",
+        )
+        .as_str(),
+    );
+    let values: Vec<String> = template
+        .locals()
+        .map(|(name, value)| format!("{name}={}", show(value)))
+        .collect();
+    assert_eq!(
+        values,
+        ["a=\"x!\"", "b=\"x\"", "c={key = \"x\"}", "list=[\"x\"]"]
+    );
+}
+
+#[test]
+fn a_build_is_read() {
+    let template = loaded(
+        r#"
+        locals { packages = { a = "1", b = "2" } }
+        source "oci" "base" { image = "debian" }
+        source "rootfs" "other" { path = "x.tar" }
+        build {
+          name    = "web"
+          sources = ["source.oci.base", "rootfs.other"]
+          source "oci.base" {
+            name     = "second"
+            platform = "linux/arm64"
+          }
+          config { user = "app" }
+          provisioner "shell" {
+            inline       = ["echo ${source.name} of ${build.name}"]
+            only         = ["oci.base"]
+            timeout      = "1m30s"
+            max_retries  = "2"
+            override     = { second = { inline = ["echo overridden"] } }
+          }
+          dynamic "provisioner" {
+            for_each = local.packages
+            labels   = ["file"]
+            iterator = package
+            content {
+              content     = "${package.key}=${package.value}"
+              destination = "/etc/${package.key}"
+            }
+          }
+          error-cleanup-provisioner "shell" { inline = ["false"] }
+          post-processor "manifest" { keep_input_artifact = true }
+          post-processors {
+            post-processor "oci-archive" { path = "a.tar" }
+            post-processor "checksum" {}
+          }
+        }
+        "#,
+    );
+    let [build] = template.builds() else {
+        panic!("one build")
+    };
+    assert_eq!(build.name.as_deref(), Some("web"));
+    let uses: Vec<String> = build.uses.iter().map(SourceUse::full_name).collect();
+    assert_eq!(uses, ["oci.base", "rootfs.other", "oci.second"]);
+    let kinds: Vec<&str> = build
+        .provisioners
+        .iter()
+        .map(|one| one.kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["shell", "file", "file"]);
+    let [shell, file, _] = build.provisioners.as_slice() else {
+        panic!("three provisioners")
+    };
+    assert_eq!(shell.timeout, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(shell.max_retries, 2);
+    assert!(shell.applies_to(&build.uses[0]) && !shell.applies_to(&build.uses[1]));
+    let chains: Vec<usize> = build.post_processors.iter().map(Vec::len).collect();
+    assert_eq!(chains, [1, 2]);
+    assert_eq!(build.post_processors[0][0].keep_input_artifact, Some(true));
+
+    let diagnostics = Diagnostics::new();
+    let read = |component: &Component, source: &str, argument: &str| -> Option<String> {
+        let scope = template.scope(&ScopeNames {
+            build_name: build.name.clone(),
+            source: Some(("oci".to_owned(), source.to_owned())),
+            build: BTreeMap::new(),
+        });
+        let arguments = template.arguments(&component.body, &scope, &diagnostics);
+        let value: Value = arguments.required(argument)?;
+        Some(show(&value))
+    };
+    assert_eq!(
+        read(shell, "base", "inline").as_deref(),
+        Some("[\"echo base of web\"]")
+    );
+    assert_eq!(
+        read(shell, "second", "inline").as_deref(),
+        Some("[\"echo overridden\"]")
+    );
+    assert_eq!(read(file, "base", "content").as_deref(), Some("\"a=1\""));
+    let second = template.arguments(
+        &build.uses[2].body,
+        &template.scope(&ScopeNames::default()),
+        &diagnostics,
+    );
+    assert_eq!(
+        second.required::<String>("image").as_deref(),
+        Some("debian")
+    );
+    assert_eq!(
+        second.required::<String>("platform").as_deref(),
+        Some("linux/arm64")
+    );
+    second.finish();
+    assert_eq!(diagnostics.into_vec(), []);
+}
+
+#[test]
+fn components_report_through_their_arguments() {
+    let template = loaded(
+        r#"
+source "oci" "base" {
+  image  = ["a"]
+  porst  = 1
+  count  = "many"
+  mount  = "x"
+  dynamic "volume" {
+    for_each = ["/a", "/b"]
+    content { path = volume.value }
+  }
+  volume {}
+  labels { a = 1 }
+}
+build { sources = ["oci.base"] }
+"#,
+    );
+    let diagnostics = Diagnostics::new();
+    let scope = template.scope(&ScopeNames::default());
+    let arguments = template.arguments(&template.builds()[0].uses[0].body, &scope, &diagnostics);
+    assert_eq!(arguments.required::<String>("image"), None);
+    assert_eq!(arguments.required::<String>("path"), None);
+    assert_eq!(arguments.optional::<u32>("count"), None);
+    assert_eq!(arguments.optional::<Vec<String>>("ports"), None);
+    assert_eq!(
+        arguments.optional::<BTreeMap<String, String>>("labels"),
+        None
+    );
+    assert_eq!(arguments.blocks("mount").len(), 0);
+    let mut paths = Vec::new();
+    for volume in arguments.blocks("volume") {
+        paths.extend(volume.required::<String>("path"));
+        volume.finish();
+    }
+    assert_eq!(paths, ["/a", "/b"]);
+    arguments.finish();
+    insta::assert_snapshot!(diagnostics.render(template.sources(), Colours::Off), @r#"
+        error: `image`: a string is required
+         --> t.pkr.hcl:3:12
+          |
+        3 |   image  = ["a"]
+          |            ^^^^^
+
+        error: `path` is required
+         --> t.pkr.hcl:2:1
+          |
+        2 | source "oci" "base" {
+          | ^^^^^^^^^^^^^^^^^^^
+
+        error: `count`: a number is required
+         --> t.pkr.hcl:5:12
+          |
+        5 |   count  = "many"
+          |            ^^^^^^
+
+        error: `path` is required
+          --> t.pkr.hcl:11:3
+           |
+        11 |   volume {}
+           |   ^^^^^^
+
+        error: there is no argument `mount` here
+         --> t.pkr.hcl:6:3
+          |
+        6 |   mount  = "x"
+          |   ^^^^^
+          |
+          = help: it is a block: write `mount { … }`
+
+        error: there is no argument `porst` here
+         --> t.pkr.hcl:4:3
+          |
+        4 |   porst  = 1
+          |   ^^^^^
+          |
+          = help: did you mean `ports`?
+
+        error: there is no block `labels` here
+          --> t.pkr.hcl:12:3
+           |
+        12 |   labels { a = 1 }
+           |   ^^^^^^
+           |
+           = help: it is an argument: write `labels = …`
+        "#);
+}
+
+#[test]
+fn templates_are_shared_between_threads() {
+    fn is_shareable<T: Send + Sync>() {}
+    is_shareable::<Template>();
+    is_shareable::<Scope>();
+}
+
+#[test]
+fn errors_of_all_kinds_at_once() {
+    insta::assert_snapshot!(errors(
+        r#"
+vriable "a" {}
+variable "b" { type = strng }
+variable "c" {}
+variable "c" {}
+variable "d" {
+  default = 5
+  validation {
+    condition     = var.d > 10
+    error_message = "Too small."
+  }
+}
+locals {
+  x = local.y
+  y = local.z + 1
+  z = local.x
+  bad = 1 / 0
+  unused = var.nope
+}
+source "oci" "base" {}
+source "oci" "base" {}
+build {
+  sources = ["oci.bse", "oci"]
+  provisioner {}
+  provisioner "shell" {
+    only     = ["a"]
+    except   = ["b"]
+    timeout  = "soon"
+  }
+}
+"#
+    ), @r#"
+        error: there is no block `vriable` here
+         --> t.pkr.hcl:2:1
+          |
+        2 | vriable "a" {}
+          | ^^^^^^^^^^^
+          |
+          = help: did you mean `variable`?
+
+        error: variable `c` is declared twice
+         --> t.pkr.hcl:5:10
+          |
+        4 | variable "c" {}
+          |          --- first here
+        5 | variable "c" {}
+          |          ^^^
+
+        error: source `oci.base` is declared twice
+          --> t.pkr.hcl:21:1
+           |
+        20 | source "oci" "base" {}
+           | ------------------- first here
+        21 | source "oci" "base" {}
+           | ^^^^^^^^^^^^^^^^^^^
+
+        error: there is no type `strng`
+         --> t.pkr.hcl:3:23
+          |
+        3 | variable "b" { type = strng }
+          |                       ^^^^^
+          |
+          = help: did you mean `string`?
+
+        error: variable `c` has no value
+         --> t.pkr.hcl:4:1
+          |
+        4 | variable "c" {}
+          | ^^^^^^^^^^^^
+          |
+          = help: give it one with `-var c=…`, a -var-file or PKR_VAR_c, or declare a default
+
+        error: invalid value for variable `d` by default
+         --> t.pkr.hcl:7:13
+          |
+        7 |   default = 5
+          |             ^ Too small.
+        8 |   validation {
+        9 |     condition     = var.d > 10
+          |                     ---------- this rule does not hold
+
+        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
+          --> t.pkr.hcl:14:7
+           |
+        14 |   x = local.y
+           |       ^^^^^^^
+        15 |   y = local.z + 1
+           |       -------
+        16 |   z = local.x
+           |       -------
+
+        error: division by zero
+          --> t.pkr.hcl:17:13
+           |
+        17 |   bad = 1 / 0
+           |             ^ this is 0
+
+        error: variable `nope` is not declared
+          --> t.pkr.hcl:18:16
+           |
+        18 |   unused = var.nope
+           |                ^^^^
+           |
+           = help: declare it: variable "nope" {}
+
+        error: source `oci.bse` is not declared
+          --> t.pkr.hcl:23:14
+           |
+        23 |   sources = ["oci.bse", "oci"]
+           |              ^^^^^^^^^
+           |
+           = help: did you mean `oci.base`?
+
+        error: "oci" does not refer to a source
+          --> t.pkr.hcl:23:25
+           |
+        23 |   sources = ["oci.bse", "oci"]
+           |                         ^^^^^
+           |
+           = help: write "source.TYPE.NAME"
+
+        error: a provisioner has one label, its type
+          --> t.pkr.hcl:24:3
+           |
+        24 |   provisioner {}
+           |   ^^^^^^^^^^^
+           |
+           = help: write `provisioner "TYPE" { … }`
+
+        error: `only` and `except` cannot be given together
+          --> t.pkr.hcl:27:5
+           |
+        26 |     only     = ["a"]
+           |     ----------------
+        27 |     except   = ["b"]
+           |     ^^^^^^^^^^^^^^^^
+
+        error: `timeout`: "soon" is no duration; write it like "90s", "5m" or "1h30m"
+          --> t.pkr.hcl:28:16
+           |
+        28 |     timeout  = "soon"
+           |                ^^^^^^
+        "#);
+}
+
+#[test]
+fn errors_of_given_values() {
+    insta::assert_snapshot!(errors_with(
+        r#"
+variable "count" {
+  type = number
+}
+variable "names" {
+  type = list(string)
+}
+"#,
+        &["unknown = 1\nnames = [\"a\", upper(\"b\"), var.count]"],
+        &["count=many", "nmes=[]", "names"],
+    ), @r#"
+        warning: variable `unknown` is not declared
+         --> 0.pkrvars.hcl:1:1
+          |
+        1 | unknown = 1
+          | ^^^^^^^
+
+        error: variable `nmes` is not declared
+         --> <-var nmes>:1:1
+          |
+        1 | []
+          | ^^
+          |
+          = help: did you mean `names`?
+
+        error: -var needs a name and a value
+         --> <-var>:1:1
+          |
+        1 | names
+          | ^^^^^
+          |
+          = help: write -var NAME=VALUE
+
+        error: the value of variable `count` does not fit its type: a number is required
+         --> <-var count>:1:1
+          |
+        1 | many
+          | ^^^^
+          |
+         ::: t.pkr.hcl:2:10
+          |
+        2 | variable "count" {
+          |          ------- declared here
+
+        error: there is no variable named `var`
+         --> 0.pkrvars.hcl:2:27
+          |
+        2 | names = ["a", upper("b"), var.count]
+          |                           ^^^
+          |
+          = help: only constants can be used here
+        "#);
+}
+
+#[test]
+fn errors_of_syntax() {
+    insta::assert_snapshot!(errors("build {\n  sources = [\n}\n"), @r#"
+        error: syntax error: invalid expression
+         --> t.pkr.hcl:3:1
+          |
+        3 | }
+          | ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
+        "#);
+    insta::assert_snapshot!(errors("locals { a = \"${1 + }\" }"), @r#"
+        error: syntax error: invalid expression
+         --> t.pkr.hcl:1:21
+          |
+        1 | locals { a = "${1 + }" }
+          |                     ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
+        "#);
+}
