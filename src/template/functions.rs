@@ -24,6 +24,7 @@ mod maps;
 mod network;
 mod numeric;
 mod path_pattern;
+mod pattern_syntax;
 mod patterns;
 mod sets;
 mod signature;

@@ -232,7 +232,7 @@ fileset(".", "{a,b") = error: syntax error in pattern
             home: Some(Path::new("/home/somebody")),
             ..cases::context()
         };
-        let values: Vec<Value> = arguments.iter().map(|text| Value::string(text)).collect();
+        let values: Vec<Value> = arguments.iter().map(Value::string).collect();
         super::super::call(name, &values, &context)
     }
 

@@ -56,7 +56,7 @@ fn cidrhost(
         distance
     };
     Ok(Value::string(
-        &address_of(network.first | host, network.width).to_string(),
+        address_of(network.first | host, network.width).to_string(),
     ))
 }
 
@@ -66,7 +66,7 @@ fn cidrnetmask(
 ) -> Result<Value, FunctionError> {
     let network = network_argument(arguments)?;
     let mask = mask(network.prefix, network.width);
-    Ok(Value::string(&address_of(mask, network.width).to_string()))
+    Ok(Value::string(address_of(mask, network.width).to_string()))
 }
 
 fn cidrsubnet(
@@ -106,7 +106,7 @@ fn cidrsubnet(
         prefix,
         width: network.width,
     };
-    Ok(Value::string(&subnet.text()))
+    Ok(Value::string(subnet.text()))
 }
 
 fn cidrsubnets(
@@ -163,7 +163,7 @@ fn cidrsubnets(
             width: network.width,
         };
         free = (first | host).checked_add(1);
-        subnets.push(Value::string(&previous.text()));
+        subnets.push(Value::string(previous.text()));
     }
     Ok(Value::list(Type::String, subnets))
 }

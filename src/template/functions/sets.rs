@@ -54,10 +54,11 @@ fn setintersection(
     Ok(Value::set(element_type, common))
 }
 
+/// The type of the elements, and the elements of each set.
+type SetsOfOneType = (Type, Vec<Arc<Vec<Value>>>);
+
 /// All arguments as sets of the one type that they share.
-fn sets_of_one_type(
-    arguments: &Arguments<'_>,
-) -> Result<(Type, Vec<Arc<Vec<Value>>>), FunctionError> {
+fn sets_of_one_type(arguments: &Arguments<'_>) -> Result<SetsOfOneType, FunctionError> {
     let element_types: Vec<Type> = arguments
         .from(0)
         .iter()

@@ -16,7 +16,10 @@ pub(super) const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// The most nested values that are looked at in the arguments of one call. Values share their
 /// parts, so that a small template can hold a value that is endless when it is walked through.
-const MAX_NESTED_VALUES: usize = 10_000_000;
+const MAX_NESTED_VALUES: usize = 2_000_000;
+
+/// The deepest nesting of an argument: what works on values calls itself for their parts.
+const MAX_DEPTH: usize = 256;
 
 /// What computes a function from checked arguments.
 type Implementation = fn(&Arguments<'_>, &FunctionContext<'_>) -> Result<Value, FunctionError>;
@@ -155,10 +158,13 @@ impl Function {
                 continue;
             };
             // Conversion walks through the value, so its size comes first.
-            let known_inside = is_known_inside(value, &mut budget).ok_or_else(|| {
+            let known_inside = is_known_inside(value, &mut budget, MAX_DEPTH).ok_or_else(|| {
                 FunctionError::at(
                     index,
-                    format!("the value of {:?} is too large", parameter.name),
+                    format!(
+                        "the value of {:?} is too large or too deeply nested",
+                        parameter.name
+                    ),
                 )
             })?;
             let value = convert(value, &parameter.accepts.to_type()).map_err(|error| {
@@ -230,18 +236,20 @@ fn about_parameter(parameter: &Parameter, what: &str) -> String {
     format!("invalid value for {:?} parameter: {what}", parameter.name)
 }
 
-/// Whether a value is known to its last part; nothing if it has more parts than the budget allows.
-fn is_known_inside(value: &Value, budget: &mut usize) -> Option<bool> {
+/// Whether a value is known to its last part; nothing if it has more parts, or is deeper, than
+/// allowed.
+fn is_known_inside(value: &Value, budget: &mut usize, depth: usize) -> Option<bool> {
     *budget = budget.checked_sub(1)?;
+    let depth = depth.checked_sub(1)?;
     let mut known = !value.is_unknown();
     if let Some(elements) = value.as_elements() {
         for element in elements.iter() {
-            known &= is_known_inside(element, budget)?;
+            known &= is_known_inside(element, budget, depth)?;
         }
     }
     if let Some(entries) = value.as_entries() {
         for entry in entries.values() {
-            known &= is_known_inside(entry, budget)?;
+            known &= is_known_inside(entry, budget, depth)?;
         }
     }
     Some(known)

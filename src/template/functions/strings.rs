@@ -10,6 +10,7 @@ use super::signature::{
 };
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
+use std::collections::HashSet;
 use unicode_segmentation::UnicodeSegmentation;
 
 const TEXT: &[Parameter] = &[Parameter::new("str", Accepts::String)];
@@ -112,15 +113,11 @@ fn indent(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome 
     };
     let text = arguments.string(1)?;
     let lines = text.matches('\n').count();
-    let added = if lines == 0 {
-        Some(0)
-    } else {
-        lines.checked_mul(spaces)
-    };
-    check_text_size(added.and_then(|added| added.checked_add(text.len())))?;
     if lines == 0 {
         return arguments.value(1).cloned();
     }
+    let added = lines.checked_mul(spaces);
+    check_text_size(added.and_then(|added| added.checked_add(text.len())))?;
     let line_start = format!("\n{}", " ".repeat(spaces));
     Ok(Value::string(text.replace('\n', &line_start)))
 }
@@ -133,9 +130,8 @@ fn join(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     }
     let mut parts = Vec::new();
     let mut bytes = Some(0_usize);
-    for (list, value) in lists.iter().enumerate() {
+    for list in 0..lists.len() {
         let elements = arguments.elements(list + 1)?;
-        debug_assert!(value.as_elements().is_some());
         for (position, element) in elements.iter().enumerate() {
             let Some(text) = element.as_str() else {
                 let place = if lists.len() > 1 {
@@ -218,7 +214,7 @@ fn substr(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome 
 
 fn trim(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     let (text, cut) = (arguments.string(0)?, arguments.string(1)?);
-    let cut: std::collections::HashSet<char> = cut.chars().collect();
+    let cut: HashSet<char> = cut.chars().collect();
     Ok(Value::string(
         text.trim_matches(|letter| cut.contains(&letter)),
     ))

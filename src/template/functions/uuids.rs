@@ -23,7 +23,7 @@ fn uuidv4(
 ) -> Result<Value, FunctionError> {
     let mut bytes = [0; 16];
     (context.random)(&mut bytes);
-    Ok(Value::string(&text(bytes, 4)))
+    Ok(Value::string(text(bytes, 4)))
 }
 
 fn uuidv5(
@@ -45,7 +45,7 @@ fn uuidv5(
     for (byte, hashed) in bytes.iter_mut().zip(digest) {
         *byte = hashed;
     }
-    Ok(Value::string(&text(bytes, 5)))
+    Ok(Value::string(text(bytes, 5)))
 }
 
 fn known_namespace(name: &str) -> Option<[u8; 16]> {
