@@ -1,6 +1,41 @@
 //! The template language: HCL text in, a checked and evaluated template out.
+//!
+//! The dialect is that of Packer's HCL2 templates. [`load()`] reads the files, parses them,
+//! decides the variables, evaluates the locals and checks the builds. The bodies of sources and
+//! components stay as written until their owner opens them with [`Template::arguments`], in a
+//! scope of its own.
 
+mod arguments;
+mod body;
+mod build;
+mod component;
 pub mod convert;
+mod decode;
+pub mod duration;
+mod evaluate;
+mod files;
 pub mod functions;
+mod load;
+mod locals;
 pub mod number;
+mod parse;
+mod references;
+mod scope;
+mod secrets;
+mod settings;
+mod loaded;
+mod type_constraint;
 pub mod value;
+mod variables;
+
+pub use arguments::Arguments;
+pub use body::Body;
+pub use build::{Build, SourceUse};
+pub use component::Component;
+pub use decode::FromValue;
+pub use files::{FileError, NamedText, TemplateTexts};
+pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
+pub use scope::{Scope, World};
+pub use settings::PACKER_VERSION;
+pub use loaded::{ScopeNames, Template};
+pub use value::{Number, Type, Value};

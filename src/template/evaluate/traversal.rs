@@ -1,0 +1,243 @@
+//! Attribute access, indexing and splats.
+
+use super::{ELEMENT_COST, Evaluated, Evaluation};
+use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
+use crate::template::convert;
+use crate::template::scope::{Names, Reach, Scope};
+use crate::template::value::{Number, Type, Value};
+use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
+use hcl::edit::{Decorated, Span};
+use std::slice;
+
+type Operator = Decorated<TraversalOperator>;
+
+impl Evaluation<'_> {
+    pub(super) fn traversal(&self, traversal: &Traversal, scope: &Scope) -> Evaluated {
+        let operators = &traversal.operators;
+        if let Expression::Variable(root) = &traversal.expr
+            && let Some((first, rest)) = operators.split_first()
+            && let TraversalOperator::GetAttr(name) = first.value()
+            && let Some(names) = global_names(root.as_str(), scope)
+        {
+            let value = match names.get(name.as_str()) {
+                Some(value) => value.get().cloned().unwrap_or(Value::Unknown(Type::Dynamic)),
+                None => return Err(self.undeclared(root.as_str(), name, names)),
+            };
+            return self.apply(value, rest, scope);
+        }
+        let value = self.expression(&traversal.expr, scope)?;
+        self.apply(value, operators, scope)
+    }
+
+    fn undeclared(&self, root: &str, name: &Decorated<hcl::edit::Ident>, names: &Names) -> Diagnostic {
+        let what = if root == "var" { "variable" } else { "local" };
+        let suggestion = did_you_mean(name.as_str(), names.keys().map(|name| &**name));
+        let help = suggestion.unwrap_or_else(|| match root {
+            "var" => format!("declare it: variable {:?} {{}}", name.as_str()),
+            _ => format!("declare it: locals {{ {} = … }}", name.as_str()),
+        });
+        Diagnostic::error(format!("{what} `{}` is not declared", name.as_str()))
+            .at(self.span(name))
+            .help(help)
+    }
+
+    fn apply(&self, mut value: Value, operators: &[Operator], scope: &Scope) -> Evaluated {
+        for (position, operator) in operators.iter().enumerate() {
+            let rest = operators.get(position + 1..).unwrap_or_default();
+            value = match operator.value() {
+                TraversalOperator::GetAttr(name) => {
+                    self.attribute(&value, name.as_str(), self.place(operator))?
+                }
+                TraversalOperator::LegacyIndex(index) => {
+                    let index = Value::Number(Number::from(*index.value()));
+                    self.index(&value, &index, self.place(operator))?
+                }
+                TraversalOperator::Index(expression) => {
+                    let index = self.expression(expression, scope)?;
+                    self.index(&value, &index, self.span(expression))?
+                }
+                TraversalOperator::FullSplat(_) => return self.splat(&value, rest, scope, operator),
+                TraversalOperator::AttrSplat(_) => {
+                    let inner = rest.iter().take_while(|operator| is_attribute(operator)).count();
+                    let (inner, outer) = rest.split_at(inner);
+                    let splat = self.splat(&value, inner, scope, operator)?;
+                    return self.apply(splat, outer, scope);
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    /// Applies operators to each element. Null has no elements, and anything else that is no
+    /// sequence is the only element.
+    fn splat(
+        &self,
+        value: &Value,
+        operators: &[Operator],
+        scope: &Scope,
+        splat: &Operator,
+    ) -> Evaluated {
+        let elements = match value {
+            Value::Null(_) => &[],
+            Value::Unknown(_) => return Ok(Value::Unknown(Type::Dynamic)),
+            other => match other.as_elements() {
+                Some(elements) => elements.as_slice(),
+                None => slice::from_ref(other),
+            },
+        };
+        self.charge(elements.len().saturating_mul(ELEMENT_COST), splat)?;
+        let results = elements.iter().map(|element| self.apply(element.clone(), operators, scope));
+        let results: Vec<Value> = results.collect::<Result<_, _>>()?;
+        if matches!(value, Value::List(..) | Value::Set(..))
+            && let Some(first) = results.first()
+        {
+            let element = first.type_of();
+            if results.iter().all(|result| result.type_of() == element) {
+                return Ok(Value::list(element, results));
+            }
+        }
+        Ok(Value::tuple(results))
+    }
+
+    fn attribute(&self, value: &Value, name: &str, place: SourceSpan) -> Evaluated {
+        match value {
+            Value::Unknown(Type::Object(attributes)) if !attributes.contains_key(name) => {
+                Err(no_attribute(name, attributes.keys().map(|name| &**name), place))
+            }
+            Value::Unknown(Type::Object(attributes)) => {
+                Ok(Value::Unknown(attributes.get(name).cloned().unwrap_or(Type::Dynamic)))
+            }
+            Value::Unknown(Type::Map(element)) => Ok(Value::Unknown((**element).clone())),
+            Value::Unknown(Type::Dynamic) => Ok(Value::Unknown(Type::Dynamic)),
+            Value::Null(_) => Err(Diagnostic::error("null has no attributes")
+                .at_with(place, "the value before this is null")),
+            Value::Object(attributes) => attributes.get(name).cloned().ok_or_else(|| {
+                no_attribute(name, attributes.keys().map(|name| &**name), place)
+            }),
+            Value::Map(_, entries) => entries
+                .get(name)
+                .cloned()
+                .ok_or_else(|| no_element(name, entries.keys().map(|name| &**name), place)),
+            other => {
+                let message = format!("a {} has no attributes", other.type_name());
+                let error = Diagnostic::error(message).at(place);
+                Err(match other.as_elements() {
+                    Some(_) => error.help(format!(
+                        "for the attribute of each element write `[*].{name}`, of one `[0].{name}`"
+                    )),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    fn index(&self, value: &Value, index: &Value, place: SourceSpan) -> Evaluated {
+        if value.is_null() {
+            return Err(Diagnostic::error("null has no elements")
+                .at_with(place, "the value before this is null"));
+        }
+        if index.is_null() {
+            return Err(Diagnostic::error("an index must not be null").at(place));
+        }
+        match value {
+            Value::Unknown(Type::List(element) | Type::Map(element)) => {
+                Ok(Value::Unknown((**element).clone()))
+            }
+            Value::Unknown(Type::Dynamic | Type::Tuple(_) | Type::Object(_)) => {
+                Ok(Value::Unknown(Type::Dynamic))
+            }
+            Value::List(element, _) if index.is_unknown() => Ok(Value::Unknown(element.clone())),
+            Value::Map(element, _) if index.is_unknown() => Ok(Value::Unknown(element.clone())),
+            Value::Tuple(_) | Value::Object(_) if index.is_unknown() => {
+                Ok(Value::Unknown(Type::Dynamic))
+            }
+            Value::List(_, elements) | Value::Tuple(elements) => {
+                element_at(elements, index, place)
+            }
+            Value::Map(_, entries) | Value::Object(entries) => {
+                let key = convert::to_string(index).map_err(|error| {
+                    Diagnostic::error(format!("this is no key: {error}")).at(place)
+                })?;
+                entries
+                    .get(&key)
+                    .cloned()
+                    .ok_or_else(|| no_element(&key, entries.keys().map(|name| &**name), place))
+            }
+            Value::Set(..) => Err(Diagnostic::error("a set has no order, so no element by index")
+                .at(place)
+                .help("iterate over it with a for expression")),
+            other => {
+                let message = format!("a {} has no elements", other.type_name());
+                Err(Diagnostic::error(message).at(place))
+            }
+        }
+    }
+
+    fn place(&self, operator: &Operator) -> SourceSpan {
+        self.span(operator)
+    }
+}
+
+/// `var` and `local` are looked up name by name, so that a reference does not copy all of them.
+fn global_names<'a>(root: &str, scope: &'a Scope) -> Option<&'a Names> {
+    if scope.reach() != Reach::Everything || scope.bound(root).is_some() {
+        return None;
+    }
+    match root {
+        "var" => Some(&scope.globals().variables),
+        "local" => Some(&scope.globals().locals),
+        _ => None,
+    }
+}
+
+/// What an attribute splat takes along.
+fn is_attribute(operator: &Operator) -> bool {
+    matches!(operator.value(), TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_))
+}
+
+fn element_at(elements: &[Value], index: &Value, place: SourceSpan) -> Evaluated {
+    let number = convert::to_number(index)
+        .map_err(|error| Diagnostic::error(format!("this is no index: {error}")).at(place))?;
+    if !number.is_integer() {
+        return Err(Diagnostic::error("an index must be a whole number").at(place));
+    }
+    number.to_usize().and_then(|index| elements.get(index)).cloned().ok_or_else(|| {
+        Diagnostic::error(format!("the index {number} is out of range")).at(place).help(
+            match elements.len() {
+                0 => "there are no elements".to_owned(),
+                1 => "there is one element, with the index 0".to_owned(),
+                length => format!("there are {length} elements, from 0 to {}", length - 1),
+            },
+        )
+    })
+}
+
+fn no_attribute<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    place: SourceSpan,
+) -> Diagnostic {
+    let message = format!("this object has no attribute named `{name}`");
+    Diagnostic::error(message).at(place).help_maybe(known_names(name, known))
+}
+
+fn no_element<'a>(
+    key: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    place: SourceSpan,
+) -> Diagnostic {
+    let message = format!("there is no element with the key {key:?}");
+    Diagnostic::error(message).at(place).help_maybe(known_names(key, known))
+}
+
+/// The nearest name, or all names if they are few.
+fn known_names<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    did_you_mean(name, known.clone()).or_else(|| {
+        let names: Vec<&str> = known.take(11).collect();
+        match names.len() {
+            0 => Some("it is empty".to_owned()),
+            1..=10 => Some(format!("it has {}", names.join(", "))),
+            _ => None,
+        }
+    })
+}

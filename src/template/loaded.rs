@@ -1,0 +1,114 @@
+//! The loaded template: what the later stages work with.
+
+use super::arguments::Arguments;
+use super::body::Body;
+use super::build::Build;
+use super::parse::parse_expression;
+use super::scope::{Globals, Reach, Scope};
+use super::secrets::Secrets;
+use super::value::Value;
+use crate::diagnostic::{Diagnostics, Sources};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A checked template. Bodies of sources and components are evaluated when they are opened, with
+/// the names that are known then.
+#[derive(Clone, Debug)]
+pub struct Template {
+    globals: Arc<Globals>,
+    builds: Vec<Build>,
+    settings: Vec<Body>,
+    secrets: Secrets,
+}
+
+/// Names that a body can refer to beside those of the template.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeNames {
+    /// `build.name`; none outside provisioners and post-processors.
+    pub build_name: Option<String>,
+    /// `source.type` and `source.name`, the latter as the build's use calls it.
+    pub source: Option<(String, String)>,
+    /// Other attributes of `build`. One that is only known later is given as an unknown value.
+    pub build: BTreeMap<String, Value>,
+}
+
+impl Template {
+    pub(super) fn new(
+        globals: Arc<Globals>,
+        builds: Vec<Build>,
+        settings: Vec<Body>,
+        secrets: Secrets,
+    ) -> Template {
+        Template { globals, builds, settings, secrets }
+    }
+
+    /// The builds, in the order of the files.
+    pub fn builds(&self) -> &[Build] {
+        &self.builds
+    }
+
+    /// The `hardtack` blocks.
+    pub fn settings(&self) -> &[Body] {
+        &self.settings
+    }
+
+    /// The texts that diagnostics point into.
+    pub fn sources(&self) -> &Sources {
+        &self.globals.sources
+    }
+
+    /// The texts that no output may show: every string inside a sensitive variable or local.
+    pub fn secrets(&self) -> &BTreeSet<Arc<str>> {
+        self.secrets.texts()
+    }
+
+    /// The scope of a body.
+    pub fn scope(&self, names: &ScopeNames) -> Scope {
+        let mut scope = Scope::new(self.globals.clone(), Reach::Everything);
+        if let Some((kind, name)) = &names.source {
+            let source = Value::object([
+                ("type", Value::string(kind)),
+                ("name", Value::string(name)),
+            ]);
+            scope = scope.with("source", source);
+        }
+        if names.build_name.is_some() || !names.build.is_empty() {
+            let others = names.build.iter().map(|(name, value)| (name.as_str(), value.clone()));
+            let own = names.build_name.iter().map(|name| ("name", Value::string(name)));
+            scope = scope.with("build", Value::object(others.chain(own)));
+        }
+        scope
+    }
+
+    /// Opens a body for reading. The scope's source picks a provisioner's overrides.
+    pub fn arguments<'a>(
+        &self,
+        body: &'a Body,
+        scope: &Scope,
+        diagnostics: &'a Diagnostics,
+    ) -> Arguments<'a> {
+        Arguments::open(body, scope, diagnostics)
+    }
+
+    /// The values of the variables, by name.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.globals.variables.iter().filter_map(|(name, value)| Some((&**name, value.get()?)))
+    }
+
+    /// The values of the locals, by name.
+    pub fn locals(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.globals.locals.iter().filter_map(|(name, value)| Some((&**name, value.get()?)))
+    }
+
+    /// Evaluates an expression that is not part of the template, such as one typed by a user. On
+    /// failure the diagnostics come with the texts they point into.
+    pub fn evaluate(&self, text: &str) -> Result<Value, (Sources, Diagnostics)> {
+        let mut globals = Globals::clone(&self.globals);
+        let file = globals.sources.add("<expression>", text);
+        let globals = Arc::new(globals);
+        let scope = Scope::new(globals.clone(), Reach::Everything);
+        parse_expression(file, text)
+            .and_then(|expression| scope.evaluate(file, &expression))
+            .map_err(|diagnostic| (globals.sources.clone(), Diagnostics::from(diagnostic)))
+    }
+}

@@ -1,0 +1,136 @@
+//! Scopes: the names that an expression can refer to, and the world that functions see.
+
+use super::evaluate::Evaluation;
+use super::value::Value;
+use crate::diagnostic::{Diagnostic, FileId, Sources};
+use hcl::edit::expr::Expression;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// What evaluation sees of the world. Everything comes in here, so that the same world gives the
+/// same values.
+#[derive(Clone)]
+pub struct World {
+    /// The folder of the template, as given by the user: `path.root`, and where `file()` starts.
+    pub template_folder: PathBuf,
+    /// The absolute working folder: `path.cwd`.
+    pub working_folder: PathBuf,
+    /// The user's home, for `pathexpand()`.
+    pub home: Option<PathBuf>,
+    /// The time that `timestamp()` tells.
+    pub now: jiff::Timestamp,
+    /// Fills its argument with random bytes, for `uuidv4()`.
+    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    /// Environment variables, for `env()` and `PKR_VAR_…`.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment may hold secrets, and random bytes have no form.
+        formatter
+            .debug_struct("World")
+            .field("template_folder", &self.template_folder)
+            .field("working_folder", &self.working_folder)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all expressions of a template share. Variables and locals are filled in one by one while
+/// the template is loaded; a name whose evaluation failed holds an unknown value, so that what
+/// depends on it does not fail as well.
+#[derive(Clone, Debug)]
+pub(super) struct Globals {
+    pub(super) sources: Sources,
+    pub(super) variables: Names,
+    pub(super) locals: Names,
+    pub(super) path: Value,
+    pub(super) packer: Value,
+    pub(super) world: World,
+}
+
+/// Values by name, each set once.
+pub(super) type Names = BTreeMap<Arc<str>, OnceLock<Value>>;
+
+/// The names in scope of an expression. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    globals: Arc<Globals>,
+    reach: Reach,
+    frame: Option<Arc<Frame>>,
+}
+
+/// Which of the template's names a scope reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// None: only literals and functions of literals.
+    Constants,
+    /// None, but `env()` can be called: the defaults of variables.
+    Defaults,
+    /// `var`, `local`, `path` and `packer`.
+    Everything,
+}
+
+/// One name bound by a scope, and the names bound around it.
+#[derive(Debug)]
+struct Frame {
+    name: Arc<str>,
+    value: Value,
+    outer: Option<Arc<Frame>>,
+}
+
+impl Scope {
+    pub(super) fn new(globals: Arc<Globals>, reach: Reach) -> Scope {
+        Scope { globals, reach, frame: None }
+    }
+
+    /// This scope with one more name, which hides an earlier one.
+    pub fn with(&self, name: impl Into<Arc<str>>, value: Value) -> Scope {
+        let frame = Frame { name: name.into(), value, outer: self.frame.clone() };
+        Scope {
+            globals: self.globals.clone(),
+            reach: self.reach,
+            frame: Some(Arc::new(frame)),
+        }
+    }
+
+    /// A scope of the same template with none of its names.
+    pub(super) fn empty(&self) -> Scope {
+        Scope::new(self.globals.clone(), Reach::Constants)
+    }
+
+    /// Evaluates an expression.
+    pub(super) fn evaluate(
+        &self,
+        file: FileId,
+        expression: &Expression,
+    ) -> Result<Value, Diagnostic> {
+        let text = self.globals.sources.text(file);
+        Evaluation::new(file, text).expression(expression, self)
+    }
+
+    pub(super) fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The value of a name that was bound with [`with`](Scope::with).
+    pub(super) fn bound(&self, name: &str) -> Option<&Value> {
+        self.frames().find(|frame| &*frame.name == name).map(|frame| &frame.value)
+    }
+
+    /// The names bound with [`with`](Scope::with), innermost first.
+    pub(super) fn bound_names(&self) -> impl Iterator<Item = &str> {
+        self.frames().map(|frame| &*frame.name)
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &Frame> {
+        std::iter::successors(self.frame.as_deref(), |frame| frame.outer.as_deref())
+    }
+}

@@ -1,0 +1,117 @@
+//! `packer` blocks: the versions that a template asks for.
+
+use super::arguments::Arguments;
+use super::body::Body;
+use super::scope::Scope;
+use super::value::Value;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// The version of Packer whose dialect this is: `packer.version`.
+pub const PACKER_VERSION: &str = "1.16.0";
+
+/// Checks a `packer` block. Plugins are not installed: what they do is built in, or refused where
+/// it is used.
+pub(super) fn check(body: &Body, scope: &Scope, diagnostics: &Diagnostics) {
+    let arguments = Arguments::open(body, scope, diagnostics);
+    if let Some(text) = arguments.optional::<String>("required_version")
+        && !is_constraint(&text)
+    {
+        let place = arguments.span("required_version");
+        arguments.error(
+            place,
+            format!("{text:?} is no version constraint"),
+            &["write it like \">= 1.7.0, < 2.0.0\""],
+        );
+    }
+    for plugins in arguments.blocks("required_plugins") {
+        for name in plugins.names() {
+            check_plugin(&plugins, name);
+        }
+        plugins.finish();
+    }
+    arguments.finish();
+}
+
+fn check_plugin(plugins: &Arguments<'_>, name: &str) {
+    let Some(value) = plugins.value(name) else { return };
+    let place = plugins.span(name);
+    let refuse = |message: &str| {
+        plugins.report(
+            Diagnostic::error(format!("plugin `{name}`: {message}"))
+                .at(place)
+                .help("write `{ version = \">= 1.0.0\", source = \"github.com/OWNER/NAME\" }`"),
+        );
+    };
+    let Some(entries) = value.as_entries() else {
+        return refuse("an object with `version` and `source` is required");
+    };
+    if let Some(other) = entries.keys().find(|key| !matches!(&***key, "version" | "source")) {
+        return refuse(&format!("there is no argument `{other}` here"));
+    }
+    let text = |key: &str| entries.get(key).and_then(Value::as_str);
+    match (text("version"), text("source")) {
+        (None, _) => refuse("`version` is required, as a string"),
+        (_, None) => refuse("`source` is required, as a string"),
+        (Some(version), _) if !is_constraint(version) => {
+            refuse(&format!("{version:?} is no version constraint"));
+        }
+        (_, Some(source)) if source.split('/').count() < 3 || source.contains("//") => {
+            refuse(&format!("{source:?} is no plugin source"));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a text is a list of constraints, such as `>= 1.7, < 2`.
+fn is_constraint(text: &str) -> bool {
+    text.split(',').all(|one| {
+        let one = one.trim();
+        let version = ["!=", ">=", "<=", "~>", "=", ">", "<"]
+            .iter()
+            .find_map(|operator| one.strip_prefix(operator))
+            .unwrap_or(one)
+            .trim();
+        is_version(version)
+    })
+}
+
+/// Whether a text is a version: numbers, perhaps a prerelease and build metadata.
+fn is_version(text: &str) -> bool {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let (text, metadata) = text.split_once('+').unwrap_or((text, "0"));
+    let (numbers, prerelease) = text.split_once('-').unwrap_or((text, "0"));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'~'))
+    };
+    numbers
+        .split('.')
+        .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        && is_label(metadata)
+        && is_label(prerelease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints() {
+        for (text, expected) in [
+            (">= 1.7.0", true),
+            ("~> 1", true),
+            (">=1.7,<2.0.0-beta1", true),
+            ("1.2.3+build.5", true),
+            ("!= v1.0", true),
+            ("", false),
+            ("latest", false),
+            (">= 1.7 < 2", false),
+            ("> 1..2", false),
+            (">> 1", false),
+        ] {
+            assert_eq!(is_constraint(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Variables: their declarations, and the values that win.
+
+mod given;
+
+pub(super) use given::{Given, GivenValues, Origin};
+
+use super::arguments::Arguments;
+use super::body::Body;
+use super::evaluate::check_size;
+use super::locals::too_large;
+use super::references::references;
+use super::scope::Scope;
+use super::secrets::Secrets;
+use super::type_constraint::TypeConstraint;
+use super::value::{Type, Value};
+use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan};
+use hcl::edit::Span;
+use hcl::edit::expr::Expression;
+use hcl::edit::structure::{Block, Structure};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+/// A declared variable.
+#[derive(Debug)]
+pub(super) struct Variable {
+    name_span: SourceSpan,
+    source: VariableSource,
+}
+
+#[derive(Debug)]
+enum VariableSource {
+    /// `name = default` in a `variables` block.
+    Default(FileId, Expression),
+    /// A `variable` block.
+    Block(Body),
+}
+
+/// Variables by name.
+pub(super) type Variables = BTreeMap<Arc<str>, Variable>;
+
+/// Takes over the variables of a `variables` block.
+pub(super) fn declare_all(
+    file: FileId,
+    block: Block,
+    variables: &mut Variables,
+    diagnostics: &Diagnostics,
+) {
+    for structure in block.body {
+        match structure {
+            Structure::Attribute(attribute) => {
+                let name_span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
+                let source = VariableSource::Default(file, attribute.value);
+                let variable = Variable { name_span, source };
+                declare(attribute.key.as_str(), variable, variables, diagnostics);
+            }
+            Structure::Block(inner) => diagnostics.push(
+                Diagnostic::error("a `variables` block holds only arguments")
+                    .at(super::body::header(file, &inner))
+                    .help("declare it with `variable \"NAME\" { … }`"),
+            ),
+        }
+    }
+}
+
+/// Takes over a `variable` block; its label is the name.
+pub(super) fn declare_one(
+    file: FileId,
+    block: Block,
+    variables: &mut Variables,
+    diagnostics: &Diagnostics,
+) {
+    let body = Body::new(file, block);
+    let Some(name) = body.label(0).map(str::to_owned) else { return };
+    let name_span = body.label_span(0);
+    if !is_identifier(&name) {
+        diagnostics.push(
+            Diagnostic::error(format!("{name:?} cannot be the name of a variable"))
+                .at(name_span)
+                .help("a name is made of letters, digits, `_` and `-`, and begins with a letter"),
+        );
+        return;
+    }
+    let variable = Variable { name_span, source: VariableSource::Block(body) };
+    declare(&name, variable, variables, diagnostics);
+}
+
+fn declare(
+    name: &str,
+    variable: Variable,
+    variables: &mut Variables,
+    diagnostics: &Diagnostics,
+) {
+    match variables.entry(Arc::from(name)) {
+        Entry::Vacant(entry) => {
+            entry.insert(variable);
+        }
+        Entry::Occupied(entry) => diagnostics.push(
+            Diagnostic::error(format!("variable `{name}` is declared twice"))
+                .at(variable.name_span)
+                .note(entry.get().name_span, "first here"),
+        ),
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+        && chars.all(|char| char.is_alphanumeric() || char == '_' || char == '-')
+}
+
+/// Decides the value of every variable, and sets it in the globals of the scopes.
+///
+/// `defaults` is the scope of defaults, `constants` that of given values.
+pub(super) fn evaluate(
+    variables: &Variables,
+    given: &GivenValues,
+    defaults: &Scope,
+    constants: &Scope,
+    secrets: &mut Secrets,
+    diagnostics: &Diagnostics,
+) {
+    for (name, variable) in variables {
+        let evaluator = Evaluator { name, variable, defaults, constants, diagnostics };
+        let value = evaluator.evaluate(given.get(name), secrets);
+        if let Some(cell) = defaults.globals().variables.get(name) {
+            let _already_set = cell.set(value.unwrap_or(Value::Unknown(Type::Dynamic)));
+        }
+    }
+}
+
+struct Evaluator<'a> {
+    name: &'a Arc<str>,
+    variable: &'a Variable,
+    defaults: &'a Scope,
+    constants: &'a Scope,
+    diagnostics: &'a Diagnostics,
+}
+
+/// A value and where it comes from.
+struct Candidate {
+    value: Value,
+    origin: Origin,
+    span: SourceSpan,
+}
+
+impl Evaluator<'_> {
+    fn evaluate(&self, given: Option<&Given>, secrets: &mut Secrets) -> Option<Value> {
+        match &self.variable.source {
+            VariableSource::Default(file, expression) => {
+                let default = self.default(*file, expression, None);
+                let winner = self.winner(None, default.as_ref()?, given)?;
+                Some(winner.value)
+            }
+            VariableSource::Block(body) => {
+                let arguments = Arguments::open(body, self.defaults, self.diagnostics);
+                let value = self.block(&arguments, given, secrets);
+                arguments.finish();
+                value
+            }
+        }
+    }
+
+    fn block(
+        &self,
+        arguments: &Arguments<'_>,
+        given: Option<&Given>,
+        secrets: &mut Secrets,
+    ) -> Option<Value> {
+        let _description: Option<String> = arguments.optional("description");
+        let sensitive = arguments.optional("sensitive").unwrap_or(false);
+        let constraint = match arguments.expression("type") {
+            None => Ok(None),
+            Some((file, expression)) => TypeConstraint::parse(file, expression).map(Some),
+        };
+        let default = arguments.expression("default");
+        let validations = arguments.blocks("validation");
+        let constraint = match constraint {
+            Ok(constraint) => constraint,
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                // The rules are still read, so that their own errors show.
+                for validation in validations {
+                    self.validation(&validation, None);
+                    validation.finish();
+                }
+                return None;
+            }
+        };
+        let default = match default {
+            None => Ok(None),
+            Some((file, expression)) => {
+                self.default(file, expression, constraint.as_ref()).map(Some).ok_or(())
+            }
+        };
+        let winner = match default {
+            Ok(Some(default)) => self.winner(constraint.as_ref(), &default, given),
+            Ok(None) => self.given_or_unset(constraint.as_ref(), arguments, given),
+            Err(()) => None,
+        };
+        for validation in validations {
+            self.validation(&validation, winner.as_ref());
+            validation.finish();
+        }
+        let value = winner?.value;
+        if sensitive {
+            secrets.add(&value);
+        }
+        Some(value)
+    }
+
+    fn default(
+        &self,
+        file: FileId,
+        expression: &Expression,
+        constraint: Option<&TypeConstraint>,
+    ) -> Option<Candidate> {
+        let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
+        let value = match self.defaults.evaluate(file, expression) {
+            Ok(value) => value,
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                return None;
+            }
+        };
+        let value = self.fit(&value, constraint, span, "the default")?;
+        Some(Candidate { value, origin: Origin::Default, span })
+    }
+
+    /// The given value if there is one, else the default.
+    fn winner(
+        &self,
+        constraint: Option<&TypeConstraint>,
+        default: &Candidate,
+        given: Option<&Given>,
+    ) -> Option<Candidate> {
+        let Some(given) = given else {
+            return Some(Candidate { value: default.value.clone(), ..*default });
+        };
+        if constraint.is_some() {
+            return self.given(constraint, given, is_literal(constraint.map(TypeConstraint::type_of)));
+        }
+        // Without a type the default's type counts, unless it is an empty collection's or null's.
+        let default_type = match &default.value {
+            Value::Null(_) => Type::Dynamic,
+            other if is_empty_collection(other) => Type::Dynamic,
+            other => other.type_of(),
+        };
+        let candidate = self.given(None, given, is_literal(Some(default_type.clone())))?;
+        let what = format!("the value of variable `{}`", self.name);
+        let value = super::convert::convert(&candidate.value, &default_type).map_err(|error| {
+            Diagnostic::error(format!("{what} does not fit its type: {error}"))
+                .at(candidate.span)
+                .note(default.span, "its type is that of this default")
+                .help("declare the variable with a `type` to take other values")
+        });
+        match value {
+            Ok(value) => Some(Candidate { value, ..candidate }),
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn given_or_unset(
+        &self,
+        constraint: Option<&TypeConstraint>,
+        arguments: &Arguments<'_>,
+        given: Option<&Given>,
+    ) -> Option<Candidate> {
+        if let Some(given) = given {
+            return self.given(constraint, given, is_literal(constraint.map(TypeConstraint::type_of)));
+        }
+        let name = self.name;
+        self.diagnostics.push(
+            Diagnostic::error(format!("variable `{name}` has no value"))
+                .at(arguments.header())
+                .help(format!(
+                    "give it one with `-var {name}=…`, a -var-file or PKR_VAR_{name}, or declare a default"
+                )),
+        );
+        None
+    }
+
+    fn given(
+        &self,
+        constraint: Option<&TypeConstraint>,
+        given: &Given,
+        literal: bool,
+    ) -> Option<Candidate> {
+        let value = match given.evaluate(literal, self.constants) {
+            Ok(value) => value,
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                return None;
+            }
+        };
+        let what = format!("the value of variable `{}`", self.name);
+        let value = self.fit(&value, constraint, given.span, &what)?;
+        Some(Candidate { value, origin: given.origin, span: given.span })
+    }
+
+    fn fit(
+        &self,
+        value: &Value,
+        constraint: Option<&TypeConstraint>,
+        span: SourceSpan,
+        what: &str,
+    ) -> Option<Value> {
+        let fitted = check_size(value)
+            .map_err(|reason| too_large(what, reason).at(span))
+            .and_then(|()| match constraint {
+                None => Ok(value.clone()),
+                Some(constraint) => constraint.apply(value).map_err(|error| {
+                    Diagnostic::error(format!("{what} does not fit its type: {error}"))
+                        .at(span)
+                        .note(self.variable.name_span, "declared here")
+                }),
+            });
+        match fitted {
+            Ok(fitted) => Some(fitted),
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// Checks one rule, of the winning value if there is one.
+    fn validation(&self, validation: &Arguments<'_>, winner: Option<&Candidate>) {
+        let message: Option<String> = validation.required("error_message");
+        if let Some(message) = &message
+            && let Some(help) = badly_worded(message)
+        {
+            let place = validation.span("error_message");
+            validation.error(place, "an error_message is made of full sentences", &[help]);
+        }
+        let Some((file, condition)) = validation.expression("condition") else {
+            validation.error(validation.header(), "`condition` is required", &[]);
+            return;
+        };
+        let span = SourceSpan::new(file, condition.span().unwrap_or(0..0));
+        let own = references(file, condition, "var");
+        if !own.names.iter().any(|reference| *reference.name == **self.name) {
+            let help = format!("the condition must refer to `var.{}`", self.name);
+            validation.error(span, "this rule does not check its variable", &[&help]);
+            return;
+        }
+        if let Some(other) = own.names.iter().find(|reference| *reference.name != **self.name) {
+            validation.error(other.span, "a rule can refer to its own variable only", &[]);
+            return;
+        }
+        let Some(winner) = winner else { return };
+        let names = Value::object([(self.name.clone(), winner.value.clone())]);
+        match self.constants.with("var", names).evaluate(file, condition) {
+            Err(diagnostic) => self.diagnostics.push(diagnostic),
+            Ok(Value::Bool(true)) => {}
+            Ok(Value::Bool(false)) => {
+                let summary =
+                    format!("invalid value for variable `{}` {}", self.name, winner.origin);
+                self.diagnostics.push(
+                    Diagnostic::error(summary)
+                        .at_with(winner.span, message.unwrap_or_default())
+                        .note(span, "this rule does not hold"),
+                );
+            }
+            Ok(other) => match super::convert::to_bool(&other) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => validation.error(
+                    span,
+                    format!("a condition must be a bool, not {}", other.type_name()),
+                    &[],
+                ),
+            },
+        }
+    }
+}
+
+/// Whether a value from the command line or the environment is taken word for word.
+fn is_literal(wanted: Option<Type>) -> bool {
+    matches!(wanted, None | Some(Type::String | Type::Number | Type::Dynamic))
+}
+
+fn is_empty_collection(value: &Value) -> bool {
+    value.as_elements().is_some_and(|elements| elements.is_empty())
+        || value.as_entries().is_some_and(|entries| entries.is_empty())
+}
+
+/// How to word an error message better, if it is no sentence.
+fn badly_worded(message: &str) -> Option<&'static str> {
+    let Some(first) = message.chars().next() else { return Some("it must not be empty") };
+    if first.is_alphabetic() && !first.is_uppercase() {
+        return Some("begin it with an upper-case letter");
+    }
+    if !message.ends_with(['.', '?', '!']) {
+        return Some("end it with a full stop, a question mark or an exclamation mark");
+    }
+    None
+}
