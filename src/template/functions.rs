@@ -10,7 +10,6 @@ mod collections;
 mod csv_text;
 mod dates;
 mod digits;
-mod duration;
 mod encoding;
 mod files;
 mod folder_walk;
