@@ -3,37 +3,33 @@
 //!
 //! The current time is the run's: it comes from the context and stays the same.
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::timestamp_text::OffsetTime;
 use super::{FunctionContext, FunctionError, go_layout};
 use crate::template::duration;
 use crate::template::value::{Number, Value};
 use jiff::{SignedDuration, Timestamp};
 
-const FORMAT: Parameter = Parameter::new("format", Accepts::String);
+const FORMAT: Parameter = Parameter::new("format", Kind::String);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("formatdate", Accepts::String, formatdate)
-        .parameters(&[FORMAT, Parameter::new("time", Accepts::String)]),
-    Function::new("legacy_isotime", Accepts::String, legacy_isotime)
+    Function::new("formatdate", Kind::String, formatdate)
+        .parameters(&[FORMAT, Parameter::new("time", Kind::String)]),
+    Function::new("legacy_isotime", Kind::String, legacy_isotime)
         .variadic(FORMAT)
         .changes_each_run(),
-    Function::new("legacy_strftime", Accepts::String, legacy_strftime)
+    Function::new("legacy_strftime", Kind::String, legacy_strftime)
         .variadic(FORMAT)
         .changes_each_run(),
-    Function::new("rfc3339_parse", Accepts::Anything, rfc3339_parse)
-        .parameters(&[Parameter::new("timestamp", Accepts::String)]),
-    Function::new("timeadd", Accepts::String, timeadd).parameters(&[
-        Parameter::new("timestamp", Accepts::String),
-        Parameter::new("duration", Accepts::String),
+    Function::new("rfc3339_parse", Kind::Anything, rfc3339_parse)
+        .parameters(&[Parameter::new("timestamp", Kind::String)]),
+    Function::new("timeadd", Kind::String, timeadd).parameters(&[
+        Parameter::new("timestamp", Kind::String),
+        Parameter::new("duration", Kind::String),
     ]),
-    Function::new("timestamp", Accepts::String, timestamp).changes_each_run(),
-    Function::new(
-        "unix_timestamp_parse",
-        Accepts::Anything,
-        unix_timestamp_parse,
-    )
-    .parameters(&[Parameter::new("unix_timestamp", Accepts::Number)]),
+    Function::new("timestamp", Kind::String, timestamp).changes_each_run(),
+    Function::new("unix_timestamp_parse", Kind::Anything, unix_timestamp_parse)
+        .parameters(&[Parameter::new("unix_timestamp", Kind::Number)]),
 ];
 
 type Outcome = Result<Value, FunctionError>;

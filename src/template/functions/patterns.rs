@@ -5,7 +5,7 @@
 
 use super::pattern_syntax::rewrite;
 use super::signature::{
-    Accepts, Arguments, Function, MAX_TEXT_BYTES, Parameter, check_element_count, check_text_size,
+    Arguments, Function, Kind, MAX_TEXT_BYTES, Parameter, check_element_count, check_text_size,
 };
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
@@ -16,18 +16,18 @@ use std::sync::Arc;
 const MAX_COMPILED_BYTES: usize = 4 << 20;
 
 const PATTERN_AND_TEXT: &[Parameter] = &[
-    Parameter::new("pattern", Accepts::String),
-    Parameter::new("string", Accepts::String),
+    Parameter::new("pattern", Kind::String),
+    Parameter::new("string", Kind::String),
 ];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("regex", Accepts::Anything, regex).parameters(PATTERN_AND_TEXT),
-    Function::new("regex_replace", Accepts::String, regex_replace).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("pattern", Accepts::String),
-        Parameter::new("replace", Accepts::String),
+    Function::new("regex", Kind::Anything, regex).parameters(PATTERN_AND_TEXT),
+    Function::new("regex_replace", Kind::String, regex_replace).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("pattern", Kind::String),
+        Parameter::new("replace", Kind::String),
     ]),
-    Function::new("regexall", Accepts::AnyList, regexall).parameters(PATTERN_AND_TEXT),
+    Function::new("regexall", Kind::AnyList, regexall).parameters(PATTERN_AND_TEXT),
 ];
 
 /// What a match of a pattern turns into.

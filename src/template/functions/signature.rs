@@ -24,9 +24,9 @@ const MAX_DEPTH: usize = 256;
 /// What computes a function from checked arguments.
 type Implementation = fn(&Arguments<'_>, &FunctionContext<'_>) -> Result<Value, FunctionError>;
 
-/// The types that parameters and results have; a form of [`Type`] that constants can hold.
+/// The kinds of values that parameters take and functions give; a form of [`Type`] that constants can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accepts {
+pub(super) enum Kind {
     Anything,
     Bool,
     Number,
@@ -39,19 +39,19 @@ pub(super) enum Accepts {
     StringSet,
 }
 
-impl Accepts {
+impl Kind {
     fn to_type(self) -> Type {
         match self {
-            Accepts::Anything => Type::Dynamic,
-            Accepts::Bool => Type::Bool,
-            Accepts::Number => Type::Number,
-            Accepts::String => Type::String,
-            Accepts::AnyList => Type::List(Box::new(Type::Dynamic)),
-            Accepts::AnySet => Type::Set(Box::new(Type::Dynamic)),
-            Accepts::BoolList => Type::List(Box::new(Type::Bool)),
-            Accepts::NumberList => Type::List(Box::new(Type::Number)),
-            Accepts::StringList => Type::List(Box::new(Type::String)),
-            Accepts::StringSet => Type::Set(Box::new(Type::String)),
+            Kind::Anything => Type::Dynamic,
+            Kind::Bool => Type::Bool,
+            Kind::Number => Type::Number,
+            Kind::String => Type::String,
+            Kind::AnyList => Type::List(Box::new(Type::Dynamic)),
+            Kind::AnySet => Type::Set(Box::new(Type::Dynamic)),
+            Kind::BoolList => Type::List(Box::new(Type::Bool)),
+            Kind::NumberList => Type::List(Box::new(Type::Number)),
+            Kind::StringList => Type::List(Box::new(Type::String)),
+            Kind::StringSet => Type::Set(Box::new(Type::String)),
         }
     }
 }
@@ -60,17 +60,17 @@ impl Accepts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     name: &'static str,
-    accepts: Accepts,
+    kind: Kind,
     allows_null: bool,
     allows_unknown: bool,
 }
 
 impl Parameter {
     /// A parameter that takes neither null nor, as long as the rest of the call is fine, unknown.
-    pub(super) const fn new(name: &'static str, accepts: Accepts) -> Parameter {
+    pub(super) const fn new(name: &'static str, kind: Kind) -> Parameter {
         Parameter {
             name,
-            accepts,
+            kind,
             allows_null: false,
             allows_unknown: false,
         }
@@ -95,7 +95,7 @@ pub(super) struct Function {
     pub(super) changes_each_run: bool,
     parameters: &'static [Parameter],
     variadic: Option<Parameter>,
-    result: Accepts,
+    result: Kind,
     looks_inside: bool,
     implementation: Implementation,
 }
@@ -104,7 +104,7 @@ impl Function {
     /// A function without parameters.
     pub(super) const fn new(
         name: &'static str,
-        result: Accepts,
+        result: Kind,
         implementation: Implementation,
     ) -> Function {
         Function {
@@ -167,7 +167,7 @@ impl Function {
                     ),
                 )
             })?;
-            let value = convert(value, &parameter.accepts.to_type()).map_err(|error| {
+            let value = convert(value, &parameter.kind.to_type()).map_err(|error| {
                 FunctionError::at(index, about_parameter(parameter, &error.to_string()))
             })?;
             if value.is_null() && !parameter.allows_null {

@@ -1,15 +1,15 @@
 //! Identifiers of RFC 9562: `uuidv4` (random) and `uuidv5` (from a namespace and a name).
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::{FunctionContext, FunctionError};
 use crate::template::value::Value;
 use sha1::{Digest, Sha1};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("uuidv4", Accepts::String, uuidv4).changes_each_run(),
-    Function::new("uuidv5", Accepts::String, uuidv5).parameters(&[
-        Parameter::new("namespace", Accepts::String),
-        Parameter::new("name", Accepts::String),
+    Function::new("uuidv4", Kind::String, uuidv4).changes_each_run(),
+    Function::new("uuidv5", Kind::String, uuidv5).parameters(&[
+        Parameter::new("namespace", Kind::String),
+        Parameter::new("name", Kind::String),
     ]),
 ];
 
