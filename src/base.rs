@@ -15,9 +15,9 @@ pub mod rootfs;
 pub use error::BaseError;
 
 use crate::digest::DiffId;
-use crate::image::{Image, LayerDescriptor};
+use crate::image::Image;
 use crate::sandbox::{Cancel, LazySandbox};
-use crate::store::Store;
+use crate::store::{LayerDescriptor, Platform, Store};
 use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,7 +66,7 @@ pub struct ResolvedBase {
 impl ResolvedBase {
     /// The diffIDs of all layers, lowest first.
     pub fn diff_ids(&self) -> Vec<DiffId> {
-        let image = self.image.iter().flat_map(|image| image.layers().iter());
+        let image = self.image.iter().flat_map(|image| image.layers.iter());
         image.chain(self.layers.iter().map(|base| &base.layer)).map(|layer| layer.diff_id).collect()
     }
 }
@@ -99,8 +99,8 @@ pub trait Base: fmt::Debug + Send + Sync {
 pub struct PrepareContext {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// The architecture to build for, as OCI names it: `amd64`.
-    pub architecture: String,
+    /// What to build for.
+    pub platform: Platform,
 }
 
 /// Decodes and checks the options of one source.

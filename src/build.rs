@@ -21,10 +21,10 @@ pub use error::BuildError;
 pub use lookup::{Forecast, StepForecast, forecast};
 pub use schedule::run;
 
-use crate::digest::{Digest, DiffId, StepKey};
+use crate::digest::{Digest, StepKey};
 use crate::postprocess::Artifact;
 use crate::sandbox::{Cancel, LazySandbox};
-use crate::store::Store;
+use crate::store::{LayerDescriptor, Store};
 use event::{Event, EventSink};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,14 +64,8 @@ impl Environment {
 /// One layer of a built image and where it came from.
 #[derive(Clone, Debug)]
 pub struct BuiltLayer {
-    /// The digest of the uncompressed tar.
-    pub diff_id: DiffId,
-    /// The digest of the blob.
-    pub digest: Digest,
-    /// The size of the blob in bytes.
-    pub size: u64,
-    /// The blob's media type.
-    pub media_type: String,
+    /// The layer.
+    pub layer: LayerDescriptor,
     /// The step that made it; none for a layer of the base.
     pub step: Option<String>,
     /// That step's key.

@@ -17,6 +17,7 @@
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
+//! | secrets | [`mask`] | text | the same without sensitive values |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
@@ -27,6 +28,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod image;
 pub mod layer;
+pub mod mask;
 pub mod plan;
 pub mod postprocess;
 pub mod provision;

@@ -13,12 +13,12 @@ mod step;
 pub use step::Step;
 
 use crate::base::{self, Base};
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap, SourceSpan};
+use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
 use crate::postprocess::{self, PostProcessor};
+use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
-use crate::template::value::Value;
-use crate::template::{self, Component, ScopeNames, Template};
+use crate::template::{self, Arguments, Component, ScopeNames, SourceUse, Template, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// The architecture to build for, as OCI names it.
-    pub architecture: String,
+    /// What to build for.
+    pub platform: Platform,
     /// Globs over build names; empty for all.
     pub only: Vec<String>,
     /// Globs over build names and post-processors.
@@ -42,8 +42,8 @@ pub struct Settings {
 pub struct Plan {
     /// The builds, in the template's order.
     pub builds: Vec<PlannedBuild>,
-    /// As `linux/amd64`.
-    pub platform: String,
+    /// What is built for.
+    pub platform: Platform,
     /// Strings that must be shown nowhere.
     pub secrets: Vec<String>,
     /// Warnings, ready to be shown.
@@ -95,39 +95,52 @@ pub struct PlannedPostProcessor {
 
 impl Plan {
     /// Makes a plan of all builds of `template` that `settings` select.
-    pub fn new(template: Template, settings: Settings) -> Result<Self, (Diagnostics, SourceMap)> {
-        let mut diagnostics = Diagnostics::default();
+    pub fn new(
+        template: Template,
+        settings: Settings,
+    ) -> Result<Self, (Diagnostics, Sources)> {
+        let diagnostics = Diagnostics::new();
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {
                 if let Some(build) =
-                    plan_build(&template, &settings, block, source, &mut diagnostics)
+                    plan_build(&template, &settings, block, source, &diagnostics)
                 {
                     builds.push(build);
                 }
             }
         }
-        report_duplicates(&builds, &mut diagnostics);
-        dependencies::resolve(&mut builds, &mut diagnostics);
-        let builds = select::select(builds, &settings, &mut diagnostics);
-        let mut warnings = template.warnings().to_vec();
-        if diagnostics.has_errors() {
-            return Err((diagnostics, template.source_map().clone()));
+        report_duplicates(&builds, &diagnostics);
+        // A name that belongs to a build with mistakes is not unknown.
+        if !diagnostics.has_errors() {
+            dependencies::resolve(&mut builds, &diagnostics);
         }
-        warnings.extend(diagnostics.into_iter());
+        if diagnostics.has_errors() {
+            return Err((diagnostics, template.sources().clone()));
+        }
+        let builds = select::select(builds, &settings, &diagnostics);
+        if diagnostics.has_errors() {
+            return Err((diagnostics, template.sources().clone()));
+        }
+        let warnings = diagnostics.into_vec();
         Ok(Self {
             builds,
-            platform: format!("linux/{}", settings.architecture),
-            secrets: template.secrets().to_vec(),
+            platform: settings.platform.clone(),
+            secrets: template.secrets().iter().map(ToString::to_string).collect(),
             warnings,
             template,
             settings,
         })
     }
 
+    /// The platform in words, as `linux/amd64`.
+    pub fn platform_name(&self) -> String {
+        format!("{}/{}", self.platform.os, self.platform.architecture)
+    }
+
     /// The texts that spans point into.
-    pub fn source_map(&self) -> &SourceMap {
-        self.template.source_map()
+    pub fn sources(&self) -> &Sources {
+        self.template.sources()
     }
 
     /// Evaluates the options of a post-processor now that the image is known; an error is the
@@ -138,22 +151,18 @@ impl Plan {
         planned: &PlannedPostProcessor,
         image: &Image,
     ) -> Result<Box<dyn PostProcessor>, String> {
-        let mut diagnostics = Diagnostics::default();
-        let known = [
-            ("ID", image.digest().to_string()),
-            ("ImageSha256", image.config_digest().to_string()),
-            ("Digest", image.digest().to_string()),
-        ];
-        let known = known.map(|(name, value)| (name.into(), Value::from(value)));
+        let diagnostics = Diagnostics::new();
+        let digest = image.manifest.digest.to_string();
+        let known = known_later(&digest, &image.config_descriptor.digest.to_string());
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,
             &Names::of(build),
             &planned.component,
-            known.into(),
-            &mut diagnostics,
+            known,
+            &diagnostics,
         );
-        prepared.ok_or_else(|| diagnostics.render(self.source_map(), false))
+        prepared.ok_or_else(|| diagnostics.render(self.sources(), Colours::Off))
     }
 }
 
@@ -177,24 +186,67 @@ impl<'a> Names<'a> {
 
     /// The scope of expressions; `build` are the attributes of the object of that name that are
     /// known by now.
-    fn scope(&self, build: BTreeMap<std::sync::Arc<str>, Value>) -> ScopeNames<'a> {
+    fn scope(&self, build: BTreeMap<String, Value>) -> ScopeNames {
         ScopeNames {
-            build_name: self.build_name,
-            source: Some((self.source_type, self.local_name)),
+            build_name: Some(self.build_name.unwrap_or_default().to_owned()),
+            source: Some((self.source_type.to_owned(), self.local_name.to_owned())),
             build,
         }
     }
 
     fn go_template(&self, settings: &Settings) -> GoTemplateData {
-        GoTemplateData::new(settings.now, &settings.working_folder)
-            .with("BuildName", self.source_name)
-            .with("BuilderType", self.source_type)
+        GoTemplateData {
+            fields: BTreeMap::new(),
+            build: BTreeMap::new(),
+            build_name: self.source_name.to_owned(),
+            build_type: self.source_type.to_owned(),
+            working_folder: settings.working_folder.display().to_string(),
+            now: settings.now,
+        }
+        .with("BuildName", self.source_name)
+        .with("BuilderType", self.source_type)
     }
 
-    /// The name that `only`, `except` and `override` of a component go by.
-    fn selector(&self) -> String {
-        format!("{}.{}", self.source_type, self.local_name)
+}
+
+/// The attributes of `build` that are known when its image is. Before that they are what Packer
+/// shows for them, so that options can be checked.
+fn known_later(digest: &str, config: &str) -> BTreeMap<String, Value> {
+    [("ID", digest), ("ImageSha256", config), ("Digest", digest)]
+        .map(|(name, value)| (name.to_owned(), Value::string(value)))
+        .into()
+}
+
+/// `TYPE.NAME` for a component that has a name, else `TYPE`.
+fn display_name(component: &Component) -> String {
+    match &component.name {
+        Some(name) => format!("{}.{name}", component.kind),
+        None => component.kind.clone(),
     }
+}
+
+/// Says that a component of that type does not exist, and which one may be meant.
+fn report_unknown(
+    what: &str,
+    kind: &str,
+    place: SourceSpan,
+    kinds: &[&str],
+    diagnostics: &Diagnostics,
+) {
+    let near = did_you_mean(kind, kinds.iter().copied());
+    let known = format!("{what}s are {}", kinds.join(", "));
+    diagnostics.push(
+        Diagnostic::error(format!("there is no {what} of type {kind:?}"))
+            .at(place)
+            .help_maybe(near)
+            .help(known),
+    );
+}
+
+/// Ends the decoding of a body; says whether it went without an error.
+fn finish(arguments: Arguments<'_>, diagnostics: &Diagnostics, before: usize) -> bool {
+    arguments.finish();
+    diagnostics.error_count() == before
 }
 
 /// Plans one use of a source by a `build` block; none after an error.
@@ -202,69 +254,75 @@ fn plan_build(
     template: &Template,
     settings: &Settings,
     block: &template::Build,
-    source: &template::SourceUse,
-    diagnostics: &mut Diagnostics,
+    source: &SourceUse,
+    diagnostics: &Diagnostics,
 ) -> Option<PlannedBuild> {
     let names = Names {
         build_name: block.name.as_deref(),
         source_type: &source.kind,
         source_name: &source.source_name,
-        local_name: &source.local_name,
+        local_name: source.name(),
     };
     let name = match names.build_name {
-        Some(build) => format!("{build}.{}", names.selector()),
-        None => names.selector(),
+        Some(build) => format!("{build}.{}", source.full_name()),
+        None => source.full_name(),
     };
-    let scope = names.scope(BTreeMap::new());
+    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let before = diagnostics.error_count();
 
     let mut changes = ConfigChanges::default();
     let mut annotations = BTreeMap::new();
-    let mut arguments = template.source_arguments(source, &scope, diagnostics);
-    config::decode_blocks(&mut arguments, &mut changes, &mut annotations);
     let context = base::PrepareContext {
         working_folder: settings.working_folder.clone(),
-        architecture: settings.architecture.clone(),
+        platform: settings.platform.clone(),
     };
     let base = if base::kinds().contains(&source.kind.as_str()) {
-        let base = base::prepare(&source.kind, &mut arguments, &context);
+        let arguments = template.arguments(&source.body, &scope, diagnostics);
+        config::decode_blocks(&arguments, &mut changes, &mut annotations);
+        let base = base::prepare(&source.kind, &arguments, &context);
         arguments.finish();
         base
     } else {
-        arguments.unknown_kind("source", &base::kinds());
+        report_unknown("source", &source.kind, source.reference, &base::kinds(), diagnostics);
         None
     };
     for block in &block.config {
-        let mut arguments = template.block_arguments(block, &scope, diagnostics);
-        config::decode(&mut arguments, &mut changes, &mut annotations);
+        let arguments = template.arguments(block, &scope, diagnostics);
+        config::decode(&arguments, &mut changes, &mut annotations);
         arguments.finish();
+    }
+    if let Some(test) = block.tests.first() {
+        diagnostics.push(
+            Diagnostic::error("test blocks are not supported yet")
+                .at(test.header())
+                .help("try the image with `hardtack run`, or test it in a shell provisioner"),
+        );
+    }
+    if let Some(cleanup) = &block.error_cleanup {
+        diagnostics.push(
+            Diagnostic::error("error-cleanup-provisioner is not supported yet")
+                .at(cleanup.kind_span)
+                .help("a failed step leaves nothing behind that would have to be cleaned up"),
+        );
     }
 
     let mut steps = Vec::new();
-    let mut complete = true;
-    for component in block.provisioners.iter().filter(|it| it.applies_to(&names.selector())) {
-        match step::plan_step(template, settings, &names, component, &steps, diagnostics) {
-            Some(step) => steps.push(step),
-            None => complete = false,
-        }
+    for component in block.provisioners.iter().filter(|it| it.applies_to(source)) {
+        let planned = step::plan_step(template, settings, &names, component, &steps, diagnostics);
+        steps.extend(planned);
     }
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
-        for component in chain.iter().filter(|it| it.applies_to(&names.selector())) {
+        for component in chain.iter().filter(|it| it.applies_to(source)) {
             // As in Packer, leaving one out leaves out the rest of its chain.
             if select::is_excepted(component, &settings.except) {
                 break;
             }
-            let later = BTreeMap::from(
-                ["ID", "ImageSha256", "Digest"]
-                    .map(|name| (name.into(), Value::unknown_string())),
-            );
-            let prepared = prepare_post_processor(
-                template, settings, &names, component, later, diagnostics,
-            );
-            complete &= prepared.is_some();
+            let later = known_later("<unknown>", "<unknown>");
+            prepare_post_processor(template, settings, &names, component, later, diagnostics);
             planned.push(PlannedPostProcessor {
-                name: component.display_name(),
+                name: display_name(component),
                 keep_input: component.keep_input_artifact,
                 component: component.clone(),
             });
@@ -274,13 +332,13 @@ fn plan_build(
         }
     }
     let base = base?;
-    complete.then(|| PlannedBuild {
+    (diagnostics.error_count() == before).then(|| PlannedBuild {
         name,
         source_type: source.kind.clone(),
         source_name: source.source_name.clone(),
-        local_name: source.local_name.clone(),
+        local_name: source.name().to_owned(),
         span: block.span,
-        source_span: source.span,
+        source_span: source.reference,
         base,
         depends_on: None,
         steps,
@@ -296,33 +354,35 @@ fn prepare_post_processor(
     settings: &Settings,
     names: &Names<'_>,
     component: &Component,
-    build: BTreeMap<std::sync::Arc<str>, Value>,
-    diagnostics: &mut Diagnostics,
+    build: BTreeMap<String, Value>,
+    diagnostics: &Diagnostics,
 ) -> Option<Box<dyn PostProcessor>> {
-    let scope = names.scope(build);
-    let mut arguments = template.arguments(component, &scope, diagnostics);
-    if !postprocess::kinds().contains(&component.kind.as_str()) {
-        arguments.unknown_kind("post-processor", &postprocess::kinds());
+    let before = diagnostics.error_count();
+    let kinds = postprocess::kinds();
+    if !kinds.contains(&component.kind.as_str()) {
+        let place = component.kind_span;
+        report_unknown("post-processor", &component.kind, place, &kinds, diagnostics);
         return None;
     }
+    let scope = template.scope(&names.scope(build));
+    let arguments = template.arguments(&component.body, &scope, diagnostics);
     let context = postprocess::PrepareContext {
         working_folder: settings.working_folder.clone(),
         go_template: names.go_template(settings),
     };
-    let prepared = postprocess::prepare(&component.kind, &mut arguments, &context);
-    let valid = arguments.finish();
-    prepared.filter(|_| valid)
+    let prepared = postprocess::prepare(&component.kind, &arguments, &context);
+    prepared.filter(|_| finish(arguments, diagnostics, before))
 }
 
-fn report_duplicates(builds: &[PlannedBuild], diagnostics: &mut Diagnostics) {
+fn report_duplicates(builds: &[PlannedBuild], diagnostics: &Diagnostics) {
     let mut seen: BTreeMap<&str, SourceSpan> = BTreeMap::new();
     for build in builds {
         if let Some(first) = seen.insert(&build.name, build.source_span) {
             diagnostics.push(
                 Diagnostic::error(format!("two builds are named {}", build.name))
-                    .with_label(build.source_span, "the second one")
-                    .with_secondary_label(first, "the first one")
-                    .with_help("give the build blocks, or the use of the source in one of them, a `name`"),
+                    .at_with(build.source_span, "the second one")
+                    .note(first, "the first one")
+                    .help("give the build blocks, or the use of the source in one of them, a `name`"),
             );
         }
     }

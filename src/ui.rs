@@ -1,12 +1,11 @@
 //! The display: events in, text or JSON for the user out.
 //!
 //! A *display* takes events from all builds and writes to one stream, stderr by default. What it
-//! shows never decides what happens. Every text passes the [`mask::Masker`] first, so that
+//! shows never decides what happens. Every text passes the [`Masker`] first, so that
 //! sensitive values appear in no mode.
 
 pub mod format;
 mod json;
-pub mod mask;
 mod plain;
 pub mod report;
 mod summary;
@@ -15,7 +14,7 @@ mod text;
 mod tty;
 
 use crate::build::event::{Event, EventSink};
-use mask::Masker;
+use crate::mask::Masker;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;

@@ -98,7 +98,7 @@ pub fn prepare(
             variant,
             packages,
             keyring,
-            architecture: context.architecture.clone(),
+            architecture: debian_architecture(&context.platform.architecture.to_string()),
         }) as Box<dyn Base>
     })
 }
@@ -283,6 +283,17 @@ impl Base for Debootstrap {
             }
         })
     }
+}
+
+/// Debian's name for an architecture of OCI's.
+fn debian_architecture(name: &str) -> String {
+    match name {
+        "386" => "i386",
+        "arm" => "armhf",
+        "ppc64le" => "ppc64el",
+        name => name,
+    }
+    .to_owned()
 }
 
 /// Whether a program is in one of the folders where hosts keep programs.

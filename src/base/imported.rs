@@ -46,7 +46,7 @@ pub fn layer(
         TaskReport::Packed(packed) => packed,
         other => return Err(other.unexpected("pack").into()),
     };
-    let layer = LayerDescriptor::gzip(packed.diff_id, packed.digest, packed.size);
+    let layer = packed.descriptor();
     context.store.adopt_blob(&blob, &packed.digest, packed.size)?;
     context.store.commit_tree(
         scratch,

@@ -1,7 +1,8 @@
 //! The `oci` source: an existing image, or nothing at all, as the base.
 
 use super::{Base, BaseError, Context, PrepareContext, ResolvedBase};
-use crate::image::{Image, archive, layout};
+use crate::image::{self, Image, ImageSource, Layout, archive};
+use crate::store::{Platform, StoreError};
 use crate::template::Arguments;
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ enum Origin {
 #[derive(Clone, Debug)]
 struct Oci {
     origin: Origin,
-    architecture: String,
+    platform: Platform,
 }
 
 /// Decodes the options of an `oci` source.
@@ -90,8 +91,22 @@ pub fn prepare(
         Origin::Scratch
     };
     valid.then(|| {
-        Box::new(Oci { origin, architecture: context.architecture.clone() }) as Box<dyn Base>
+        Box::new(Oci { origin, platform: context.platform.clone() }) as Box<dyn Base>
     })
+}
+
+impl Oci {
+    /// Brings an image into the store; layers that are there are not read again.
+    fn import(
+        &self,
+        context: &Context<'_>,
+        source: &dyn ImageSource,
+        reference: Option<&str>,
+    ) -> Result<Image, BaseError> {
+        let image = image::resolve(source, context.store, reference, &self.platform)?;
+        image::import_layers(source, context.store, &image.layers)?;
+        Ok(image)
+    }
 }
 
 impl Base for Oci {
@@ -127,29 +142,35 @@ impl Base for Oci {
                 return Ok(ResolvedBase { image: None, layers: Vec::new(), epoch });
             }
             Origin::Layout { path, reference, .. } => {
-                layout::import(context.store, path, reference.as_deref(), &self.architecture)?
+                self.import(context, &Layout::open(path)?, reference.as_deref())?
             }
             Origin::Archive { path, reference, .. } => {
-                archive::import(context.store, path, reference.as_deref(), &self.architecture)?
+                let archive = archive::open(path, context.store)?;
+                self.import(context, archive.as_ref(), reference.as_deref())?
             }
             Origin::Stored { name } => {
-                let Some(descriptor) = context.store.references().resolve(name)? else {
-                    return Err(BaseError::UnknownImage { name: name.clone() });
+                let descriptor = match context.store.resolve(name) {
+                    Err(StoreError::UnknownReference { .. }) => {
+                        return Err(BaseError::UnknownImage { name: name.clone() });
+                    }
+                    found => found?,
                 };
-                Image::load(context.store, &descriptor)?
+                image::load(context.store, &descriptor, &self.platform)?
             }
             Origin::Build { name } => {
                 built.cloned().ok_or_else(|| BaseError::Dependency { name: name.clone() })?
             }
         };
-        let found = image.config().architecture();
-        if !found.is_empty() && found != self.architecture {
-            return Err(BaseError::Architecture {
-                found: found.to_owned(),
-                wanted: self.architecture.clone(),
-            });
+        let (found, wanted) = (&image.config.architecture, self.platform.architecture.to_string());
+        if !found.is_empty() && *found != wanted {
+            return Err(BaseError::Architecture { found: found.clone(), wanted });
         }
-        let epoch = context.source_date_epoch.or(image.config().created_seconds()).unwrap_or(0);
+        let created = image.config.created.as_deref();
+        let created = created.and_then(|created| created.parse::<jiff::Timestamp>().ok());
+        let epoch = context
+            .source_date_epoch
+            .or(created.map(|created| created.as_second()))
+            .unwrap_or(0);
         Ok(ResolvedBase { image: Some(image), layers: Vec::new(), epoch })
     }
 }

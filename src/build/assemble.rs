@@ -2,8 +2,8 @@
 
 use super::{BuildError, BuiltLayer, Environment};
 use crate::base::ResolvedBase;
-use crate::image::{self, HistoryEntry, Image, NewLayer};
-use crate::plan::PlannedBuild;
+use crate::image::{self, Assembly, Image, NewLayer};
+use crate::plan::{Plan, PlannedBuild};
 
 /// What the history says about one step.
 pub struct StepHistory {
@@ -16,30 +16,40 @@ pub struct StepHistory {
 /// Writes the image of a build to the store and gives it the build's name.
 pub fn image(
     environment: &Environment,
+    plan: &Plan,
     build: &PlannedBuild,
     base: &ResolvedBase,
     layers: &[BuiltLayer],
     history: &[StepHistory],
 ) -> Result<Image, BuildError> {
-    let store = &environment.store;
-    let base_count = base.image.as_ref().map_or(0, |image| image.layers().len());
-    let mut own = layers.iter().skip(base_count).map(BuiltLayer::descriptor);
+    let base_count = base.image.as_ref().map_or(0, |image| image.layers.len());
+    let mut own = layers.iter().skip(base_count).map(|built| built.layer.clone());
     let mut entries = Vec::with_capacity(base.layers.len() + history.len());
+    let mut entry = |created_by: &str, has_layer: bool| {
+        entries.push(NewLayer {
+            layer: if has_layer { own.next() } else { None },
+            created_by: created_by.to_owned(),
+            comment: None,
+        });
+    };
     for layer in &base.layers {
-        entries.push(HistoryEntry { created_by: layer.created_by.clone(), layer: own.next() });
+        entry(&layer.created_by, true);
     }
     for step in history {
-        let layer = if step.has_layer { own.next() } else { None };
-        entries.push(HistoryEntry { created_by: step.created_by.clone(), layer });
+        entry(&step.created_by, step.has_layer);
     }
+    let store = &environment.store;
     let image = image::assemble(
         store,
-        base.image.as_ref(),
-        &entries,
-        &build.changes,
-        &build.annotations,
-        base.epoch,
+        &Assembly {
+            base: base.image.as_ref(),
+            platform: &plan.platform,
+            layers: &entries,
+            changes: &build.changes,
+            annotations: &build.annotations,
+            epoch: base.epoch,
+        },
     )?;
-    store.set_reference(&build.name, image.descriptor(), environment.now)?;
+    store.set_reference(&build.name, &image.manifest, Some(&environment.now.to_string()))?;
     Ok(image)
 }

@@ -68,10 +68,7 @@ impl Chain {
             };
             match layer {
                 Ok(layer) => layers.push(BuiltLayer {
-                    diff_id: layer.diff_id,
-                    digest: layer.digest,
-                    size: layer.size,
-                    media_type: layer.media_type.to_string(),
+                    layer,
                     key: link.origin.as_ref().map(|origin| origin.key),
                     cached: link.origin.as_ref().is_none_or(|origin| origin.cached),
                     step: link.origin.map(|origin| origin.step),

@@ -1,7 +1,7 @@
 //! What the user is told when a build fails: where in the template, why, and what to do next.
 
 use super::BuildError;
-use crate::diagnostic::{Diagnostic, SourceSpan};
+use crate::diagnostic::{Colours, Diagnostic, SourceSpan};
 use crate::plan::{Plan, PlannedBuild, Step};
 use std::error::Error;
 
@@ -63,11 +63,11 @@ fn render(
     label: &str,
     help: Vec<String>,
 ) -> String {
-    let mut diagnostic = Diagnostic::error(one_line(error)).with_label(span, label);
+    let mut diagnostic = Diagnostic::error(one_line(error)).at_with(span, label);
     for line in help {
-        diagnostic = diagnostic.with_help(line);
+        diagnostic = diagnostic.help(line);
     }
-    diagnostic.render(plan.source_map(), false)
+    diagnostic.render(plan.sources(), Colours::Off)
 }
 
 fn indented(lines: &[String]) -> String {

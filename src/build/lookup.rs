@@ -41,7 +41,7 @@ pub fn material(
         options: step.provisioner.key_material(),
         inputs,
         network: step.network.name(),
-        platform: &plan.platform,
+        platform: &plan.platform_name(),
         epoch: ground.epoch,
         secrets: &plan.secrets,
     }))
@@ -92,10 +92,19 @@ pub fn resolve_base(
 /// What a command finds when it starts on `base`.
 pub fn start_state(base: &ResolvedBase) -> StartState {
     base.image.as_ref().map_or_else(StartState::default, |image| StartState {
-        environment: image.config().environment(),
-        user: image.config().user().to_owned(),
-        workdir: image.config().workdir().to_owned(),
+        environment: environment_of(image),
+        user: image.config.config.user.clone().unwrap_or_default(),
+        workdir: image.config.config.working_dir.clone().unwrap_or_default(),
     })
+}
+
+/// The environment variables of an image's configuration.
+pub fn environment_of(image: &Image) -> Vec<(String, String)> {
+    let pairs = image.config.config.env.iter().flatten();
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// What would happen to one step.

@@ -64,7 +64,7 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
     if packed.diff_id != job.diff_id {
         return Err(BuildError::TreeChanged { expected: job.diff_id, found: packed.diff_id });
     }
-    let layer = LayerDescriptor::gzip(packed.diff_id, packed.digest, packed.size);
+    let layer = packed.descriptor();
     store.adopt_blob(&blob, &packed.digest, packed.size)?;
     store.put_step(&StepRecord {
         key: job.key,

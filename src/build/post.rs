@@ -21,7 +21,7 @@ pub fn run(
     build: &PlannedBuild,
     image: &Image,
 ) -> Result<Vec<Artifact>, BuildError> {
-    let own = Artifact::image(image.digest(), &build.name);
+    let own = Artifact::image(image.manifest.digest, &build.name);
     let mut keep_own = build.post_processors.is_empty();
     let mut artifacts = Vec::new();
     let mut failure = None;
@@ -64,7 +64,7 @@ fn run_chain(
         // Its options may name the image's digest, which is only known now.
         let ready = plan
             .post_processor(build, planned, image)
-            .map_err(|diagnostics| BuildError::Options(diagnostics))?;
+            .map_err(BuildError::Options)?;
         let output = |line: &str| {
             environment.emit(Event::PostProcessorOutput {
                 build: build.name.clone(),

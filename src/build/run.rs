@@ -64,7 +64,7 @@ fn layers_and_image(
     environment.emit(Event::BaseResolved {
         build: build.name.clone(),
         base: build.base.description(),
-        digest: base.image.as_ref().map(Image::digest),
+        digest: base.image.as_ref().map(|image| image.manifest.digest),
         seconds: begin.elapsed().as_secs_f64(),
     });
 
@@ -72,7 +72,7 @@ fn layers_and_image(
     let base_layers = base
         .image
         .iter()
-        .flat_map(|image| image.layers())
+        .flat_map(|image| &image.layers)
         .chain(base.layers.iter().map(|layer| &layer.layer));
     for layer in base_layers {
         chain.push(Link {
@@ -108,7 +108,7 @@ fn layers_and_image(
         });
     }
     let layers = chain.finish().map_err(fail)?;
-    let image = assemble::image(environment, build, &base, &layers, &history).map_err(fail)?;
+    let image = assemble::image(environment, plan, build, &base, &layers, &history).map_err(fail)?;
     let artifacts = post::run(environment, plan, build, &image).map_err(fail)?;
     for artifact in &artifacts {
         environment.emit(Event::Artifact {
@@ -119,13 +119,13 @@ fn layers_and_image(
     }
     environment.emit(Event::BuildFinished {
         build: build.name.clone(),
-        digest: image.digest(),
-        bytes: layers.iter().map(|layer| layer.size).sum(),
+        digest: image.manifest.digest,
+        bytes: layers.iter().map(|built| built.layer.size).sum(),
         cached,
         steps: build.steps.len(),
         seconds: begin.elapsed().as_secs_f64(),
     });
     let built =
-        Built { digest: image.digest(), config: image.config_digest(), layers, artifacts };
+        Built { digest: image.manifest.digest, config: image.config_digest(), layers, artifacts };
     Ok(Finished { built, image })
 }

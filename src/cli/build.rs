@@ -77,10 +77,10 @@ fn write_metadata(path: &Path, outcomes: &[Outcome]) -> Result<(), CommandError>
             .iter()
             .map(|layer| {
                 json!({
-                    "diff_id": layer.diff_id,
-                    "digest": layer.digest,
-                    "size": layer.size,
-                    "media_type": layer.media_type,
+                    "diff_id": layer.layer.diff_id,
+                    "digest": layer.layer.digest,
+                    "size": layer.layer.size,
+                    "media_type": layer.layer.media_type.to_string(),
                     "step": layer.step,
                     "key": layer.key,
                     "cached": layer.cached,

@@ -4,7 +4,8 @@ use super::arguments::Images;
 use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
-use crate::image::Image;
+use crate::image;
+use crate::store::Platform;
 use crate::ui::{format, table::Table};
 use anyhow::Context as _;
 use serde_json::json;
@@ -17,10 +18,10 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
     let mut listed = Vec::new();
     for reference in store.references().map_err(CommandError::host)? {
         // What another tool put there and is no image of ours to list is still named.
-        let image = Image::load(&store, &reference.descriptor).ok();
+        let image = image::load(&store, &reference.descriptor, &Platform::host()).ok();
         let size = image
             .as_ref()
-            .map(|image| image.layers().iter().map(|layer| layer.size).sum::<u64>());
+            .map(|image| image.layers.iter().map(|layer| layer.size).sum::<u64>());
         listed.push((reference, size));
     }
     let mut stdout = std::io::stdout().lock();
@@ -32,7 +33,7 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
                     "name": reference.name,
                     "digest": reference.descriptor.digest,
                     "size": size,
-                    "built": reference.built.map(|built| built.to_string()),
+                    "built": reference.built,
                 })
             })
             .collect();
@@ -48,6 +49,8 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
             size.map_or_else(|| "?".to_owned(), format::bytes),
             reference
                 .built
+                .as_ref()
+                .and_then(|built| built.parse().ok())
                 .map_or_else(|| "?".to_owned(), |built| format::age(surroundings.now, built)),
         ]);
     }

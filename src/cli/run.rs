@@ -8,18 +8,22 @@ use super::surroundings::Surroundings;
 use crate::build;
 use crate::sandbox::{Network, RunSpec};
 use anyhow::anyhow;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The exit code for a failure of hardtack itself, as Docker has it.
+const OWN_FAILURE: u8 = 125;
 
 /// Runs the command; the exit code is the command's own, as Docker has it: 125 for a failure of
 /// hardtack, 126 and 127 for a command that cannot be executed or found, 128 and more for signals.
 pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
     let store = open_store(surroundings)?;
     let image = show::find(&store, &arguments.image)?;
-    let config = image.config();
+    let config = &image.config.config;
 
-    let mut argv: Vec<String> = config.entrypoint().unwrap_or_default().to_vec();
+    let mut argv = config.entrypoint.clone().unwrap_or_default();
     if arguments.command.is_empty() {
-        argv.extend(config.cmd().unwrap_or_default().iter().cloned());
+        argv.extend(config.cmd.iter().flatten().cloned());
     } else {
         argv.extend(arguments.command.iter().cloned());
     }
@@ -27,7 +31,7 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         return Err(CommandError::user(anyhow!("the image says no command to run"))
             .hint("name one: hardtack run IMAGE -- COMMAND"));
     }
-    let mut env = config.environment();
+    let mut env = build::environment_of(&image);
     for pair in &arguments.env {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(CommandError::user(anyhow!("--env takes NAME=VALUE, not {pair:?}")));
@@ -35,20 +39,23 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         env.retain(|(existing, _)| existing != name);
         env.push((name.to_owned(), value.to_owned()));
     }
-    let environment =
-        super::plan::environment(surroundings, store, false, crate::ui::silent());
-    let code = build::run_image(&environment, &image, |lowers, scratch| RunSpec {
+    let user = arguments.user.clone().or(config.user.clone()).unwrap_or_default();
+    let workdir = arguments.workdir.clone().or(config.working_dir.clone()).unwrap_or_default();
+    let network = match arguments.network {
+        NetworkArgument::Host => Network::Host,
+        NetworkArgument::None => Network::None,
+    };
+    let environment = surroundings.build_environment(store, crate::ui::silent());
+    let spec = |lowers: Vec<PathBuf>, scratch: PathBuf| RunSpec {
         lowers,
         scratch,
         argv,
         env,
-        user: arguments.user.clone().unwrap_or_else(|| config.user().to_owned()),
-        workdir: arguments.workdir.clone().unwrap_or_else(|| config.workdir().to_owned()),
-        network: match arguments.network {
-            NetworkArgument::Host => Network::Host,
-            NetworkArgument::None => Network::None,
-        },
-    })
-    .map_err(CommandError::user)?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        user,
+        workdir,
+        network,
+    };
+    let code = build::run_image(&environment, &image, spec)
+        .map_err(|error| CommandError::own(error, OWN_FAILURE))?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(OWN_FAILURE)))
 }

@@ -4,14 +4,18 @@ use super::arguments::Show;
 use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
-use crate::image::Image;
-use crate::store::Store;
+use crate::build::environment_of;
+use crate::image::{self, Image};
+use crate::store::{Platform, Store, StoreError};
 use crate::ui::{format, table::Table};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::process::ExitCode;
+
+/// The store checks no document larger than this.
+const CONFIG_LIMIT: u64 = 4 << 20;
 
 /// Runs the command.
 pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
@@ -24,11 +28,14 @@ pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, Co
 
 /// Finds an image by name, digest, or the beginning of one.
 pub fn find(store: &Store, name: &str) -> Result<Image, CommandError> {
-    let descriptor = store.resolve(name).map_err(CommandError::user)?.ok_or_else(|| {
-        CommandError::user(anyhow!("there is no image {name:?} in the store"))
-            .hint("`hardtack images` lists the images that there are")
-    })?;
-    Image::load(store, &descriptor).map_err(CommandError::user)
+    let descriptor = match store.resolve(name) {
+        Err(StoreError::UnknownReference { .. }) => {
+            return Err(CommandError::user(anyhow!("there is no image {name:?} in the store"))
+                .hint("`hardtack images` lists the images that there are"));
+        }
+        found => found.map_err(CommandError::user)?,
+    };
+    image::load(store, &descriptor, &Platform::host()).map_err(CommandError::user)
 }
 
 /// One line of the history, with its layer if it has one.
@@ -38,14 +45,14 @@ struct Entry<'a> {
 }
 
 fn entries(image: &Image) -> Vec<Entry<'_>> {
-    let mut layers = image.layers().iter();
+    let mut layers = image.layers.iter();
     let mut entries: Vec<Entry<'_>> = image
-        .config()
-        .history()
+        .config
+        .history
         .iter()
         .map(|history| Entry {
-            created_by: history.created_by(),
-            layer: if history.empty_layer() { None } else { layers.next() },
+            created_by: history.created_by.as_deref().unwrap_or_default(),
+            layer: if history.empty_layer { None } else { layers.next() },
         })
         .collect();
     // A base without a full history still has layers.
@@ -66,21 +73,21 @@ fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
             })
         })
         .collect();
-    let config = store.read_blob(&image.config_digest(), 4 << 20).map_err(CommandError::host)?;
+    let config = store.read_blob(&image.config_descriptor.digest, CONFIG_LIMIT).map_err(CommandError::host)?;
     let config: serde_json::Value =
         serde_json::from_slice(&config).context("the configuration is not JSON")?;
     let names: Vec<_> = store
         .references()
         .map_err(CommandError::host)?
         .into_iter()
-        .filter(|reference| reference.descriptor.digest == image.digest())
+        .filter(|reference| reference.descriptor.digest == image.manifest.digest)
         .filter_map(|reference| reference.name)
         .collect();
     let document = json!({
-        "digest": image.digest(),
-        "config_digest": image.config_digest(),
+        "digest": image.manifest.digest,
+        "config_digest": image.config_descriptor.digest,
         "names": names,
-        "annotations": image.annotations(),
+        "annotations": &image.annotations,
         "config": config,
         "layers": layers,
     });
@@ -89,9 +96,14 @@ fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
     Ok(text)
 }
 
+/// The names in one of the configuration's sets.
+fn keys(set: &Option<std::collections::BTreeMap<String, serde_json::Value>>) -> String {
+    set.iter().flat_map(|set| set.keys().cloned()).collect::<Vec<_>>().join(", ")
+}
+
 fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     let mut text = String::new();
-    let config = image.config();
+    let config = &image.config.config;
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
             // Writing to a String cannot fail.
@@ -102,33 +114,33 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
         .references()
         .map_err(CommandError::host)?
         .into_iter()
-        .filter(|reference| reference.descriptor.digest == image.digest())
+        .filter(|reference| reference.descriptor.digest == image.manifest.digest)
         .filter_map(|reference| reference.name)
         .collect();
     let words = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
-    field("Digest", image.digest().to_string());
-    field("Config", image.config_digest().to_string());
+    field("Digest", image.manifest.digest.to_string());
+    field("Config", image.config_descriptor.digest.to_string());
     field("Names", names.join(", "));
-    field("Platform", format!("{}/{}", config.os(), config.architecture()));
-    field("Created", config.created().unwrap_or_default().to_owned());
-    if let Some(entrypoint) = config.entrypoint() {
+    field("Platform", format!("{}/{}", image.config.os, image.config.architecture));
+    field("Created", image.config.created.clone().unwrap_or_default());
+    if let Some(entrypoint) = &config.entrypoint {
         field("Entrypoint", words(entrypoint));
     }
-    if let Some(cmd) = config.cmd() {
+    if let Some(cmd) = &config.cmd {
         field("Cmd", words(cmd));
     }
-    for (name, value) in config.environment() {
+    for (name, value) in environment_of(image) {
         field("Env", format!("{name}={value}"));
     }
-    field("User", config.user().to_owned());
-    field("Workdir", config.workdir().to_owned());
-    field("Ports", config.ports().join(", "));
-    field("Volumes", config.volumes().join(", "));
-    field("Stop signal", config.stop_signal().to_owned());
-    for (name, value) in config.labels() {
+    field("User", config.user.clone().unwrap_or_default());
+    field("Workdir", config.working_dir.clone().unwrap_or_default());
+    field("Ports", keys(&config.exposed_ports));
+    field("Volumes", keys(&config.volumes));
+    field("Stop signal", config.stop_signal.clone().unwrap_or_default());
+    for (name, value) in config.labels.iter().flatten() {
         field("Label", format!("{name}={value}"));
     }
-    for (name, value) in image.annotations() {
+    for (name, value) in &image.annotations {
         field("Annotation", format!("{name}={value}"));
     }
     let mut table = Table::new(["LAYER", "SIZE", "MADE BY"]);

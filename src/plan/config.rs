@@ -1,6 +1,8 @@
 //! The `config` block: what the image's configuration says.
 
-use crate::image::{ConfigChanges, Healthcheck};
+use crate::image::ConfigChanges;
+use crate::image::change::expand_port;
+use crate::image::config::Healthcheck;
 use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +34,8 @@ pub fn decode(
                 &[],
             );
         } else {
-            changes.env.insert(name, value);
+            changes.env.retain(|(existing, _)| *existing != name);
+            changes.env.push((name, value));
         }
     }
     if let Some(entrypoint) = arguments.optional("entrypoint") {
@@ -58,11 +61,9 @@ pub fn decode(
     let labels: BTreeMap<String, String> = arguments.optional("labels").unwrap_or_default();
     changes.labels.extend(labels);
     for port in arguments.optional::<Vec<String>>("ports").unwrap_or_default() {
-        match normalised_port(&port) {
-            Some(port) => {
-                changes.ports.insert(port);
-            }
-            None => arguments.error(
+        match expand_port(&port) {
+            Ok(_) => changes.ports.push(port),
+            Err(_) => arguments.error(
                 arguments.span("ports"),
                 format!("{port:?} is not a port"),
                 &["write a number from 1 to 65535, or \"NUMBER/tcp\", \"NUMBER/udp\", \"NUMBER/sctp\""],
@@ -71,7 +72,7 @@ pub fn decode(
     }
     for volume in arguments.optional::<Vec<String>>("volumes").unwrap_or_default() {
         if volume.starts_with('/') {
-            changes.volumes.insert(volume);
+            changes.volumes.push(volume);
         } else {
             arguments.error(
                 arguments.span("volumes"),
@@ -118,33 +119,17 @@ fn decode_healthcheck(arguments: &Arguments<'_>) -> Option<Healthcheck> {
         _ if marked => test,
         _ => std::iter::once("CMD".to_owned()).chain(test).collect(),
     };
-    Some(Healthcheck { test, interval, timeout, start_period, start_interval, retries })
-}
-
-/// `80` and `80/TCP` as `80/tcp`; none for what is not a port.
-fn normalised_port(text: &str) -> Option<String> {
-    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let number: u16 = number.parse().ok().filter(|number| *number > 0)?;
-    let protocol = protocol.to_ascii_lowercase();
-    ["tcp", "udp", "sctp"].contains(&protocol.as_str()).then(|| format!("{number}/{protocol}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ports_are_normalised() {
-        for (text, expected) in [
-            ("80", &["80/tcp"]),
-            ("53/UDP", &["53/udp"]),
-            ("0", None),
-            ("65536", None),
-            ("80/http", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(normalised_port(text).as_deref(), expected, "{text}");
-        }
-    }
+    // Docker counts nanoseconds.
+    let nanoseconds = |duration: Option<Duration>| {
+        duration.map(|duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+    };
+    Some(Healthcheck {
+        test: Some(test),
+        interval: nanoseconds(interval),
+        timeout: nanoseconds(timeout),
+        start_period: nanoseconds(start_period),
+        start_interval: nanoseconds(start_interval),
+        retries: retries.map(|retries| i64::try_from(retries).unwrap_or(i64::MAX)),
+        ..Healthcheck::default()
+    })
 }

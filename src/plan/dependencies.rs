@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// Finds the build that each `from` names, and reports names that are unknown or ambiguous and
 /// builds that start from themselves.
-pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
+pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
     for index in 0..builds.len() {
         let Some(name) = builds[index].base.depends_on().map(str::to_owned) else { continue };
         let found: Vec<usize> = matching(builds, &name);
@@ -14,10 +14,10 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
             [] => {
                 let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
                 let mut diagnostic = Diagnostic::error(format!("there is no build named {name:?}"))
-                    .with_label(builds[index].source_span, "this source starts from it");
+                    .at_with(builds[index].source_span, "this source starts from it");
                 diagnostic = match nearest(&name, names.iter().copied()) {
-                    Some(near) => diagnostic.with_help(format!("did you mean {near:?}?")),
-                    None => diagnostic.with_help(format!("builds are {}", names.join(", "))),
+                    Some(near) => diagnostic.help(format!("did you mean {near:?}?")),
+                    None => diagnostic.help(format!("builds are {}", names.join(", "))),
                 };
                 diagnostics.push(diagnostic);
             }
@@ -26,8 +26,8 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
                     several.iter().map(|index| builds[*index].name.as_str()).collect();
                 diagnostics.push(
                     Diagnostic::error(format!("{name:?} can be several builds"))
-                        .with_label(builds[index].source_span, "this source starts from it")
-                        .with_help(format!("name one of {}", names.join(", "))),
+                        .at_with(builds[index].source_span, "this source starts from it")
+                        .help(format!("name one of {}", names.join(", "))),
                 );
             }
         }
@@ -50,7 +50,7 @@ fn matching(builds: &[PlannedBuild], name: &str) -> Vec<usize> {
     attempts.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
+fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
     let mut reported = vec![false; builds.len()];
     for begin in 0..builds.len() {
         let mut way = vec![begin];
@@ -65,11 +65,11 @@ fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &mut Diagnostics) {
                     circle.iter().map(|index| builds[*index].name.as_str()).collect();
                 names.push(names[0]);
                 let mut diagnostic = Diagnostic::error("builds start from each other in a circle")
-                    .with_label(builds[circle[0]].source_span, "this source is part of it")
-                    .with_help(format!("the circle is {}", names.join(" -> ")));
+                    .at_with(builds[circle[0]].source_span, "this source is part of it")
+                    .help(format!("the circle is {}", names.join(" -> ")));
                 for index in &circle[1..] {
                     diagnostic = diagnostic
-                        .with_secondary_label(builds[*index].source_span, "and this one");
+                        .note(builds[*index].source_span, "and this one");
                 }
                 diagnostics.push(diagnostic);
                 break;

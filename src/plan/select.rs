@@ -10,7 +10,7 @@ use globset::{Glob, GlobMatcher};
 pub fn select(
     builds: Vec<PlannedBuild>,
     settings: &Settings,
-    diagnostics: &mut Diagnostics,
+    diagnostics: &Diagnostics,
 ) -> Vec<PlannedBuild> {
     let only = compile(&settings.only, "-only", diagnostics);
     let except = compile(&settings.except, "-except", diagnostics);
@@ -19,7 +19,7 @@ pub fn select(
             let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
             diagnostics.push(
                 Diagnostic::warning(format!("-only={pattern} matches no build"))
-                    .with_help(format!("builds are {}", names.join(", "))),
+                    .help(format!("builds are {}", names.join(", "))),
             );
         }
     }
@@ -47,7 +47,7 @@ pub fn select(
         }
     }
     if !builds.is_empty() && !asked.contains(&true) {
-        diagnostics.push(Diagnostic::error("no builds to run").with_help(
+        diagnostics.push(Diagnostic::error("no builds to run").help(
             "-only and -except leave none; run `hardtack plan` without them to see the names",
         ));
     }
@@ -82,7 +82,7 @@ pub fn is_excepted(component: &Component, except: &[String]) -> bool {
 fn compile(
     patterns: &[String],
     flag: &str,
-    diagnostics: &mut Diagnostics,
+    diagnostics: &Diagnostics,
 ) -> Vec<(String, GlobMatcher)> {
     let mut compiled = Vec::with_capacity(patterns.len());
     for pattern in patterns {

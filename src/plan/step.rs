@@ -1,9 +1,10 @@
 //! Steps: one provisioner in one build.
 
-use super::{Names, Settings};
+use super::{Names, Settings, display_name, finish, report_unknown};
 use crate::diagnostic::{Diagnostics, SourceSpan};
 use crate::provision::{self, Input, Provisioner};
 use crate::sandbox::Network;
+use crate::mask::Masker;
 use crate::template::{Component, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,8 +41,6 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// How many further attempts a failure is granted.
     pub max_retries: u32,
-    /// Functions in its options whose value differs each time, so that it can never be cached.
-    pub volatile: Vec<String>,
 }
 
 /// Plans one provisioner; none after an error.
@@ -51,14 +50,17 @@ pub fn plan_step(
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
-    diagnostics: &mut Diagnostics,
+    diagnostics: &Diagnostics,
 ) -> Option<Step> {
-    let scope = names.scope(BTreeMap::new());
-    let mut arguments = template.arguments(component, &scope, diagnostics);
-    if !provision::kinds().contains(&component.kind.as_str()) {
-        arguments.unknown_kind("provisioner", &provision::kinds());
+    let before_errors = diagnostics.error_count();
+    let kinds = provision::kinds();
+    if !kinds.contains(&component.kind.as_str()) {
+        let place = component.kind_span;
+        report_unknown("provisioner", &component.kind, place, &kinds, diagnostics);
         return None;
     }
+    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let arguments = template.arguments(&component.body, &scope, diagnostics);
     let cache = arguments.optional("cache").unwrap_or(true);
     let network: Option<String> = arguments.optional("network");
     let network = match network.as_deref() {
@@ -68,7 +70,7 @@ pub fn plan_step(
             arguments.error(
                 arguments.span("network"),
                 format!("network cannot be {other:?}"),
-                Some("it is \"host\" (the default) or \"none\""),
+                &["it is \"host\" (the default) or \"none\""],
             );
             None
         }
@@ -76,10 +78,14 @@ pub fn plan_step(
     let patterns: Vec<String> = arguments.optional("inputs").unwrap_or_default();
     let mut inputs = Vec::new();
     for pattern in patterns {
-        match expand(&pattern, &settings.working_folder, template.folder()) {
+        match expand(&pattern, &settings.working_folder) {
             Ok(found) => inputs.extend(found),
             Err(problem) => {
-                arguments.error(arguments.span("inputs"), problem, Some("inputs are paths or globs from the working directory; use \"${path.root}/…\" for files beside the template"));
+                arguments.error(
+                    arguments.span("inputs"),
+                    problem,
+                    &["inputs are paths or globs from the working directory; use \"${path.root}/…\" for files beside the template"],
+                );
             }
         }
     }
@@ -89,17 +95,17 @@ pub fn plan_step(
         source_type: names.source_type.to_owned(),
         go_template: names.go_template(settings),
     };
-    let provisioner = provision::prepare(&component.kind, &mut arguments, &context);
-    let volatile = arguments.volatile_functions();
-    let valid = arguments.finish();
-    let provisioner = provisioner.filter(|_| valid)?;
-    let name = component.display_name();
-    let summary = mask(&provisioner.summary(), template.secrets());
+    let provisioner = provision::prepare(&component.kind, &arguments, &context);
+    let provisioner =
+        provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
+    let name = display_name(component);
+    let secrets = template.secrets().iter().map(ToString::to_string);
+    let summary = Masker::new(secrets).mask(&provisioner.summary()).into_owned();
     let same_name = before.iter().filter(|step| step.name == name).count();
     Some(Step {
         index: before.len(),
         id: format!("{name}#{}", same_name + 1),
-        span: component.span,
+        span: component.kind_span,
         history: format!("{name}: {summary}"),
         name,
         provisioner,
@@ -109,29 +115,20 @@ pub fn plan_step(
         pause_before: component.pause_before,
         timeout: component.timeout,
         max_retries: component.max_retries,
-        volatile,
     })
 }
 
-/// Replaces sensitive values, which must not lie in an image.
-fn mask(text: &str, secrets: &[String]) -> String {
-    secrets
-        .iter()
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "<sensitive>"))
-}
-
 /// Finds the files and folders that `pattern` names, sorted.
-fn expand(
-    pattern: &str,
-    working_folder: &Path,
-    template_folder: &Path,
-) -> Result<Vec<Input>, String> {
-    let label = |path: &Path| {
-        let short = path.strip_prefix(template_folder).or(path.strip_prefix(working_folder));
-        short.unwrap_or(path).display().to_string()
-    };
+fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
     let whole = working_folder.join(pattern);
+    // Labels begin where the pattern has its first wildcard, wherever the template lies.
+    let fixed: PathBuf = whole
+        .components()
+        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
+        .collect();
+    let above = fixed.parent().map(Path::to_owned).unwrap_or_default();
+    let label =
+        |path: &Path| path.strip_prefix(&above).unwrap_or(path).display().to_string();
     if whole.exists() {
         return Ok(vec![Input { label: label(&whole), path: whole }]);
     }
@@ -143,13 +140,8 @@ fn expand(
         .build()
         .map_err(|error| format!("{pattern} is not a glob: {}", error.kind()))?
         .compile_matcher();
-    // The longest leading part without a wildcard is where the search begins.
-    let begin: PathBuf = whole
-        .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-        .collect();
     let mut found = Vec::new();
-    let mut pending = vec![begin];
+    let mut pending = vec![fixed];
     let mut seen = 0;
     while let Some(folder) = pending.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };

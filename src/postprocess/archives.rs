@@ -2,7 +2,7 @@
 //! `docker-archive`.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
-use crate::image::{archive, layout};
+use crate::image::{archive, docker, layout};
 use crate::template::Arguments;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl PostProcessor for Export {
         let name = self.names.first().map_or(context.build_name, String::as_str);
         match self.form {
             Form::OciLayout => layout::write(context.store, context.image, &path, name)?,
-            Form::OciArchive => archive::write_oci(context.store, context.image, &path, name)?,
+            Form::OciArchive => archive::write_oci(context.store, context.image, &path, Some(name))?,
             Form::DockerArchive => {
                 // Docker accepts only names of its own form; the build's need not be one.
                 let tags: Vec<String> = if self.names.is_empty() {
@@ -104,7 +104,7 @@ impl PostProcessor for Export {
                 } else {
                     self.names.iter().map(|name| with_tag(name)).collect()
                 };
-                archive::write_docker(context.store, context.image, &path, &tags)?;
+                docker::write(context.store, context.image, &path, &tags)?;
             }
         }
         let files = if self.form == Form::OciLayout { files_below(&path)? } else { vec![path.clone()] };

@@ -85,7 +85,7 @@ impl PostProcessor for Manifest {
             builder_type: context.source_type,
             build_time: (!self.strip_time).then(|| context.now.as_second()),
             files: (!files.is_empty()).then_some(files),
-            artifact_id: context.image.digest().to_string(),
+            artifact_id: context.image.manifest.digest.to_string(),
             packer_run_uuid: context.run_id,
             custom_data: (!self.custom_data.is_empty()).then_some(&self.custom_data),
         };

@@ -2,6 +2,8 @@
 
 use super::SandboxError;
 use crate::digest::{DiffId, Digest};
+use crate::store::LayerDescriptor;
+use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -236,6 +238,18 @@ pub struct PackedLayer {
     pub size: u64,
     /// The size of the tar in bytes.
     pub tar_size: u64,
+}
+
+impl PackedLayer {
+    /// The layer as images name it.
+    pub fn descriptor(&self) -> LayerDescriptor {
+        LayerDescriptor {
+            diff_id: self.diff_id,
+            digest: self.digest,
+            size: self.size,
+            media_type: MediaType::ImageLayerGzip,
+        }
+    }
 }
 
 /// What the helper is asked.

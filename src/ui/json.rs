@@ -1,6 +1,6 @@
 //! One JSON object for each event, a line each (`docs/events.md`).
 
-use super::mask::Masker;
+use crate::mask::Masker;
 use super::{Clock, Display};
 use crate::build::event::{Event, EventSink};
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! One line for each event: for logs and pipes.
 
-use super::mask::Masker;
+use crate::mask::Masker;
 use super::{Display, format, summary, text};
 use crate::build::event::{Event, EventSink, LayerSummary, Level, StepPlace};
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! Live lines on a terminal: one for each running step, permanent ones for what has ended.
 
-use super::mask::Masker;
+use crate::mask::Masker;
 use super::{Display, plain, summary, text};
 use crate::build::event::{Event, EventSink, LogStream, StepPlace};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
