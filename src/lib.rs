@@ -21,4 +21,5 @@
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
 pub mod digest;
+pub mod layer;
 pub mod template;
