@@ -17,11 +17,22 @@
 
 mod archive;
 mod attributes;
+mod compress;
+mod decompress;
 mod error;
 mod folder;
 mod header;
+mod lower;
 mod metadata;
+mod pack;
+mod pax;
+mod read;
+mod remove;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
+pub use compress::GzipWriter;
+pub use decompress::{Compression, decompress};
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use metadata::Losses;
+pub use pack::{Packed, pack_tree};
+pub use remove::remove_tree;

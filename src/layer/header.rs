@@ -280,7 +280,7 @@ mod tests {
         };
         let blocks = encode(&entry).unwrap();
         let records = &blocks[BLOCK..];
-        let expected = b"21 size=8589934592\n15 uid=2097152\n12 mtime=-5\n27 SCHILY.xattr.user.a=\0=\n\n\0";
+        let expected = b"19 size=8589934592\n15 uid=2097152\n12 mtime=-5\n27 SCHILY.xattr.user.a=\0=\n\n\0";
         assert_eq!(
             records[..expected.len()].escape_ascii().to_string(),
             expected.escape_ascii().to_string()
