@@ -408,6 +408,16 @@ impl Applier {
     }
 }
 
+/// Tells whether files created below `folder` may get another group than this process's.
+pub(super) fn new_files_inherit_group(
+    folder: BorrowedFd<'_>,
+) -> std::result::Result<bool, Errno> {
+    const SET_GROUP_ID: u32 = 0o2000;
+    let stat = rustix::fs::fstat(folder)?;
+    let group = rustix::process::getegid().as_raw();
+    Ok(stat.st_mode & SET_GROUP_ID != 0 || stat.st_gid != group)
+}
+
 /// Creates the regular file `name`, which must not exist, writable by its owner alone.
 pub(super) fn create_file(
     folder: BorrowedFd<'_>,

@@ -281,7 +281,7 @@ mod tests {
         for data in [
             &b"path=a\n"[..],
             b"10 path=a",
-            b"10 path=a\n",
+            b"11 path=a\n",
             b"8 path=a\n",
             b"9 path=a\n\0",
             b" 9 path=a\n",
