@@ -15,6 +15,7 @@ pub mod duration;
 mod evaluate;
 mod files;
 pub mod functions;
+pub mod gotemplate;
 mod load;
 mod loaded;
 mod locals;
