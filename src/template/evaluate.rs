@@ -375,3 +375,6 @@ fn have_same_primitive_type(a: &Value, b: &Value) -> bool {
             | (Value::Bool(_), Value::Bool(_))
     )
 }
+
+#[cfg(test)]
+mod tests;

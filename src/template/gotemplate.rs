@@ -39,7 +39,7 @@ pub enum GoTemplateError {
     #[error("`{{{{` is not closed by `}}}}`")]
     Unclosed,
     /// A field that is not there.
-    #[error("there is no `{{{{ .{name} }}}}` here; {}", known(.name, .known))]
+    #[error("there is no `{{{{ .{name} }}}}` here; {}", suggestion(.name, .known))]
     UnknownField {
         /// The field asked for.
         name: String,
@@ -47,7 +47,7 @@ pub enum GoTemplateError {
         known: Vec<String>,
     },
     /// A function that does not exist.
-    #[error("there is no function `{name}` in `{{{{ … }}}}`; {}", known(.name, .known))]
+    #[error("there is no function `{name}` in `{{{{ … }}}}`; {}", suggestion(.name, .known))]
     UnknownFunction {
         /// The function asked for.
         name: String,
@@ -70,7 +70,7 @@ pub enum GoTemplateError {
     },
 }
 
-fn known(name: &str, known: &[String]) -> String {
+fn suggestion(name: &str, known: &[String]) -> String {
     match nearest(name, known.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None if known.is_empty() => "there is nothing to refer to".to_owned(),
@@ -98,6 +98,11 @@ const FUNCTIONS: [(&str, &str); 15] = [
     ("timestamp", "no arguments"),
     ("upper", "a text"),
     ("user", "nothing here: write `${var.NAME}`"),
+];
+
+/// Go's keywords for what is not supported.
+const KEYWORDS: [&str; 10] = [
+    "block", "break", "continue", "define", "else", "end", "if", "range", "template", "with",
 ];
 
 /// Renders a text. One without `{{` stays as it is.
@@ -168,15 +173,18 @@ fn evaluate(action: &str, data: &GoTemplateData) -> Result<String, GoTemplateErr
     let words = words(action, data)?.ok_or_else(unsupported)?;
     match words.split_first() {
         Some((Word::Text(text), [])) => Ok(text.clone()),
+        Some((Word::Name(name), _)) if KEYWORDS.contains(&name.as_str()) => Err(unsupported()),
         Some((Word::Name(name), arguments)) => {
-            let arguments: Option<Vec<&str>> = arguments
+            // A name among the arguments is a call without arguments of its own.
+            let arguments: Vec<String> = arguments
                 .iter()
                 .map(|word| match word {
-                    Word::Text(text) => Some(text.as_str()),
-                    Word::Name(_) => None,
+                    Word::Text(text) => Ok(text.clone()),
+                    Word::Name(name) => call(name, &[], data),
                 })
-                .collect();
-            call(name, &arguments.ok_or_else(unsupported)?, data)
+                .collect::<Result<_, _>>()?;
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            call(name, &arguments, data)
         }
         _ => Err(unsupported()),
     }
@@ -378,8 +386,8 @@ mod tests {
             ("{{ build `ID` }}-{{ build \"ID\" }}", "abc-abc"),
             ("{{ replace \"a\" \"b\" 1 \"aaa\" }}", "baa"),
             ("{{ replace_all `a` `b` .Path }}", "/tmp/script.sh"),
-            ("{{ split build_name `-` 0 }}", "!"),
-            ("a {{- /* gone */ -}} b", "!"),
+            ("{{ split build_name `s` 0 }}", "ba"),
+            ("a {{- /* gone */ -}} b", "ab"),
             ("a {{- build_type -}} b", "aocib"),
             ("{{/* nothing */}}", ""),
             (
@@ -395,7 +403,10 @@ mod tests {
                 "there is no function `uper` in `{{ … }}`; did you mean `upper`?",
             ),
             ("{{ upper }}", "`{{ upper }}` takes a text"),
-            ("{{ if .Path }}x{{ end }}", "!"),
+            (
+                "{{ if .Path }}x{{ end }}",
+                "`{{ if .Path }}` is not supported; fields and calls of functions are",
+            ),
             (
                 "{{ .Path | upper }}",
                 "`{{ .Path | upper }}` is not supported; fields and calls of functions are",

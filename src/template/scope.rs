@@ -66,10 +66,12 @@ pub struct Scope {
 /// Which of the template's names a scope reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// None: only literals and functions of literals.
+    /// None, and no functions: values that are given, `packer` blocks.
     Constants,
-    /// None, but `env()` can be called: the defaults of variables.
+    /// None, and of the functions only `env()`: the defaults of variables.
     Defaults,
+    /// Those that the scope itself binds, and functions: the rules of variables, template files.
+    Bound,
     /// `var`, `local`, `path` and `packer`.
     Everything,
 }
@@ -107,7 +109,7 @@ impl Scope {
 
     /// A scope of the same template with none of its names.
     pub(super) fn empty(&self) -> Scope {
-        Scope::new(self.globals.clone(), Reach::Constants)
+        Scope::new(self.globals.clone(), Reach::Bound)
     }
 
     /// Evaluates an expression.

@@ -628,13 +628,13 @@ variable "names" {
         2 | variable "count" {
           |          ------- declared here
 
-        error: there is no variable named `var`
-         --> 0.pkrvars.hcl:2:27
+        error: functions cannot be called here
+         --> 0.pkrvars.hcl:2:15
           |
         2 | names = ["a", upper("b"), var.count]
-          |                           ^^^
+          |               ^^^^^^^^^^
           |
-          = help: only constants can be used here
+          = help: only constants can be used; a local can call functions
         "#);
 }
 

@@ -389,7 +389,12 @@ impl Evaluator<'_> {
         }
         let Some(winner) = winner else { return };
         let names = Value::object([(self.name.clone(), winner.value.clone())]);
-        match self.constants.with("var", names).evaluate(file, condition) {
+        match self
+            .constants
+            .empty()
+            .with("var", names)
+            .evaluate(file, condition)
+        {
             Err(diagnostic) => self.diagnostics.push(diagnostic),
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => {

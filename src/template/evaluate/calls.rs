@@ -25,6 +25,11 @@ impl Evaluation<'_> {
         if call.name.is_namespaced() {
             return Err(self.no_such_function(name, call));
         }
+        if matches!(scope.reach(), Reach::Constants | Reach::Defaults) && name != "env" {
+            return Err(Diagnostic::error("functions cannot be called here")
+                .at(self.span(expression))
+                .help("only constants can be used; a local can call functions"));
+        }
         match name {
             "try" => self.call_try(call, expression, scope),
             "can" => self.call_can(call, expression, scope),
