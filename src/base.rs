@@ -67,7 +67,10 @@ impl ResolvedBase {
     /// The diffIDs of all layers, lowest first.
     pub fn diff_ids(&self) -> Vec<DiffId> {
         let image = self.image.iter().flat_map(|image| image.layers.iter());
-        image.chain(self.layers.iter().map(|base| &base.layer)).map(|layer| layer.diff_id).collect()
+        image
+            .chain(self.layers.iter().map(|base| &base.layer))
+            .map(|layer| layer.diff_id)
+            .collect()
     }
 }
 
@@ -127,5 +130,7 @@ pub fn prepare(
     arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn Base>> {
-    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+    registry()
+        .get(kind)
+        .and_then(|prepare| prepare(arguments, context))
 }

@@ -12,14 +12,18 @@ mod failure;
 mod lookup;
 mod packing;
 mod post;
+mod predict;
 mod run;
 mod schedule;
 mod step;
 mod trees;
+mod try_image;
 
 pub use error::BuildError;
-pub use lookup::{Forecast, StepForecast, forecast};
+pub use lookup::environment_of;
+pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
+pub use try_image::run_image;
 
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::Artifact;

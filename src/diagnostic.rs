@@ -139,7 +139,11 @@ impl Diagnostics {
 
     /// How many errors there are.
     pub fn error_count(&self) -> usize {
-        self.list.borrow().iter().filter(|one| one.severity == Severity::Error).count()
+        self.list
+            .borrow()
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .count()
     }
 
     /// Whether an error is among them.

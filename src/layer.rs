@@ -40,7 +40,7 @@ pub use decompress::{Compression, decompress};
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use extract::{ExtractLimits, ExtractOptions, Extracted, extract};
 pub use import::{Imported, import_folder};
-pub use metadata::Losses;
+pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
 pub use settle::{Settled, settle};

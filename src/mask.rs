@@ -19,7 +19,12 @@ impl Masker {
         let mut all = Vec::new();
         for secret in secrets {
             if secret.contains('\n') {
-                all.extend(secret.lines().filter(|line| line.len() > 3).map(str::to_owned));
+                all.extend(
+                    secret
+                        .lines()
+                        .filter(|line| line.len() > 3)
+                        .map(str::to_owned),
+                );
             }
             all.push(secret);
         }
@@ -52,7 +57,9 @@ impl Masker {
                 items.iter_mut().for_each(|item| self.mask_json(item));
             }
             serde_json::Value::Object(members) => {
-                members.values_mut().for_each(|member| self.mask_json(member));
+                members
+                    .values_mut()
+                    .for_each(|member| self.mask_json(member));
             }
             _ => {}
         }

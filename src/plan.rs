@@ -95,17 +95,12 @@ pub struct PlannedPostProcessor {
 
 impl Plan {
     /// Makes a plan of all builds of `template` that `settings` select.
-    pub fn new(
-        template: Template,
-        settings: Settings,
-    ) -> Result<Self, (Diagnostics, Sources)> {
+    pub fn new(template: Template, settings: Settings) -> Result<Self, (Diagnostics, Sources)> {
         let diagnostics = Diagnostics::new();
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {
-                if let Some(build) =
-                    plan_build(&template, &settings, block, source, &diagnostics)
-                {
+                if let Some(build) = plan_build(&template, &settings, block, source, &diagnostics) {
                     builds.push(build);
                 }
             }
@@ -206,7 +201,6 @@ impl<'a> Names<'a> {
         .with("BuildName", self.source_name)
         .with("BuilderType", self.source_type)
     }
-
 }
 
 /// The attributes of `build` that are known when its image is. Before that they are what Packer
@@ -283,7 +277,13 @@ fn plan_build(
         arguments.finish();
         base
     } else {
-        report_unknown("source", &source.kind, source.reference, &base::kinds(), diagnostics);
+        report_unknown(
+            "source",
+            &source.kind,
+            source.reference,
+            &base::kinds(),
+            diagnostics,
+        );
         None
     };
     for block in &block.config {
@@ -361,7 +361,13 @@ fn prepare_post_processor(
     let kinds = postprocess::kinds();
     if !kinds.contains(&component.kind.as_str()) {
         let place = component.kind_span;
-        report_unknown("post-processor", &component.kind, place, &kinds, diagnostics);
+        report_unknown(
+            "post-processor",
+            &component.kind,
+            place,
+            &kinds,
+            diagnostics,
+        );
         return None;
     }
     let scope = template.scope(&names.scope(build));
@@ -382,7 +388,9 @@ fn report_duplicates(builds: &[PlannedBuild], diagnostics: &Diagnostics) {
                 Diagnostic::error(format!("two builds are named {}", build.name))
                     .at_with(build.source_span, "the second one")
                     .note(first, "the first one")
-                    .help("give the build blocks, or the use of the source in one of them, a `name`"),
+                    .help(
+                        "give the build blocks, or the use of the source in one of them, a `name`",
+                    ),
             );
         }
     }

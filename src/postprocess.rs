@@ -62,7 +62,6 @@ impl Artifact {
 }
 
 /// What every post-processor may need to know about the build and the run.
-#[derive(Debug)]
 pub struct Context<'a> {
     /// The store that holds the image.
     pub store: &'a Store,
@@ -116,7 +115,10 @@ type Prepare = fn(&Arguments<'_>, &PrepareContext) -> Option<Box<dyn PostProcess
 fn registry() -> BTreeMap<&'static str, Prepare> {
     BTreeMap::from([
         ("checksum", checksum::prepare as Prepare),
-        ("docker-archive", archives::prepare_docker_archive as Prepare),
+        (
+            "docker-archive",
+            archives::prepare_docker_archive as Prepare,
+        ),
         ("docker-tag", docker_tag::prepare as Prepare),
         ("manifest", manifest::prepare as Prepare),
         ("oci-archive", archives::prepare_oci_archive as Prepare),
@@ -137,5 +139,7 @@ pub fn prepare(
     arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
-    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+    registry()
+        .get(kind)
+        .and_then(|prepare| prepare(arguments, context))
 }

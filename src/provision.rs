@@ -76,7 +76,10 @@ type Prepare = fn(&Arguments<'_>, &Context) -> Option<Box<dyn Provisioner>>;
 
 /// The provisioners that exist, by their type.
 fn registry() -> BTreeMap<&'static str, Prepare> {
-    BTreeMap::from([("file", file::prepare as Prepare), ("shell", shell::prepare as Prepare)])
+    BTreeMap::from([
+        ("file", file::prepare as Prepare),
+        ("shell", shell::prepare as Prepare),
+    ])
 }
 
 /// The types of all provisioners, sorted.
@@ -91,5 +94,7 @@ pub fn prepare(
     arguments: &Arguments<'_>,
     context: &Context,
 ) -> Option<Box<dyn Provisioner>> {
-    registry().get(kind).and_then(|prepare| prepare(arguments, context))
+    registry()
+        .get(kind)
+        .and_then(|prepare| prepare(arguments, context))
 }

@@ -68,7 +68,9 @@ pub enum OutputStream {
 /// Becomes the helper, and never returns, if this process was started as one. To be called first
 /// in `main`, before any thread exists.
 pub fn dispatch() {
-    let Some(name) = std::env::args_os().next() else { return };
+    let Some(name) = std::env::args_os().next() else {
+        return;
+    };
     if name == HELPER_NAME {
         std::process::exit(supervisor::main());
     }
@@ -86,7 +88,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { helper: PathBuf::from("/proc/self/exe") }
+        Self {
+            helper: PathBuf::from("/proc/self/exe"),
+        }
     }
 }
 
@@ -102,9 +106,16 @@ impl Sandbox {
     pub fn probe(settings: &Settings) -> Result<Self, SandboxError> {
         let mut refusal = None;
         for map in identity::candidates() {
-            let sandbox = Self { settings: settings.clone(), map };
-            match helper::ask(&sandbox.settings, &sandbox.map, &Request::Probe, &Cancel::default())
-            {
+            let sandbox = Self {
+                settings: settings.clone(),
+                map,
+            };
+            match helper::ask(
+                &sandbox.settings,
+                &sandbox.map,
+                &Request::Probe,
+                &Cancel::default(),
+            ) {
                 Ok(_) => return Ok(sandbox),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
@@ -140,7 +151,12 @@ impl Sandbox {
     /// Runs one command with the caller's own standard streams, on a throw-away upper; gives its
     /// exit code: 126 and 127 if it cannot be executed or found, 128 and more for signals.
     pub fn run_interactive(&self, spec: &RunSpec, cancel: &Cancel) -> Result<i32, SandboxError> {
-        match helper::interactive(&self.settings, &self.map, &Request::Run(spec.clone()), cancel)? {
+        match helper::interactive(
+            &self.settings,
+            &self.map,
+            &Request::Run(spec.clone()),
+            cancel,
+        )? {
             Answer::Run { code } => Ok(code),
             other => Err(other.unexpected()),
         }

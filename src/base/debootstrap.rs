@@ -18,8 +18,16 @@ const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 /// Part of apt, on which mmdebstrap depends; it knows the host's proxies and methods.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 const VARIANTS: [&str; 10] = [
-    "extract", "custom", "essential", "apt", "buildd", "minbase", "required", "important",
-    "standard", "debootstrap",
+    "extract",
+    "custom",
+    "essential",
+    "apt",
+    "buildd",
+    "minbase",
+    "required",
+    "important",
+    "standard",
+    "debootstrap",
 ];
 /// How many of mmdebstrap's last lines an error shows.
 const ERROR_LINES: usize = 15;
@@ -37,15 +45,14 @@ struct Debootstrap {
 }
 
 /// Decodes the options of a `debootstrap` source.
-pub fn prepare(
-    arguments: &Arguments<'_>,
-    context: &PrepareContext,
-) -> Option<Box<dyn Base>> {
+pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Box<dyn Base>> {
     let suite: Option<String> = arguments.required("suite");
     let mirror: Option<String> = arguments.optional("mirror");
     let mirrors: Option<Vec<String>> = arguments.optional("mirrors");
     let components: Option<Vec<String>> = arguments.optional("components");
-    let variant: String = arguments.optional("variant").unwrap_or_else(|| "minbase".to_owned());
+    let variant: String = arguments
+        .optional("variant")
+        .unwrap_or_else(|| "minbase".to_owned());
     let packages: Vec<String> = arguments.optional("packages").unwrap_or_default();
     let keyring: Option<String> = arguments.optional("keyring");
     let mut valid = true;
@@ -68,7 +75,9 @@ pub fn prepare(
     let is_word = |text: &str| {
         !text.is_empty()
             && !text.starts_with('-')
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.:_/~*?=".contains(c))
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.:_/~*?=".contains(c))
     };
     let suites: Vec<String> = suite.iter().cloned().collect();
     for (option, words) in [("suite", &suites), ("packages", &packages)] {
@@ -107,7 +116,10 @@ impl Debootstrap {
     /// The address of the first mirror, without the other parts of a sources.list line.
     fn mirror_address(&self) -> &str {
         let first = self.mirrors.first().map_or(DEFAULT_MIRROR, String::as_str);
-        first.split_whitespace().find(|word| word.contains(':')).unwrap_or(first)
+        first
+            .split_whitespace()
+            .find(|word| word.contains(':'))
+            .unwrap_or(first)
     }
 
     /// Fetches the suite's release file and reads its date, in seconds since 1970.
@@ -205,7 +217,11 @@ impl Debootstrap {
             context.cancel,
         )?;
         if status != 0 {
-            return Err(BaseError::ProgramFailed { program: "mmdebstrap", status, lines });
+            return Err(BaseError::ProgramFailed {
+                program: "mmdebstrap",
+                status,
+                lines,
+            });
         }
         Ok(())
     }
@@ -276,6 +292,7 @@ impl Base for Debootstrap {
                 into: root.to_owned(),
                 lowers: Vec::new(),
                 whiteouts: false,
+                epoch,
             };
             match sandbox.task(&task, context.cancel)? {
                 TaskReport::Extracted(_) => Ok(epoch),

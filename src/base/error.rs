@@ -79,6 +79,9 @@ pub enum BaseError {
 impl BaseError {
     /// Wraps a failure to read `path`.
     pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Read { path: path.into(), source }
+        move |source| Self::Read {
+            path: path.into(),
+            source,
+        }
     }
 }

@@ -34,10 +34,18 @@ pub fn digest(root: &Path) -> Result<Digest, BaseError> {
                 .map_err(BaseError::read(&path))
         };
         write(below.as_os_str().as_bytes())?;
-        let (uid, gid) = (relative(metadata.uid(), top.uid()), relative(metadata.gid(), top.gid()));
+        let (uid, gid) = (
+            relative(metadata.uid(), top.uid()),
+            relative(metadata.gid(), top.gid()),
+        );
         write(format!("{:o} {uid} {gid}", metadata.mode()).as_bytes())?;
         if kind.is_symlink() {
-            write(fs::read_link(&path).map_err(BaseError::read(&path))?.as_os_str().as_bytes())?;
+            write(
+                fs::read_link(&path)
+                    .map_err(BaseError::read(&path))?
+                    .as_os_str()
+                    .as_bytes(),
+            )?;
         } else if kind.is_file() {
             let file = File::open(&path).map_err(BaseError::read(&path))?;
             let (digest, _) = Digest::of_reader(file).map_err(BaseError::read(&path))?;
@@ -58,7 +66,8 @@ pub fn digest(root: &Path) -> Result<Digest, BaseError> {
     entries.sort();
     let mut all = Hasher::new(io::sink());
     for (_, entry) in &entries {
-        all.write_all(entry.as_bytes()).map_err(BaseError::read(root))?;
+        all.write_all(entry.as_bytes())
+            .map_err(BaseError::read(root))?;
     }
     Ok(all.finish().0)
 }
@@ -72,7 +81,10 @@ fn attributes(path: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BaseError> {
         Err(error) => return Err(BaseError::read(path)(error.into())),
     };
     let mut found = Vec::new();
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let mut value = vec![0u8; 64 * 1024];
         // One that vanished or may not be read is not part of what an import can see either.
         if let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value[..]) {

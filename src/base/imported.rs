@@ -21,7 +21,11 @@ pub fn layer(
         return Ok(known);
     }
     let _lock = context.store.lock("step", &key.0.hex(), || {
-        if context.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if context.cancel.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     // Whoever held the lock has probably left the result.
     if let Some(known) = known(context, &key, created_by)? {
@@ -36,6 +40,12 @@ pub fn layer(
     let epoch = fill(&root)?;
     let files = context.store.scratch()?;
     let blob = files.path().join("blob");
+    // So that the tree is what unpacking the layer would give.
+    let settle = Task::Settle {
+        tree: root.clone(),
+        epoch,
+    };
+    sandbox.task(&settle, context.cancel)?;
     let task = Task::Pack {
         tree: root,
         epoch,
@@ -47,7 +57,9 @@ pub fn layer(
         other => return Err(other.unexpected("pack").into()),
     };
     let layer = packed.descriptor();
-    context.store.adopt_blob(&blob, &packed.digest, packed.size)?;
+    context
+        .store
+        .adopt_blob(&blob, &packed.digest, packed.size)?;
     context.store.commit_tree(
         scratch,
         &sandbox.tree_namespace(),
@@ -75,9 +87,12 @@ fn known(
         return Ok(None);
     }
     Ok(match context.store.step(key)? {
-        StepLookup::Hit(record) => {
-            Some(resolved(context, record.layer, record.epoch.unwrap_or(0), created_by))
-        }
+        StepLookup::Hit(record) => Some(resolved(
+            context,
+            record.layer,
+            record.epoch.unwrap_or(0),
+            created_by,
+        )),
         StepLookup::Miss => None,
         StepLookup::Discarded { reason } => {
             (context.output)(&reason);
@@ -96,7 +111,10 @@ fn resolved(
         image: None,
         layers: layer
             .into_iter()
-            .map(|layer| BaseLayer { layer, created_by: created_by.to_owned() })
+            .map(|layer| BaseLayer {
+                layer,
+                created_by: created_by.to_owned(),
+            })
             .collect(),
         epoch: context.source_date_epoch.unwrap_or(epoch),
     }

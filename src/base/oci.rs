@@ -10,9 +10,17 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     /// A folder in the OCI image layout.
-    Layout { path: PathBuf, shown: String, reference: Option<String> },
+    Layout {
+        path: PathBuf,
+        shown: String,
+        reference: Option<String>,
+    },
     /// An archive of an OCI image layout, or one for `docker load`.
-    Archive { path: PathBuf, shown: String, reference: Option<String> },
+    Archive {
+        path: PathBuf,
+        shown: String,
+        reference: Option<String>,
+    },
     /// No layers at all.
     Scratch,
     /// An image in the local store.
@@ -29,10 +37,7 @@ struct Oci {
 }
 
 /// Decodes the options of an `oci` source.
-pub fn prepare(
-    arguments: &Arguments<'_>,
-    context: &PrepareContext,
-) -> Option<Box<dyn Base>> {
+pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Box<dyn Base>> {
     let layout: Option<String> = arguments.optional("layout");
     let archive: Option<String> = arguments.optional("archive");
     let scratch: bool = arguments.optional("scratch").unwrap_or(false);
@@ -41,7 +46,13 @@ pub fn prepare(
     let reference: Option<String> = arguments.optional("reference");
 
     let mut valid = true;
-    let given = [layout.is_some(), archive.is_some(), scratch, image.is_some(), from.is_some()];
+    let given = [
+        layout.is_some(),
+        archive.is_some(),
+        scratch,
+        image.is_some(),
+        from.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() != 1 {
         let problem = if given.contains(&true) {
             "only one of layout, archive, scratch, image and from can be given"
@@ -65,7 +76,11 @@ pub fn prepare(
     }
     let mut existing = |option: &str, shown: String, folder: bool| {
         let path = context.working_folder.join(&shown);
-        let fits = if folder { path.is_dir() } else { path.is_file() };
+        let fits = if folder {
+            path.is_dir()
+        } else {
+            path.is_file()
+        };
         if !fits {
             let what = if folder { "folder" } else { "file" };
             arguments.error(
@@ -79,10 +94,18 @@ pub fn prepare(
     };
     let origin = if let Some(shown) = layout {
         let (path, shown) = existing("layout", shown, true);
-        Origin::Layout { path, shown, reference }
+        Origin::Layout {
+            path,
+            shown,
+            reference,
+        }
     } else if let Some(shown) = archive {
         let (path, shown) = existing("archive", shown, false);
-        Origin::Archive { path, shown, reference }
+        Origin::Archive {
+            path,
+            shown,
+            reference,
+        }
     } else if let Some(name) = image {
         Origin::Stored { name }
     } else if let Some(name) = from {
@@ -91,7 +114,10 @@ pub fn prepare(
         Origin::Scratch
     };
     valid.then(|| {
-        Box::new(Oci { origin, platform: context.platform.clone() }) as Box<dyn Base>
+        Box::new(Oci {
+            origin,
+            platform: context.platform.clone(),
+        }) as Box<dyn Base>
     })
 }
 
@@ -139,12 +165,18 @@ impl Base for Oci {
         let image = match &self.origin {
             Origin::Scratch => {
                 let epoch = context.source_date_epoch.unwrap_or(0);
-                return Ok(ResolvedBase { image: None, layers: Vec::new(), epoch });
+                return Ok(ResolvedBase {
+                    image: None,
+                    layers: Vec::new(),
+                    epoch,
+                });
             }
-            Origin::Layout { path, reference, .. } => {
-                self.import(context, &Layout::open(path)?, reference.as_deref())?
-            }
-            Origin::Archive { path, reference, .. } => {
+            Origin::Layout {
+                path, reference, ..
+            } => self.import(context, &Layout::open(path)?, reference.as_deref())?,
+            Origin::Archive {
+                path, reference, ..
+            } => {
                 let archive = archive::open(path, context.store)?;
                 self.import(context, archive.as_ref(), reference.as_deref())?
             }
@@ -157,13 +189,19 @@ impl Base for Oci {
                 };
                 image::load(context.store, &descriptor, &self.platform)?
             }
-            Origin::Build { name } => {
-                built.cloned().ok_or_else(|| BaseError::Dependency { name: name.clone() })?
-            }
+            Origin::Build { name } => built
+                .cloned()
+                .ok_or_else(|| BaseError::Dependency { name: name.clone() })?,
         };
-        let (found, wanted) = (&image.config.architecture, self.platform.architecture.to_string());
+        let (found, wanted) = (
+            &image.config.architecture,
+            self.platform.architecture.to_string(),
+        );
         if !found.is_empty() && *found != wanted {
-            return Err(BaseError::Architecture { found: found.clone(), wanted });
+            return Err(BaseError::Architecture {
+                found: found.clone(),
+                wanted,
+            });
         }
         let created = image.config.created.as_deref();
         let created = created.and_then(|created| created.parse::<jiff::Timestamp>().ok());
@@ -171,6 +209,10 @@ impl Base for Oci {
             .source_date_epoch
             .or(created.map(|created| created.as_second()))
             .unwrap_or(0);
-        Ok(ResolvedBase { image: Some(image), layers: Vec::new(), epoch })
+        Ok(ResolvedBase {
+            image: Some(image),
+            layers: Vec::new(),
+            epoch,
+        })
     }
 }

@@ -17,10 +17,7 @@ struct Rootfs {
 }
 
 /// Decodes the options of a `rootfs` source.
-pub fn prepare(
-    arguments: &Arguments<'_>,
-    context: &PrepareContext,
-) -> Option<Box<dyn Base>> {
+pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Box<dyn Base>> {
     let shown: String = arguments.required("path")?;
     let path = context.working_folder.join(&shown);
     if !path.exists() {
@@ -53,7 +50,9 @@ impl Base for Rootfs {
             folder::digest(&self.path)?
         } else {
             let file = File::open(&self.path).map_err(BaseError::read(&self.path))?;
-            Digest::of_reader(file).map_err(BaseError::read(&self.path))?.0
+            Digest::of_reader(file)
+                .map_err(BaseError::read(&self.path))?
+                .0
         };
         let key = json!({
             "format": 1,
@@ -68,8 +67,11 @@ impl Base for Rootfs {
             if is_folder {
                 // A folder has no time of its own that a copy of it would keep.
                 let epoch = context.source_date_epoch.unwrap_or(0);
-                let task =
-                    Task::ImportFolder { source: self.path.clone(), into: root.to_owned(), epoch };
+                let task = Task::ImportFolder {
+                    source: self.path.clone(),
+                    into: root.to_owned(),
+                    epoch,
+                };
                 sandbox.task(&task, context.cancel)?;
                 return Ok(epoch);
             }
@@ -79,6 +81,7 @@ impl Base for Rootfs {
                 into: root.to_owned(),
                 lowers: Vec::new(),
                 whiteouts: false,
+                epoch: context.source_date_epoch.unwrap_or(0),
             };
             match sandbox.task(&task, context.cancel)? {
                 TaskReport::Extracted(extracted) => {

@@ -23,7 +23,10 @@ pub fn image(
     history: &[StepHistory],
 ) -> Result<Image, BuildError> {
     let base_count = base.image.as_ref().map_or(0, |image| image.layers.len());
-    let mut own = layers.iter().skip(base_count).map(|built| built.layer.clone());
+    let mut own = layers
+        .iter()
+        .skip(base_count)
+        .map(|built| built.layer.clone());
     let mut entries = Vec::with_capacity(base.layers.len() + history.len());
     let mut entry = |created_by: &str, has_layer: bool| {
         entries.push(NewLayer {
@@ -50,6 +53,10 @@ pub fn image(
             epoch: base.epoch,
         },
     )?;
-    store.set_reference(&build.name, &image.manifest, Some(&environment.now.to_string()))?;
+    store.set_reference(
+        &build.name,
+        &image.manifest,
+        Some(&environment.now.to_string()),
+    )?;
     Ok(image)
 }

@@ -1,7 +1,7 @@
 //! What can go wrong in a build.
 
 use crate::base::BaseError;
-use crate::digest::{Digest, DiffId};
+use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::postprocess::PostProcessError;
 use crate::provision::ProvisionError;
@@ -111,7 +111,11 @@ impl BuildError {
         operation: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { operation, path: path.into(), source }
+        move |source| Self::File {
+            operation,
+            path: path.into(),
+            source,
+        }
     }
 
     /// Whether trying the step again could help.
@@ -124,7 +128,10 @@ fn exit_text(code: i32, allowed: &[i32]) -> String {
     let mut text = match code {
         126 => "the command cannot be executed (exit code 126)".to_owned(),
         127 => "a command was not found (exit code 127)".to_owned(),
-        code @ 129..=192 => format!("the command was killed by signal {} (exit code {code})", code - 128),
+        code @ 129..=192 => format!(
+            "the command was killed by signal {} (exit code {code})",
+            code - 128
+        ),
         code => format!("the command exited with code {code}"),
     };
     if allowed != [0] {

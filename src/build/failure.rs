@@ -24,20 +24,28 @@ pub fn step_text(
 ) -> String {
     let mut help = Vec::new();
     if !lines.is_empty() {
-        help.push(format!("the last lines that it wrote:\n{}", indented(lines)));
+        help.push(format!(
+            "the last lines that it wrote:\n{}",
+            indented(lines)
+        ));
     }
     help.extend(hints(error));
     if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
-            1 => "mend the step and run the same command again: the step before it is kept".to_owned(),
+            1 => "mend the step and run the same command again: the step before it is kept"
+                .to_owned(),
             count => format!(
                 "mend the step and run the same command again: the {count} steps before it are kept"
             ),
         });
     }
-    let label =
-        format!("step {} of {} of {}", step.index + 1, build.steps.len(), build.name);
+    let label = format!(
+        "step {} of {} of {}",
+        step.index + 1,
+        build.steps.len(),
+        build.name
+    );
     render(plan, error, step.span, &label, help)
 }
 
@@ -71,7 +79,11 @@ fn render(
 }
 
 fn indented(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What to do about an error that has a known remedy.
@@ -79,16 +91,31 @@ fn hints(error: &BuildError) -> Vec<String> {
     use crate::base::BaseError;
     let mut hints = Vec::new();
     match error {
-        BuildError::Base { source: BaseError::MissingProgram { remedy, .. }, .. } => {
+        BuildError::Base {
+            source: BaseError::MissingProgram { remedy, .. },
+            ..
+        } => {
             hints.push((*remedy).to_owned());
         }
-        BuildError::Base { source: BaseError::ProgramFailed { lines, .. }, .. } => {
-            hints.push(format!("the last lines that it wrote:\n{}", indented(lines)));
+        BuildError::Base {
+            source: BaseError::ProgramFailed { lines, .. },
+            ..
+        } => {
+            hints.push(format!(
+                "the last lines that it wrote:\n{}",
+                indented(lines)
+            ));
         }
-        BuildError::Base { source: BaseError::UnknownImage { .. }, .. } => {
+        BuildError::Base {
+            source: BaseError::UnknownImage { .. },
+            ..
+        } => {
             hints.push("`hardtack images` lists the names that there are".to_owned());
         }
-        BuildError::Base { source: BaseError::Sandbox(source), .. }
+        BuildError::Base {
+            source: BaseError::Sandbox(source),
+            ..
+        }
         | BuildError::Sandbox(source)
         | BuildError::Unpack { source, .. } => hints.extend(source.hint()),
         BuildError::Exit { code: 127, .. } => hints.push(

@@ -37,12 +37,16 @@ impl Packing {
     /// Begins to pack.
     pub fn start(environment: &Arc<Environment>, job: Job) -> Self {
         let environment = Arc::clone(environment);
-        Self { worker: std::thread::spawn(move || pack(&environment, job)) }
+        Self {
+            worker: std::thread::spawn(move || pack(&environment, job)),
+        }
     }
 
     /// Waits for the layer.
     pub fn finish(self) -> Result<LayerDescriptor, BuildError> {
-        self.worker.join().map_err(|_| BuildError::Internal("the packing thread panicked"))?
+        self.worker
+            .join()
+            .map_err(|_| BuildError::Internal("the packing thread panicked"))?
     }
 }
 
@@ -56,13 +60,20 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
         blob: blob.clone(),
         threads: environment.threads,
     };
-    let packed = match environment.sandbox.get()?.task(&task, &environment.cancel)? {
+    let packed = match environment
+        .sandbox
+        .get()?
+        .task(&task, &environment.cancel)?
+    {
         TaskReport::Packed(packed) => packed,
         other => return Err(other.unexpected("pack").into()),
     };
     // The tree is shared with later steps and must not have moved under the packer.
     if packed.diff_id != job.diff_id {
-        return Err(BuildError::TreeChanged { expected: job.diff_id, found: packed.diff_id });
+        return Err(BuildError::TreeChanged {
+            expected: job.diff_id,
+            found: packed.diff_id,
+        });
     }
     let layer = packed.descriptor();
     store.adopt_blob(&blob, &packed.digest, packed.size)?;

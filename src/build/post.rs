@@ -84,9 +84,12 @@ fn run_chain(
             cancel: &environment.cancel,
             output: &output,
         };
-        let made = ready.run(&current, &context).map_err(|source| {
-            BuildError::PostProcessor { name: planned.name.clone(), source }
-        })?;
+        let made = ready
+            .run(&current, &context)
+            .map_err(|source| BuildError::PostProcessor {
+                name: planned.name.clone(),
+                source,
+            })?;
         let keep = planned.keep_input.unwrap_or_else(|| ready.keeps_input());
         if index == 0 {
             keep_own = keep;

@@ -25,7 +25,10 @@ pub fn run(
     dependency: Option<&Image>,
 ) -> Result<Finished, BuildError> {
     let begin = Instant::now();
-    environment.emit(Event::BuildStarted { build: build.name.clone(), steps: build.steps.len() });
+    environment.emit(Event::BuildStarted {
+        build: build.name.clone(),
+        steps: build.steps.len(),
+    });
     let result = layers_and_image(environment, plan, build, dependency, begin);
     if let Err((error, text)) = result {
         environment.emit(Event::BuildFailed {
@@ -59,8 +62,7 @@ fn layers_and_image(
             text: line.to_owned(),
         });
     };
-    let base =
-        lookup::resolve_base(environment, build, dependency, &output).map_err(fail)?;
+    let base = lookup::resolve_base(environment, build, dependency, &output).map_err(fail)?;
     environment.emit(Event::BaseResolved {
         build: build.name.clone(),
         base: build.base.description(),
@@ -82,7 +84,13 @@ fn layers_and_image(
         });
     }
     let start = lookup::start_state(&base);
-    let bench = Bench { environment, plan, build, start: &start, epoch: base.epoch };
+    let bench = Bench {
+        environment,
+        plan,
+        build,
+        start: &start,
+        epoch: base.epoch,
+    };
     let mut cached = 0;
     let mut history = Vec::with_capacity(build.steps.len());
     for step in &build.steps {
@@ -108,7 +116,8 @@ fn layers_and_image(
         });
     }
     let layers = chain.finish().map_err(fail)?;
-    let image = assemble::image(environment, plan, build, &base, &layers, &history).map_err(fail)?;
+    let image =
+        assemble::image(environment, plan, build, &base, &layers, &history).map_err(fail)?;
     let artifacts = post::run(environment, plan, build, &image).map_err(fail)?;
     for artifact in &artifacts {
         environment.emit(Event::Artifact {
@@ -125,7 +134,11 @@ fn layers_and_image(
         steps: build.steps.len(),
         seconds: begin.elapsed().as_secs_f64(),
     });
-    let built =
-        Built { digest: image.manifest.digest, config: image.config_digest(), layers, artifacts };
+    let built = Built {
+        digest: image.manifest.digest,
+        config: image.config_descriptor.digest,
+        layers,
+        artifacts,
+    };
     Ok(Finished { built, image })
 }

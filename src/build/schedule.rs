@@ -1,6 +1,6 @@
 //! Which build runs when: side by side, each after the one that it starts from.
 
-use super::event::{Event, EventSink};
+use super::event::Event;
 use super::run::{self, Finished};
 use super::{BuildError, Environment, Outcome, trees};
 use crate::plan::Plan;
@@ -46,10 +46,19 @@ fn sweep(environment: &Environment) -> Result<(), BuildError> {
 }
 
 async fn run_builds(environment: &Arc<Environment>, plan: &Arc<Plan>) -> Vec<Outcome> {
-    let permits = environment.parallel_builds.unwrap_or(Semaphore::MAX_PERMITS);
+    let permits = environment
+        .parallel_builds
+        .unwrap_or(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
-    let states: Vec<_> = plan.builds.iter().map(|_| watch::channel(State::Running)).collect();
-    let receivers: Vec<_> = states.iter().map(|(_, receiver)| receiver.clone()).collect();
+    let states: Vec<_> = plan
+        .builds
+        .iter()
+        .map(|_| watch::channel(State::Running))
+        .collect();
+    let receivers: Vec<_> = states
+        .iter()
+        .map(|(_, receiver)| receiver.clone())
+        .collect();
     let mut tasks = Vec::with_capacity(states.len());
     for (index, (sender, _)) in states.into_iter().enumerate() {
         let environment = Arc::clone(environment);
@@ -73,10 +82,16 @@ async fn run_builds(environment: &Arc<Environment>, plan: &Arc<Plan>) -> Vec<Out
                 .await
                 .unwrap_or(Err(BuildError::Internal("the thread of a build panicked")))
                 .map(Arc::new);
-            let state = result.as_ref().map_or(State::Failed, |it| State::Finished(Arc::clone(it)));
+            let state = result
+                .as_ref()
+                .map_or(State::Failed, |it| State::Finished(Arc::clone(it)));
             sender.send_replace(state);
             Outcome {
-                name: plan.builds.get(index).map(|build| build.name.clone()).unwrap_or_default(),
+                name: plan
+                    .builds
+                    .get(index)
+                    .map(|build| build.name.clone())
+                    .unwrap_or_default(),
                 result: result.map(|finished| finished.built.clone()),
                 seconds: begin.elapsed().as_secs_f64(),
             }
@@ -110,7 +125,10 @@ fn run_one(
     index: usize,
     dependency: Option<State>,
 ) -> Result<Finished, BuildError> {
-    let build = plan.builds.get(index).ok_or(BuildError::Internal("a build is missing"))?;
+    let build = plan
+        .builds
+        .get(index)
+        .ok_or(BuildError::Internal("a build is missing"))?;
     match dependency {
         None => run::run(environment, plan, build, None),
         Some(State::Finished(finished)) => {
@@ -136,9 +154,10 @@ fn run_one(
 /// Cancels the run at the first signal, ends the process at the second.
 async fn cancel_on_signals(environment: Arc<Environment>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         // Without handlers the default applies: the process ends, and its helpers with it.
         return;
     };

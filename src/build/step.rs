@@ -45,7 +45,10 @@ pub struct StepFailure {
 
 impl<E: Into<BuildError>> From<E> for StepFailure {
     fn from(error: E) -> Self {
-        Self { error: error.into(), lines: Vec::new() }
+        Self {
+            error: error.into(),
+            lines: Vec::new(),
+        }
     }
 }
 
@@ -64,7 +67,11 @@ impl Bench<'_> {
     pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, StepFailure> {
         let environment = self.environment;
         let layers = chain.diff_ids();
-        let ground = Ground { layers: &layers, start: self.start, epoch: self.epoch };
+        let ground = Ground {
+            layers: &layers,
+            start: self.start,
+            epoch: self.epoch,
+        };
         let material = lookup::material(self.plan, step, &ground)?;
         let key = material.key();
         if let Some(record) = lookup::cached(environment, step, &key)? {
@@ -73,7 +80,9 @@ impl Bench<'_> {
             return Ok(true);
         }
         let lock = trees::lock(environment, "step", &key.0.hex(), || {
-            environment.emit(Event::StepWaiting { place: self.place(step) });
+            environment.emit(Event::StepWaiting {
+                place: self.place(step),
+            });
         })?;
         // Whoever held the lock has probably left the result.
         if let Some(record) = lookup::cached(environment, step, &key)? {
@@ -82,14 +91,18 @@ impl Bench<'_> {
             return Ok(true);
         }
 
-        environment.emit(Event::StepStarted { place: self.place(step), key });
+        environment.emit(Event::StepStarted {
+            place: self.place(step),
+            key,
+        });
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;
         let (report, tree, log) = self.attempts(step, trees)?;
         let seconds = begin.elapsed().as_secs_f64();
-        let summary = report
-            .diff_id
-            .map(|diff_id| LayerSummary { diff_id, bytes: Some(report.tar_size) });
+        let summary = report.diff_id.map(|diff_id| LayerSummary {
+            diff_id,
+            bytes: Some(report.tar_size),
+        });
         match report.diff_id {
             None => {
                 trees::discard(environment, vec![tree]);
@@ -121,12 +134,20 @@ impl Bench<'_> {
                 chain.push(Link {
                     diff_id,
                     blob: Blob::Packing(Packing::start(environment, job)),
-                    origin: Some(Origin { step: step.name.clone(), key, cached: false }),
+                    origin: Some(Origin {
+                        step: step.name.clone(),
+                        key,
+                        cached: false,
+                    }),
                 });
             }
         }
         self.remember(step, &material)?;
-        environment.emit(Event::StepFinished { place: self.place(step), layer: summary, seconds });
+        environment.emit(Event::StepFinished {
+            place: self.place(step),
+            layer: summary,
+            seconds,
+        });
         Ok(false)
     }
 
@@ -142,16 +163,24 @@ impl Bench<'_> {
 
     /// Puts the layer of an earlier run onto the chain.
     fn take(&self, step: &Step, key: StepKey, record: StepRecord, chain: &mut Chain) {
-        let summary = record
-            .layer
-            .as_ref()
-            .map(|layer| LayerSummary { diff_id: layer.diff_id, bytes: None });
-        self.environment.emit(Event::StepCached { place: self.place(step), key, layer: summary });
+        let summary = record.layer.as_ref().map(|layer| LayerSummary {
+            diff_id: layer.diff_id,
+            bytes: None,
+        });
+        self.environment.emit(Event::StepCached {
+            place: self.place(step),
+            key,
+            layer: summary,
+        });
         if let Some(layer) = record.layer {
             chain.push(Link {
                 diff_id: layer.diff_id,
                 blob: Blob::Stored(layer),
-                origin: Some(Origin { step: step.name.clone(), key, cached: true }),
+                origin: Some(Origin {
+                    step: step.name.clone(),
+                    key,
+                    cached: true,
+                }),
             });
         }
     }
@@ -178,14 +207,23 @@ impl Bench<'_> {
                         reason: error.to_string(),
                     });
                 }
-                Err(error) => return Err(StepFailure { error, lines: lines.into_lines() }),
+                Err(error) => {
+                    return Err(StepFailure {
+                        error,
+                        lines: lines.into_lines(),
+                    });
+                }
             }
         }
     }
 
     /// Waits, unless the run is cancelled.
     fn pause(&self, duration: Duration) -> Result<(), BuildError> {
-        if self.environment.cancel.wait(duration) { Err(BuildError::Interrupted) } else { Ok(()) }
+        if self.environment.cancel.wait(duration) {
+            Err(BuildError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs a step once, on a fresh upper.
@@ -215,7 +253,11 @@ impl Bench<'_> {
                 OutputStream::Stdout => LogStream::Stdout,
                 OutputStream::Stderr => LogStream::Stderr,
             };
-            environment.emit(Event::StepOutput { place: place.clone(), stream, line });
+            environment.emit(Event::StepOutput {
+                place: place.clone(),
+                stream,
+                line,
+            });
         };
         let report = environment.sandbox.get()?.run_step(
             &spec,
@@ -226,12 +268,13 @@ impl Bench<'_> {
         let result = match report {
             Ok(report) => match report.outcome {
                 StepOutcome::Done => Ok(report),
-                StepOutcome::Failed { code, ref allowed } => {
-                    Err(BuildError::Exit { code, allowed: allowed.clone() })
-                }
-                StepOutcome::TimedOut => {
-                    Err(BuildError::TimedOut { limit: step.timeout.unwrap_or_default() })
-                }
+                StepOutcome::Failed { code, ref allowed } => Err(BuildError::Exit {
+                    code,
+                    allowed: allowed.clone(),
+                }),
+                StepOutcome::TimedOut => Err(BuildError::TimedOut {
+                    limit: step.timeout.unwrap_or_default(),
+                }),
                 StepOutcome::Cancelled => Err(BuildError::Interrupted),
             },
             Err(error) => Err(error.into()),

@@ -34,7 +34,12 @@ pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathB
             trees.push(tree);
             continue;
         }
-        let _lock = lock(environment, "tree", &format!("{namespace}-{}", chain.0.hex()), || {})?;
+        let _lock = lock(
+            environment,
+            "tree",
+            &format!("{namespace}-{}", chain.0.hex()),
+            || {},
+        )?;
         if let Some(tree) = store.tree(&namespace, &chain)? {
             trees.push(tree);
             continue;
@@ -49,13 +54,17 @@ pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathB
             into: root,
             lowers: trees.clone(),
             whiteouts: true,
+            epoch: 0,
         };
         match sandbox.task(&task, &environment.cancel) {
             Ok(TaskReport::Extracted(_)) => {}
             Ok(other) => return Err(other.unexpected("extract").into()),
             Err(source) => {
                 discard(environment, vec![scratch]);
-                return Err(BuildError::Unpack { digest: layer.digest, source });
+                return Err(BuildError::Unpack {
+                    digest: layer.digest,
+                    source,
+                });
             }
         }
         trees.push(commit(environment, scratch, &namespace, &chain)?);
@@ -70,13 +79,15 @@ pub fn commit(
     namespace: &str,
     chain: &ChainId,
 ) -> Result<PathBuf, BuildError> {
-    Ok(match environment.store.commit_tree(scratch, namespace, chain)? {
-        TreeCommit::Committed { path } => path,
-        TreeCommit::Existing { path, leftover } => {
-            discard(environment, vec![leftover]);
-            path
-        }
-    })
+    Ok(
+        match environment.store.commit_tree(scratch, namespace, chain)? {
+            TreeCommit::Committed { path } => path,
+            TreeCommit::Existing { path, leftover } => {
+                discard(environment, vec![leftover]);
+                path
+            }
+        },
+    )
 }
 
 /// Empties folders whose content may belong to subordinate ids, then drops them. What cannot be
@@ -106,7 +117,11 @@ pub fn lock(
         if let Some(waiting) = waiting.take() {
             waiting();
         }
-        if environment.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if environment.cancel.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     match guard {
         Err(StoreError::LockAbandoned { .. }) => Err(BuildError::Interrupted),

@@ -6,14 +6,25 @@ use std::path::PathBuf;
 
 /// Turns an HCL template into a frozen, content-addressed image.
 #[derive(Debug, Parser)]
-#[command(name = "hardtack", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "hardtack",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 
     /// The folder of the local store [default: $XDG_DATA_HOME/hardtack].
-    #[arg(long, global = true, value_name = "DIR", env = "HARDTACK_STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "HARDTACK_STORE",
+        hide_env_values = true
+    )]
     pub store: Option<PathBuf>,
 }
 
@@ -52,7 +63,12 @@ pub struct TemplateArguments {
     pub only: Vec<String>,
 
     /// All builds, and post-processors, but those whose name matches one of these globs.
-    #[arg(long, value_name = "GLOBS", value_delimiter = ',', conflicts_with = "only")]
+    #[arg(
+        long,
+        value_name = "GLOBS",
+        value_delimiter = ',',
+        conflicts_with = "only"
+    )]
     pub except: Vec<String>,
 
     /// Run every step, whatever the store holds.
@@ -68,7 +84,14 @@ pub struct Build {
     pub template: TemplateArguments,
 
     /// How to show progress on stderr.
-    #[arg(long, value_enum, default_value_t, value_name = "MODE", env = "HARDTACK_PROGRESS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "MODE",
+        env = "HARDTACK_PROGRESS",
+        hide_env_values = true
+    )]
     pub progress: crate::ui::Progress,
 
     /// Write digests, layers and artifacts of all builds to this file as JSON.
@@ -76,11 +99,21 @@ pub struct Build {
     pub metadata_file: Option<PathBuf>,
 
     /// How many builds run at once; 0 for no limit.
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub parallel_builds: i64,
 
     /// Threads for compression [default: one per processor]. The result does not depend on it.
-    #[arg(long, value_name = "N", env = "HARDTACK_THREADS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "HARDTACK_THREADS",
+        hide_env_values = true
+    )]
     pub threads: Option<usize>,
 }
 
@@ -104,7 +137,11 @@ pub struct Run {
     pub image: String,
 
     /// The command and its arguments [default: what the image's configuration says].
-    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "CMD",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub command: Vec<String>,
 
     /// Set an environment variable. May be repeated.
@@ -204,8 +241,10 @@ mod tests {
 
     fn rewritten(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
-        let words: Vec<String> =
-            double_dashes(words).into_iter().map(|word| word.into_string().unwrap()).collect();
+        let words: Vec<String> = double_dashes(words)
+            .into_iter()
+            .map(|word| word.into_string().unwrap())
+            .collect();
         words.join(" ")
     }
 
@@ -217,14 +256,29 @@ mod tests {
     #[test]
     fn one_dash_is_as_good_as_two() {
         for (typed, meant) in [
-            ("hardtack build -var a=b -only=x .", "hardtack build --var a=b --only=x ."),
+            (
+                "hardtack build -var a=b -only=x .",
+                "hardtack build --var a=b --only=x .",
+            ),
             ("hardtack build --var a=b .", "hardtack build --var a=b ."),
             ("hardtack -h", "hardtack -h"),
-            ("hardtack build -parallel-builds=1 .", "hardtack build --parallel-builds=1 ."),
-            ("hardtack run -user app image ls -la", "hardtack run --user app image ls -la"),
-            ("hardtack run image -- ls -la", "hardtack run image -- ls -la"),
+            (
+                "hardtack build -parallel-builds=1 .",
+                "hardtack build --parallel-builds=1 .",
+            ),
+            (
+                "hardtack run -user app image ls -la",
+                "hardtack run --user app image ls -la",
+            ),
+            (
+                "hardtack run image -- ls -la",
+                "hardtack run image -- ls -la",
+            ),
             ("hardtack run -e A=b image", "hardtack run -e A=b image"),
-            ("hardtack -store s run image ls -la", "hardtack --store s run image ls -la"),
+            (
+                "hardtack -store s run image ls -la",
+                "hardtack --store s run image ls -la",
+            ),
         ] {
             assert_eq!(rewritten(typed), meant);
         }

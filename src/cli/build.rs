@@ -3,9 +3,9 @@
 use super::arguments::Build;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
-use crate::build::{self, BuildError, Environment, Outcome};
+use crate::build::event::EventSink;
+use crate::build::{self, BuildError, Outcome};
 use crate::postprocess::Artifact;
-use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
 use crate::ui;
 use anyhow::Context as _;
@@ -19,26 +19,43 @@ use std::sync::Arc;
 pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
     let plan = super::plan::prepare(&arguments.template, surroundings)?;
     let store = open_store(surroundings)?;
-    let display = ui::display(arguments.progress, surroundings.display_settings(&plan.secrets));
-    for warning in &plan.warnings {
-        display.warning(warning);
+    let display = ui::display(
+        arguments.progress,
+        ui::Settings {
+            is_terminal: surroundings.stderr_is_terminal,
+            secrets: plan.secrets.clone(),
+            clock: Box::new(jiff::Timestamp::now),
+            stream: Box::new(std::io::stderr()),
+        },
+    );
+    let events: Arc<dyn EventSink> = display.clone();
+    let mut environment = surroundings.build_environment(store, events);
+    environment.no_cache = arguments.template.no_cache;
+    environment.parallel_builds = usize::try_from(arguments.parallel_builds)
+        .ok()
+        .filter(|count| *count > 0);
+    if let Some(threads) = arguments.threads {
+        environment.threads = threads.clamp(1, 1024);
     }
-    let environment =
-        environment(surroundings, store, arguments.template.no_cache, display.events())
-            .threads(arguments.threads)
-            .parallel_builds(arguments.parallel_builds);
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     display.finish();
 
     let mut stdout = std::io::stdout().lock();
     for (outcome, artifact) in artifacts(&outcomes) {
-        writeln!(stdout, "{} {} {}", outcome.name, artifact.kind, artifact.value)
-            .context("cannot write to stdout")?;
+        writeln!(
+            stdout,
+            "{} {} {}",
+            outcome.name, artifact.kind, artifact.value
+        )
+        .context("cannot write to stdout")?;
     }
     if let Some(path) = &arguments.metadata_file {
         write_metadata(&surroundings.working_folder.join(path), &outcomes)?;
     }
-    if outcomes.iter().any(|outcome| is_host_error(outcome.result.as_ref().err())) {
+    if outcomes
+        .iter()
+        .any(|outcome| is_host_error(outcome.result.as_ref().err()))
+    {
         return Ok(ExitCode::from(4));
     }
     Ok(if outcomes.iter().all(|outcome| outcome.result.is_ok()) {
@@ -63,7 +80,9 @@ fn is_host_error(error: Option<&BuildError>) -> bool {
 fn artifacts(outcomes: &[Outcome]) -> impl Iterator<Item = (&Outcome, &Artifact)> {
     outcomes.iter().flat_map(|outcome| {
         let built = outcome.result.as_ref().ok();
-        built.into_iter().flat_map(move |built| built.artifacts.iter().map(move |it| (outcome, it)))
+        built
+            .into_iter()
+            .flat_map(move |built| built.artifacts.iter().map(move |it| (outcome, it)))
     })
 }
 

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     User,
     /// What this host does not allow or has run out of: exit code 4.
     Host,
+    /// A failure of `hardtack run` itself.
+    Code(u8),
 }
 
 /// An error with all that the user is told.
@@ -25,17 +27,38 @@ pub struct CommandError {
 impl CommandError {
     /// An error of the user's side.
     pub fn user(source: impl Into<anyhow::Error>) -> Self {
-        Self { kind: ErrorKind::User, source: Some(source.into()), hints: Vec::new() }
+        Self {
+            kind: ErrorKind::User,
+            source: Some(source.into()),
+            hints: Vec::new(),
+        }
     }
 
     /// An error of the host's side.
     pub fn host(source: impl Into<anyhow::Error>) -> Self {
-        Self { kind: ErrorKind::Host, source: Some(source.into()), hints: Vec::new() }
+        Self {
+            kind: ErrorKind::Host,
+            source: Some(source.into()),
+            hints: Vec::new(),
+        }
     }
 
     /// An error of the user's side that has been reported in full.
     pub fn reported() -> Self {
-        Self { kind: ErrorKind::User, source: None, hints: Vec::new() }
+        Self {
+            kind: ErrorKind::User,
+            source: None,
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error that has an exit code of its own, since the usual ones are a command's.
+    pub fn own(source: impl Into<anyhow::Error>, code: u8) -> Self {
+        Self {
+            kind: ErrorKind::Code(code),
+            source: Some(source.into()),
+            hints: Vec::new(),
+        }
     }
 
     /// Adds a line that says what to do.
@@ -55,6 +78,7 @@ impl CommandError {
         match self.kind {
             ErrorKind::User => ExitCode::from(1),
             ErrorKind::Host => ExitCode::from(4),
+            ErrorKind::Code(code) => ExitCode::from(code),
         }
     }
 }

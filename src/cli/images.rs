@@ -44,14 +44,20 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
     let mut table = Table::new(["NAME", "DIGEST", "SIZE", "BUILT"]);
     for (reference, size) in &listed {
         table.row([
-            reference.name.clone().unwrap_or_else(|| "<none>".to_owned()),
+            reference
+                .name
+                .clone()
+                .unwrap_or_else(|| "<none>".to_owned()),
             reference.descriptor.digest.short(),
             size.map_or_else(|| "?".to_owned(), format::bytes),
             reference
                 .built
                 .as_ref()
                 .and_then(|built| built.parse().ok())
-                .map_or_else(|| "?".to_owned(), |built| format::age(surroundings.now, built)),
+                .map_or_else(
+                    || "?".to_owned(),
+                    |built| format::age(surroundings.now, built),
+                ),
         ]);
     }
     write!(stdout, "{table}").context("cannot write to stdout")?;

@@ -4,55 +4,71 @@ use super::arguments::{Plan as PlanArguments, TemplateArguments};
 use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
-use crate::build::{self, Environment, Forecast, StepForecast};
+use crate::build::{self, Forecast, StepForecast};
+use crate::diagnostic::{Colours, Diagnostics, Sources};
 use crate::plan::{Plan, PlannedBuild, Settings};
-use crate::template::{self, Template};
+use crate::store::Platform;
+use crate::template::{self, LoadArguments, World};
 use anyhow::Context as _;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Loads the template and plans its builds; whatever is wrong is written to stderr, all at once.
 pub fn prepare(
     arguments: &TemplateArguments,
     surroundings: &Surroundings,
 ) -> Result<Plan, CommandError> {
-    let load = template::LoadOptions {
+    let load = LoadArguments {
         path: arguments.path.clone(),
         variables: arguments.variables.clone(),
         variable_files: arguments.variable_files.clone(),
-        environment: surroundings.environment.clone(),
-        working_folder: surroundings.working_folder.clone(),
-        home: surroundings.home.clone(),
-        now: surroundings.now,
+        world: World {
+            // The loader sets it from the path.
+            template_folder: PathBuf::new(),
+            working_folder: surroundings.working_folder.clone(),
+            home: surroundings.home.clone(),
+            now: surroundings.now,
+            random: Arc::new(super::surroundings::random),
+            environment: surroundings.environment.clone(),
+        },
     };
-    let report = |diagnostics: &crate::diagnostic::Diagnostics,
-                  sources: &crate::diagnostic::SourceMap| {
-        let text = diagnostics.render(sources, surroundings.color);
+    let write = |diagnostics: &Diagnostics, sources: &Sources| {
+        let text = diagnostics.render(sources, colours(surroundings));
         // Nobody is left to be told if stderr is closed.
         let _ = std::io::stderr().write_all(text.as_bytes());
-        CommandError::reported()
     };
-    let template = Template::load(load)
-        .map_err(|failure| report(&failure.diagnostics, &failure.sources))?;
+    let loaded = template::load(load).map_err(|failure| {
+        write(&failure.diagnostics, &failure.sources);
+        CommandError::reported()
+    })?;
+    write(&loaded.warnings, loaded.template.sources());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
-        architecture: architecture().to_owned(),
+        platform: Platform::host(),
         only: arguments.only.clone(),
         except: arguments.except.clone(),
         now: surroundings.now,
     };
-    Plan::new(template, settings).map_err(|(diagnostics, sources)| report(&diagnostics, &sources))
+    let plan = Plan::new(loaded.template, settings).map_err(|(diagnostics, sources)| {
+        write(&diagnostics, &sources);
+        CommandError::reported()
+    })?;
+    for warning in &plan.warnings {
+        let text = warning.render(plan.sources(), colours(surroundings));
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    Ok(plan)
 }
 
-/// The architecture of this binary as OCI names it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
+fn colours(surroundings: &Surroundings) -> Colours {
+    if surroundings.color {
+        Colours::On
+    } else {
+        Colours::Off
     }
 }
 
@@ -63,19 +79,18 @@ pub fn run(
 ) -> Result<ExitCode, CommandError> {
     let plan = prepare(&arguments.template, surroundings)?;
     let store = open_store(surroundings)?;
-    let environment = Environment::new(
-        surroundings.build_settings(arguments.template.no_cache),
-        store,
-        crate::ui::silent(),
-    );
-    let forecasts =
-        build::forecast(&environment, &plan).map_err(|error| CommandError::user(error))?;
+    let mut environment = surroundings.build_environment(store, crate::ui::silent());
+    environment.no_cache = arguments.template.no_cache;
+    let forecasts = build::forecast(&environment, &plan).map_err(CommandError::user)?;
     let text = if arguments.json {
         as_json(&plan, &forecasts)?
     } else {
-        as_text(&plan, &forecasts, surroundings)
+        as_text(&plan, &forecasts)
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,19 +122,16 @@ fn as_json(plan: &Plan, forecasts: &[Forecast]) -> Result<String, CommandError> 
             })
         })
         .collect();
-    let mut text = serde_json::to_string_pretty(&json!({ "builds": builds }))
-        .context("cannot write JSON")?;
+    let mut text =
+        serde_json::to_string_pretty(&json!({ "builds": builds })).context("cannot write JSON")?;
     text.push('\n');
     Ok(text)
 }
 
-fn as_text(plan: &Plan, forecasts: &[Forecast], surroundings: &Surroundings) -> String {
+fn as_text(plan: &Plan, forecasts: &[Forecast]) -> String {
     let mut text = String::new();
     for (build, forecast) in plan.builds.iter().zip(forecasts) {
         write_build(&mut text, build, forecast);
-    }
-    for warning in &plan.warnings {
-        text.push_str(&warning.render(plan.source_map(), surroundings.color));
     }
     text
 }
@@ -137,12 +149,6 @@ fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
         let _ = writeln!(text, "  {state:<6}  {key:<12}  {}", step.history);
         for reason in reasons {
             let _ = writeln!(text, "                        {reason}");
-        }
-        for function in &step.volatile {
-            let _ = writeln!(
-                text,
-                "                        this step can never be cached: {function}() differs on each run"
-            );
         }
     }
 }

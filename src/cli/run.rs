@@ -28,19 +28,31 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         argv.extend(arguments.command.iter().cloned());
     }
     if argv.is_empty() {
-        return Err(CommandError::user(anyhow!("the image says no command to run"))
-            .hint("name one: hardtack run IMAGE -- COMMAND"));
+        return Err(
+            CommandError::user(anyhow!("the image says no command to run"))
+                .hint("name one: hardtack run IMAGE -- COMMAND"),
+        );
     }
     let mut env = build::environment_of(&image);
     for pair in &arguments.env {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(CommandError::user(anyhow!("--env takes NAME=VALUE, not {pair:?}")));
+            return Err(CommandError::user(anyhow!(
+                "--env takes NAME=VALUE, not {pair:?}"
+            )));
         };
         env.retain(|(existing, _)| existing != name);
         env.push((name.to_owned(), value.to_owned()));
     }
-    let user = arguments.user.clone().or(config.user.clone()).unwrap_or_default();
-    let workdir = arguments.workdir.clone().or(config.working_dir.clone()).unwrap_or_default();
+    let user = arguments
+        .user
+        .clone()
+        .or(config.user.clone())
+        .unwrap_or_default();
+    let workdir = arguments
+        .workdir
+        .clone()
+        .or(config.working_dir.clone())
+        .unwrap_or_default();
     let network = match arguments.network {
         NetworkArgument::Host => Network::Host,
         NetworkArgument::None => Network::None,

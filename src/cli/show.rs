@@ -21,8 +21,15 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
     let store = open_store(surroundings)?;
     let image = find(&store, &arguments.image)?;
-    let text = if arguments.json { as_json(&store, &image)? } else { as_text(&store, &image)? };
-    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    let text = if arguments.json {
+        as_json(&store, &image)?
+    } else {
+        as_text(&store, &image)?
+    };
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -30,8 +37,10 @@ pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, Co
 pub fn find(store: &Store, name: &str) -> Result<Image, CommandError> {
     let descriptor = match store.resolve(name) {
         Err(StoreError::UnknownReference { .. }) => {
-            return Err(CommandError::user(anyhow!("there is no image {name:?} in the store"))
-                .hint("`hardtack images` lists the images that there are"));
+            return Err(
+                CommandError::user(anyhow!("there is no image {name:?} in the store"))
+                    .hint("`hardtack images` lists the images that there are"),
+            );
         }
         found => found.map_err(CommandError::user)?,
     };
@@ -52,11 +61,18 @@ fn entries(image: &Image) -> Vec<Entry<'_>> {
         .iter()
         .map(|history| Entry {
             created_by: history.created_by.as_deref().unwrap_or_default(),
-            layer: if history.empty_layer { None } else { layers.next() },
+            layer: if history.empty_layer {
+                None
+            } else {
+                layers.next()
+            },
         })
         .collect();
     // A base without a full history still has layers.
-    entries.extend(layers.map(|layer| Entry { created_by: "", layer: Some(layer) }));
+    entries.extend(layers.map(|layer| Entry {
+        created_by: "",
+        layer: Some(layer),
+    }));
     entries
 }
 
@@ -73,7 +89,9 @@ fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
             })
         })
         .collect();
-    let config = store.read_blob(&image.config_descriptor.digest, CONFIG_LIMIT).map_err(CommandError::host)?;
+    let config = store
+        .read_blob(&image.config_descriptor.digest, CONFIG_LIMIT)
+        .map_err(CommandError::host)?;
     let config: serde_json::Value =
         serde_json::from_slice(&config).context("the configuration is not JSON")?;
     let names: Vec<_> = store
@@ -98,7 +116,10 @@ fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
 
 /// The names in one of the configuration's sets.
 fn keys(set: &Option<std::collections::BTreeMap<String, serde_json::Value>>) -> String {
-    set.iter().flat_map(|set| set.keys().cloned()).collect::<Vec<_>>().join(", ")
+    set.iter()
+        .flat_map(|set| set.keys().cloned())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
@@ -121,7 +142,10 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     field("Digest", image.manifest.digest.to_string());
     field("Config", image.config_descriptor.digest.to_string());
     field("Names", names.join(", "));
-    field("Platform", format!("{}/{}", image.config.os, image.config.architecture));
+    field(
+        "Platform",
+        format!("{}/{}", image.config.os, image.config.architecture),
+    );
     field("Created", image.config.created.clone().unwrap_or_default());
     if let Some(entrypoint) = &config.entrypoint {
         field("Entrypoint", words(entrypoint));
@@ -136,7 +160,10 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     field("Workdir", config.working_dir.clone().unwrap_or_default());
     field("Ports", keys(&config.exposed_ports));
     field("Volumes", keys(&config.volumes));
-    field("Stop signal", config.stop_signal.clone().unwrap_or_default());
+    field(
+        "Stop signal",
+        config.stop_signal.clone().unwrap_or_default(),
+    );
     for (name, value) in config.labels.iter().flatten() {
         field("Label", format!("{name}={value}"));
     }
@@ -146,8 +173,12 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     let mut table = Table::new(["LAYER", "SIZE", "MADE BY"]);
     for entry in entries(image) {
         table.row([
-            entry.layer.map_or_else(|| "-".to_owned(), |layer| layer.digest.short()),
-            entry.layer.map_or_else(|| "-".to_owned(), |layer| format::bytes(layer.size)),
+            entry
+                .layer
+                .map_or_else(|| "-".to_owned(), |layer| layer.digest.short()),
+            entry
+                .layer
+                .map_or_else(|| "-".to_owned(), |layer| format::bytes(layer.size)),
             entry.created_by.to_owned(),
         ]);
     }

@@ -2,11 +2,16 @@
 
 use super::arguments::Arguments;
 use super::error::CommandError;
+use crate::build::Environment;
+use crate::build::event::EventSink;
+use crate::sandbox::{Cancel, LazySandbox};
+use crate::store::Store;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::env;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -33,13 +38,17 @@ impl Surroundings {
     /// Reads the process' environment, working directory, clock and terminal.
     pub fn collect(arguments: &Arguments) -> Result<Self, CommandError> {
         let working_folder = env::current_dir().map_err(|error| {
-            CommandError::user(anyhow::Error::new(error).context("cannot find the working directory"))
-                .hint("change to a folder that exists")
+            CommandError::user(
+                anyhow::Error::new(error).context("cannot find the working directory"),
+            )
+            .hint("change to a folder that exists")
         })?;
         let environment: BTreeMap<String, String> = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let home = env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from);
         let data_home = env::var_os("XDG_DATA_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
@@ -48,15 +57,19 @@ impl Surroundings {
             (Some(store), _) => working_folder.join(store),
             (None, Some(data_home)) => data_home.join("hardtack"),
             (None, None) => {
-                return Err(CommandError::user(anyhow!("there is no folder for the store"))
-                    .hint("set HOME or XDG_DATA_HOME, or name a folder with --store"));
+                return Err(
+                    CommandError::user(anyhow!("there is no folder for the store"))
+                        .hint("set HOME or XDG_DATA_HOME, or name a folder with --store"),
+                );
             }
         };
         let source_date_epoch = match environment.get("SOURCE_DATE_EPOCH") {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                CommandError::user(anyhow!("SOURCE_DATE_EPOCH is {text:?}, which is not a number"))
-                    .hint("set it to seconds since 1970, or unset it")
+                CommandError::user(anyhow!(
+                    "SOURCE_DATE_EPOCH is {text:?}, which is not a number"
+                ))
+                .hint("set it to seconds since 1970, or unset it")
             })?),
         };
         let stderr_is_terminal = std::io::stderr().is_terminal();
@@ -76,4 +89,51 @@ impl Surroundings {
             environment,
         })
     }
+
+    /// What builds share, with everything at its default.
+    pub fn build_environment(&self, store: Store, events: Arc<dyn EventSink>) -> Environment {
+        Environment {
+            store,
+            sandbox: LazySandbox::default(),
+            events,
+            cancel: Cancel::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            parallel_builds: None,
+            no_cache: false,
+            now: self.now,
+            source_date_epoch: self.source_date_epoch,
+            run_id: run_id(),
+            working_folder: self.working_folder.clone(),
+        }
+    }
+}
+
+/// Fills `bytes` from the kernel's random numbers.
+pub fn random(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(length) => filled += length,
+            Err(rustix::io::Errno::INTR) => {}
+            // Linux has it since 3.17; without it there are no random values to give.
+            Err(_) => return,
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, version 4), which names one run.
+fn run_id() -> String {
+    let mut bytes = [0u8; 16];
+    random(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }

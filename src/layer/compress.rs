@@ -220,7 +220,9 @@ mod tests {
         let mut state = 1u64;
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let word = format!("{} {:x}\n", state >> 60, state >> 33);
             bytes.extend_from_slice(word.as_bytes());
         }
@@ -233,7 +235,10 @@ mod tests {
         let input = sample(3 * MEMBER + 12_345);
         let expected = compress(&input, 1, input.len());
         for (threads, step) in [(1, 1_000), (2, 4_096), (7, MEMBER + 1), (0, 512)] {
-            assert!(compress(&input, threads, step) == expected, "{threads} {step}");
+            assert!(
+                compress(&input, threads, step) == expected,
+                "{threads} {step}"
+            );
         }
         let mut back = Vec::new();
         flate2::read::MultiGzDecoder::new(&expected[..])

@@ -227,7 +227,12 @@ impl Applier {
         let place = Place::Open(file);
         // Ordinary attributes first: they need write permission, which the mode may take away.
         // Capabilities last: a change of owner removes them.
-        self.set_extended(place, wanted, |name| name != attributes::CAPABILITY.to_bytes(), path)?;
+        self.set_extended(
+            place,
+            wanted,
+            |name| name != attributes::CAPABILITY.to_bytes(),
+            path,
+        )?;
         if inherits_group || (wanted.uid, wanted.gid) != (self.uid, self.gid) {
             match rustix::fs::fchown(
                 file,
@@ -246,7 +251,12 @@ impl Applier {
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(wanted.mode & PERMISSIONS))
             .context("set the mode of", path)?;
-        self.set_extended(place, wanted, |name| name == attributes::CAPABILITY.to_bytes(), path)?;
+        self.set_extended(
+            place,
+            wanted,
+            |name| name == attributes::CAPABILITY.to_bytes(),
+            path,
+        )?;
         rustix::fs::futimens(file, &times(wanted.modified)).context("set the time of", path)
     }
 
@@ -295,7 +305,13 @@ impl Applier {
         if let Err(errno) = made {
             return Ok(Err(errno));
         }
-        self.apply_named(folder, name, matches!(kind, Kind::Symlink { .. }), wanted, path)?;
+        self.apply_named(
+            folder,
+            name,
+            matches!(kind, Kind::Symlink { .. }),
+            wanted,
+            path,
+        )?;
         Ok(Ok(()))
     }
 
@@ -338,11 +354,8 @@ impl Applier {
             .context("open", path)?;
             let mut object_path = attributes::proc_path(object.as_fd(), c"");
             object_path.pop();
-            rustix::fs::chmod(
-                object_path,
-                Mode::from_raw_mode(wanted.mode & PERMISSIONS),
-            )
-            .context("set the mode of", path)?;
+            rustix::fs::chmod(object_path, Mode::from_raw_mode(wanted.mode & PERMISSIONS))
+                .context("set the mode of", path)?;
         }
         self.set_extended(Place::Named(folder, name), wanted, |_| true, path)?;
         rustix::fs::utimensat(
@@ -409,9 +422,7 @@ impl Applier {
 }
 
 /// Tells whether files created below `folder` may get another group than this process's.
-pub(super) fn new_files_inherit_group(
-    folder: BorrowedFd<'_>,
-) -> std::result::Result<bool, Errno> {
+pub(super) fn new_files_inherit_group(folder: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
     const SET_GROUP_ID: u32 = 0o2000;
     let stat = rustix::fs::fstat(folder)?;
     let group = rustix::process::getegid().as_raw();
@@ -441,6 +452,40 @@ pub(super) fn times(seconds: i64) -> Timestamps {
         last_access: time,
         last_modification: time,
     }
+}
+
+/// The owner that is recorded on an open file or folder; none where there is no record.
+pub fn recorded_owner(file: BorrowedFd<'_>) -> std::io::Result<Option<(u32, u32)>> {
+    let mut value = [0u8; 64];
+    match rustix::fs::getxattr(
+        descriptor_path(file),
+        attributes::OWNER_RECORD,
+        &mut value[..],
+    ) {
+        Ok(length) => Ok(parse_owner(&value[..length])),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Records an owner that this process cannot set on an open file or folder; root's needs none.
+pub fn record_owner(file: BorrowedFd<'_>, owner: (u32, u32)) -> std::io::Result<()> {
+    let path = descriptor_path(file);
+    if owner == (0, 0) {
+        return match rustix::fs::removexattr(path, attributes::OWNER_RECORD) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        };
+    }
+    let record = format!("{}:{}", owner.0, owner.1);
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(path, attributes::OWNER_RECORD, record.as_bytes(), flags)
+        .map_err(Into::into)
+}
+
+/// A path that leads to what is open, also where it was only opened as a path.
+fn descriptor_path(file: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))
 }
 
 fn parse_owner(record: &[u8]) -> Option<(u32, u32)> {

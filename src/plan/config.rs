@@ -60,7 +60,10 @@ pub fn decode(
     }
     let labels: BTreeMap<String, String> = arguments.optional("labels").unwrap_or_default();
     changes.labels.extend(labels);
-    for port in arguments.optional::<Vec<String>>("ports").unwrap_or_default() {
+    for port in arguments
+        .optional::<Vec<String>>("ports")
+        .unwrap_or_default()
+    {
         match expand_port(&port) {
             Ok(_) => changes.ports.push(port),
             Err(_) => arguments.error(
@@ -70,7 +73,10 @@ pub fn decode(
             ),
         }
     }
-    for volume in arguments.optional::<Vec<String>>("volumes").unwrap_or_default() {
+    for volume in arguments
+        .optional::<Vec<String>>("volumes")
+        .unwrap_or_default()
+    {
         if volume.starts_with('/') {
             changes.volumes.push(volume);
         } else {
@@ -110,10 +116,16 @@ fn decode_healthcheck(arguments: &Arguments<'_>) -> Option<Healthcheck> {
     let start_interval: Option<Duration> = arguments.optional("start_interval");
     let retries: Option<u64> = arguments.optional("retries");
     // As in a Dockerfile: a plain command is run without a shell, NONE switches off the base's.
-    let marked = test.first().is_some_and(|word| ["NONE", "CMD", "CMD-SHELL"].contains(&word.as_str()));
+    let marked = test
+        .first()
+        .is_some_and(|word| ["NONE", "CMD", "CMD-SHELL"].contains(&word.as_str()));
     let test = match test.len() {
         0 => {
-            arguments.error(arguments.span("test"), "the test of a healthcheck must not be empty", &[]);
+            arguments.error(
+                arguments.span("test"),
+                "the test of a healthcheck must not be empty",
+                &[],
+            );
             return None;
         }
         _ if marked => test,

@@ -7,7 +7,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 /// builds that start from themselves.
 pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
     for index in 0..builds.len() {
-        let Some(name) = builds[index].base.depends_on().map(str::to_owned) else { continue };
+        let Some(name) = builds[index].base.depends_on().map(str::to_owned) else {
+            continue;
+        };
         let found: Vec<usize> = matching(builds, &name);
         match found.as_slice() {
             [one] => builds[index].depends_on = Some(*one),
@@ -22,8 +24,10 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
                 diagnostics.push(diagnostic);
             }
             several => {
-                let names: Vec<&str> =
-                    several.iter().map(|index| builds[*index].name.as_str()).collect();
+                let names: Vec<&str> = several
+                    .iter()
+                    .map(|index| builds[*index].name.as_str())
+                    .collect();
                 diagnostics.push(
                     Diagnostic::error(format!("{name:?} can be several builds"))
                         .at_with(builds[index].source_span, "this source starts from it")
@@ -39,7 +43,9 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
 /// build block or a source alone.
 fn matching(builds: &[PlannedBuild], name: &str) -> Vec<usize> {
     let by = |test: &dyn Fn(&PlannedBuild) -> bool| -> Vec<usize> {
-        (0..builds.len()).filter(|index| test(&builds[*index])).collect()
+        (0..builds.len())
+            .filter(|index| test(&builds[*index]))
+            .collect()
     };
     let attempts = [
         by(&|build| build.name == name),
@@ -47,7 +53,10 @@ fn matching(builds: &[PlannedBuild], name: &str) -> Vec<usize> {
         by(&|build| build.build_name.as_deref() == Some(name)),
         by(&|build| build.local_name == name),
     ];
-    attempts.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+    attempts
+        .into_iter()
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
@@ -61,15 +70,16 @@ fn report_cycles(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
                     break;
                 }
                 circle.iter().for_each(|index| reported[*index] = true);
-                let mut names: Vec<&str> =
-                    circle.iter().map(|index| builds[*index].name.as_str()).collect();
+                let mut names: Vec<&str> = circle
+                    .iter()
+                    .map(|index| builds[*index].name.as_str())
+                    .collect();
                 names.push(names[0]);
                 let mut diagnostic = Diagnostic::error("builds start from each other in a circle")
                     .at_with(builds[circle[0]].source_span, "this source is part of it")
                     .help(format!("the circle is {}", names.join(" -> ")));
                 for index in &circle[1..] {
-                    diagnostic = diagnostic
-                        .note(builds[*index].source_span, "and this one");
+                    diagnostic = diagnostic.note(builds[*index].source_span, "and this one");
                 }
                 diagnostics.push(diagnostic);
                 break;

@@ -101,12 +101,17 @@ impl KeyMaterial {
 fn hide(value: &mut Value, secrets: &[String]) {
     match value {
         Value::String(text) => {
-            if secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)) {
+            if secrets
+                .iter()
+                .any(|secret| !secret.is_empty() && text.contains(secret))
+            {
                 *value = json!({ "sensitive": Digest::of(text.as_bytes()) });
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
-        Value::Object(members) => members.values_mut().for_each(|member| hide(member, secrets)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|member| hide(member, secrets)),
         _ => {}
     }
 }
@@ -186,7 +191,9 @@ fn is_layers(path: &[Part]) -> bool {
 /// Names a place of the document in the user's words.
 fn phrase(path: &[Part], verb: &str) -> String {
     match path {
-        [Part::Member(parent), Part::Member(layers), ..] if parent == "parent" && layers == "layers" => {
+        [Part::Member(parent), Part::Member(layers), ..]
+            if parent == "parent" && layers == "layers" =>
+        {
             "the layers below changed".to_owned()
         }
         [Part::Member(parent), Part::Member(what), ..] if parent == "parent" => {
@@ -251,7 +258,10 @@ mod tests {
 
     #[test]
     fn every_ingredient_counts() {
-        let other = StartState { user: "app".into(), ..StartState::default() };
+        let other = StartState {
+            user: "app".into(),
+            ..StartState::default()
+        };
         let keys = [
             material(|_| {}),
             material(|it| it.layers = &[]),

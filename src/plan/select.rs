@@ -27,7 +27,9 @@ pub fn select(
         .iter()
         .map(|build| {
             let matches = |patterns: &[(String, GlobMatcher)]| {
-                patterns.iter().any(|(_, matcher)| matcher.is_match(&build.name))
+                patterns
+                    .iter()
+                    .any(|(_, matcher)| matcher.is_match(&build.name))
             };
             (settings.only.is_empty() || matches(&only)) && !matches(&except)
         })
@@ -74,9 +76,9 @@ pub fn select(
 
 /// Whether `-except` names a post-processor by its name or type.
 pub fn is_excepted(component: &Component, except: &[String]) -> bool {
-    except.iter().any(|name| {
-        component.name.as_deref() == Some(name.as_str()) || component.kind == *name
-    })
+    except
+        .iter()
+        .any(|name| component.name.as_deref() == Some(name.as_str()) || component.kind == *name)
 }
 
 fn compile(

@@ -2,9 +2,9 @@
 
 use super::{Names, Settings, display_name, finish, report_unknown};
 use crate::diagnostic::{Diagnostics, SourceSpan};
+use crate::mask::Masker;
 use crate::provision::{self, Input, Provisioner};
 use crate::sandbox::Network;
-use crate::mask::Masker;
 use crate::template::{Component, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -96,11 +96,12 @@ pub fn plan_step(
         go_template: names.go_template(settings),
     };
     let provisioner = provision::prepare(&component.kind, &arguments, &context);
-    let provisioner =
-        provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
+    let provisioner = provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
     let name = display_name(component);
     let secrets = template.secrets().iter().map(ToString::to_string);
-    let summary = Masker::new(secrets).mask(&provisioner.summary()).into_owned();
+    let summary = Masker::new(secrets)
+        .mask(&provisioner.summary())
+        .into_owned();
     let same_name = before.iter().filter(|step| step.name == name).count();
     Some(Step {
         index: before.len(),
@@ -124,13 +125,25 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
     // Labels begin where the pattern has its first wildcard, wherever the template lies.
     let fixed: PathBuf = whole
         .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
+        .take_while(|part| {
+            !part
+                .as_os_str()
+                .to_string_lossy()
+                .contains(['*', '?', '[', '{'])
+        })
         .collect();
     let above = fixed.parent().map(Path::to_owned).unwrap_or_default();
-    let label =
-        |path: &Path| path.strip_prefix(&above).unwrap_or(path).display().to_string();
+    let label = |path: &Path| {
+        path.strip_prefix(&above)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    };
     if whole.exists() {
-        return Ok(vec![Input { label: label(&whole), path: whole }]);
+        return Ok(vec![Input {
+            label: label(&whole),
+            path: whole,
+        }]);
     }
     if !pattern.contains(['*', '?', '[', '{']) {
         return Err(format!("there is no file or folder {pattern}"));
@@ -144,7 +157,9 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
     let mut pending = vec![fixed];
     let mut seen = 0;
     while let Some(folder) = pending.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             seen += 1;
             if seen > INPUT_LIMIT {
@@ -154,7 +169,10 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 pending.push(path);
             } else if glob.is_match(&path) {
-                found.push(Input { label: label(&path), path });
+                found.push(Input {
+                    label: label(&path),
+                    path,
+                });
             }
         }
     }

@@ -50,7 +50,7 @@ pub fn prepare_docker_archive(
 
 fn prepare(arguments: &Arguments<'_>, form: Form) -> Option<Box<dyn PostProcessor>> {
     let path: Option<String> = arguments.required("path");
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let mut valid = true;
     if form == Form::DockerArchive {
         names = arguments.optional("tags").unwrap_or_default();
@@ -93,21 +93,35 @@ impl PostProcessor for Export {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(PostProcessError::file("create", parent))?;
         }
-        let name = self.names.first().map_or(context.build_name, String::as_str);
+        let name = self
+            .names
+            .first()
+            .map_or(context.build_name, String::as_str);
         match self.form {
             Form::OciLayout => layout::write(context.store, context.image, &path, name)?,
-            Form::OciArchive => archive::write_oci(context.store, context.image, &path, Some(name))?,
+            Form::OciArchive => {
+                archive::write_oci(context.store, context.image, &path, Some(name))?
+            }
             Form::DockerArchive => {
                 // Docker accepts only names of its own form; the build's need not be one.
                 let tags: Vec<String> = if self.names.is_empty() {
-                    input.names.iter().filter(|name| name.contains(':')).cloned().collect()
+                    input
+                        .names
+                        .iter()
+                        .filter(|name| name.contains(':'))
+                        .cloned()
+                        .collect()
                 } else {
                     self.names.iter().map(|name| with_tag(name)).collect()
                 };
                 docker::write(context.store, context.image, &path, &tags)?;
             }
         }
-        let files = if self.form == Form::OciLayout { files_below(&path)? } else { vec![path.clone()] };
+        let files = if self.form == Form::OciLayout {
+            files_below(&path)?
+        } else {
+            vec![path.clone()]
+        };
         Ok(Artifact::at(self.kind(), &path, files, input))
     }
 }
@@ -127,7 +141,9 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, PostProcessError> {
     while let Some(folder) = pending.pop() {
         for entry in fs::read_dir(&folder).map_err(PostProcessError::file("read", &folder))? {
             let entry = entry.map_err(PostProcessError::file("read", &folder))?;
-            let kind = entry.file_type().map_err(PostProcessError::file("read", entry.path()))?;
+            let kind = entry
+                .file_type()
+                .map_err(PostProcessError::file("read", entry.path()))?;
             if kind.is_dir() {
                 pending.push(entry.path());
             } else {

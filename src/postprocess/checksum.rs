@@ -30,9 +30,12 @@ pub fn prepare(
     arguments: &Arguments<'_>,
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
-    let types: Vec<String> =
-        arguments.optional("checksum_types").unwrap_or_else(|| vec!["md5".to_owned()]);
-    let output: String = arguments.optional("output").unwrap_or_else(|| DEFAULT_OUTPUT.to_owned());
+    let types: Vec<String> = arguments
+        .optional("checksum_types")
+        .unwrap_or_else(|| vec!["md5".to_owned()]);
+    let output: String = arguments
+        .optional("output")
+        .unwrap_or_else(|| DEFAULT_OUTPUT.to_owned());
     let mut valid = true;
     for name in &types {
         if !TYPES.contains(&name.as_str()) {
@@ -44,7 +47,11 @@ pub fn prepare(
             valid = false;
         }
     }
-    let checksum = Checksum { types, output, go_template: context.go_template.clone() };
+    let checksum = Checksum {
+        types,
+        output,
+        go_template: context.go_template.clone(),
+    };
     if let Err(error) = checksum.output_name("name", "type", "md5") {
         arguments.error(arguments.span("output"), error.to_string(), &[]);
         valid = false;
@@ -79,7 +86,9 @@ impl PostProcessor for Checksum {
 
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         if input.files.is_empty() {
-            return Err(PostProcessError::NoFiles { post_processor: "checksum" });
+            return Err(PostProcessError::NoFiles {
+                post_processor: "checksum",
+            });
         }
         let mut outputs: Vec<std::path::PathBuf> = Vec::new();
         for name in &self.types {
@@ -100,18 +109,25 @@ impl PostProcessor for Checksum {
             }
             // Several types may share one output name; their lines then share the file.
             if outputs.contains(&output) {
-                let earlier = fs::read_to_string(&output)
-                    .map_err(PostProcessError::file("read", &output))?;
+                let earlier =
+                    fs::read_to_string(&output).map_err(PostProcessError::file("read", &output))?;
                 text.insert_str(0, &earlier);
             } else {
                 outputs.push(output.clone());
             }
             fs::write(&output, text).map_err(PostProcessError::file("write", &output))?;
         }
-        let mut artifact =
-            Artifact::at("checksum", &outputs.first().cloned().unwrap_or_default(), outputs, input);
-        let names: Vec<String> =
-            artifact.files.iter().map(|file| file.display().to_string()).collect();
+        let mut artifact = Artifact::at(
+            "checksum",
+            &outputs.first().cloned().unwrap_or_default(),
+            outputs,
+            input,
+        );
+        let names: Vec<String> = artifact
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
         artifact.value = names.join(",");
         Ok(artifact)
     }
@@ -129,7 +145,11 @@ fn sum(name: &str, path: &Path) -> Result<String, PostProcessError> {
                 length => hasher.update(&buffer[..length]),
             }
         }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
     let file = File::open(path).map_err(PostProcessError::file("read", path))?;
     match name {
@@ -155,8 +175,14 @@ mod tests {
         for (name, expected) in [
             ("md5", "900150983cd24fb0d6963f7d28e17f72"),
             ("sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
-            ("sha224", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
-            ("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                "sha224",
+                "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7",
+            ),
+            (
+                "sha256",
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
         ] {
             assert_eq!(sum(name, &path).unwrap(), expected);
         }

@@ -51,7 +51,9 @@ pub fn prepare(
 /// Whether `text` is a tag (OCI distribution specification, "Pulling manifests").
 pub fn is_tag(text: &str) -> bool {
     let mut characters = text.chars();
-    let first = characters.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    let first = characters
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     first
         && text.len() <= 128
         && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
@@ -68,7 +70,9 @@ pub fn is_repository(text: &str) -> bool {
     let is_host = |host: &str| {
         let (name, port) = host.split_once(':').unwrap_or((host, "0"));
         !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
             && !port.is_empty()
             && port.chars().all(|c| c.is_ascii_digit())
     };
@@ -76,7 +80,9 @@ pub fn is_repository(text: &str) -> bool {
         let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         component.starts_with(edge)
             && component.ends_with(edge)
-            && component.chars().all(|c| edge(c) || matches!(c, '.' | '_' | '-'))
+            && component
+                .chars()
+                .all(|c| edge(c) || matches!(c, '.' | '_' | '-'))
     };
     host.is_none_or(is_host) && path.len() <= 255 && path.split('/').all(is_component)
 }
@@ -93,7 +99,9 @@ impl PostProcessor for DockerTag {
         for tag in &self.tags {
             let name = format!("{}:{tag}", self.repository);
             let built = context.now.to_string();
-            context.store.set_reference(&name, &context.image.manifest, Some(&built))?;
+            context
+                .store
+                .set_reference(&name, &context.image.manifest, Some(&built))?;
             artifact.names.push(name);
         }
         artifact.value = artifact.names.join(",");
@@ -107,10 +115,26 @@ mod tests {
 
     #[test]
     fn repositories_and_tags_are_told_from_other_text() {
-        for text in ["web", "team/web", "localhost/web", "r.example.com:5000/a/b-c_d.e", "a1"] {
+        for text in [
+            "web",
+            "team/web",
+            "localhost/web",
+            "r.example.com:5000/a/b-c_d.e",
+            "a1",
+        ] {
             assert!(is_repository(text), "{text}");
         }
-        for text in ["", "Web", "web:1", "/web", "web/", "a//b", "-a", "r.example.com:x/a", "a b"] {
+        for text in [
+            "",
+            "Web",
+            "web:1",
+            "/web",
+            "web/",
+            "a//b",
+            "-a",
+            "r.example.com:x/a",
+            "a b",
+        ] {
             assert!(!is_repository(text), "{text}");
         }
         for text in ["latest", "1.2.3", "_x", "A-b"] {

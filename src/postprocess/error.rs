@@ -66,6 +66,10 @@ impl PostProcessError {
         operation: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { operation, path: path.into(), source }
+        move |source| Self::File {
+            operation,
+            path: path.into(),
+            source,
+        }
     }
 }

@@ -27,7 +27,9 @@ pub fn prepare(
     _context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     Some(Box::new(Manifest {
-        output: arguments.optional("output").unwrap_or_else(|| "packer-manifest.json".to_owned()),
+        output: arguments
+            .optional("output")
+            .unwrap_or_else(|| "packer-manifest.json".to_owned()),
         strip_path: arguments.optional("strip_path").unwrap_or(false),
         strip_time: arguments.optional("strip_time").unwrap_or(false),
         custom_data: arguments.optional("custom_data").unwrap_or_default(),
@@ -71,10 +73,14 @@ impl PostProcessor for Manifest {
         let path = context.working_folder.join(&self.output);
         let mut files = Vec::new();
         for file in &input.files {
-            let size =
-                fs::metadata(file).map_err(PostProcessError::file("read", file))?.len();
+            let size = fs::metadata(file)
+                .map_err(PostProcessError::file("read", file))?
+                .len();
             let name = if self.strip_path {
-                file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+                file.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
             } else {
                 file.display().to_string()
             };
@@ -89,7 +95,11 @@ impl PostProcessor for Manifest {
             packer_run_uuid: context.run_id,
             custom_data: (!self.custom_data.is_empty()).then_some(&self.custom_data),
         };
-        append(&path, serde_json::to_value(build).unwrap_or_default(), context.run_id)?;
+        append(
+            &path,
+            serde_json::to_value(build).unwrap_or_default(),
+            context.run_id,
+        )?;
         Ok(Artifact::at("manifest", &path, vec![path.clone()], input))
     }
 }
@@ -114,7 +124,8 @@ fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), Pos
         .map_err(write_error)?;
     file.lock().map_err(write_error)?;
     let mut text = String::new();
-    file.read_to_string(&mut text).map_err(PostProcessError::file("read", path))?;
+    file.read_to_string(&mut text)
+        .map_err(PostProcessError::file("read", path))?;
     let mut record: Record = if text.trim().is_empty() {
         Record::default()
     } else {
@@ -126,7 +137,10 @@ fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), Pos
     record.builds.push(build);
     record.last_run_uuid = run_id.to_owned();
     let text = serde_json::to_string_pretty(&record).map_err(|error| {
-        PostProcessError::ForeignManifest { path: path.to_owned(), problem: error.to_string() }
+        PostProcessError::ForeignManifest {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        }
     })?;
     file.rewind().map_err(write_error)?;
     file.set_len(0).map_err(write_error)?;

@@ -49,8 +49,12 @@ pub fn prepare(
 
     let mut valid = true;
     let scripts = scripts.filter(|scripts| !scripts.is_empty());
-    let given =
-        [command.is_some(), inline.is_some(), script.is_some(), scripts.is_some()];
+    let given = [
+        command.is_some(),
+        inline.is_some(),
+        script.is_some(),
+        scripts.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() != 1 {
         arguments.error(
             arguments.header(),
@@ -110,8 +114,11 @@ pub fn prepare(
             inline: text,
             scripts: paths,
             variables,
-            execute_command: execute_command
-                .unwrap_or_else(|| ["/bin/sh", "-c", "{{.Vars}} {{.Script}}"].map(str::to_owned).into()),
+            execute_command: execute_command.unwrap_or_else(|| {
+                ["/bin/sh", "-c", "{{.Vars}} {{.Script}}"]
+                    .map(str::to_owned)
+                    .into()
+            }),
             valid_exit_codes: valid_exit_codes
                 .into_iter()
                 .filter_map(|code| i32::try_from(code).ok())
@@ -176,7 +183,11 @@ impl PostProcessor for ShellLocal {
 
 impl ShellLocal {
     /// Renders `execute_command` for one script.
-    fn command(&self, script: &str, context: &Context<'_>) -> Result<Vec<String>, PostProcessError> {
+    fn command(
+        &self,
+        script: &str,
+        context: &Context<'_>,
+    ) -> Result<Vec<String>, PostProcessError> {
         let mut variables = self.variables.clone();
         variables
             .entry("PACKER_BUILD_NAME".to_owned())

@@ -43,11 +43,17 @@ pub enum ProvisionError {
 impl ProvisionError {
     /// Wraps a failure to read `path`.
     pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Read { path: path.into(), source }
+        move |source| Self::Read {
+            path: path.into(),
+            source,
+        }
     }
 
     /// Wraps a failure to write `path`.
     pub fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Write { path: path.into(), source }
+        move |source| Self::Write {
+            path: path.into(),
+            source,
+        }
     }
 }

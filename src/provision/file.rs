@@ -51,8 +51,9 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let source: Option<String> = arguments.optional("source");
     let sources: Option<Vec<String>> = arguments.optional("sources");
     let destination: Option<String> = arguments.required("destination");
-    let direction: String =
-        arguments.optional("direction").unwrap_or_else(|| "upload".to_owned());
+    let direction: String = arguments
+        .optional("direction")
+        .unwrap_or_else(|| "upload".to_owned());
     let generated = arguments.optional("generated").unwrap_or(false);
 
     let mut valid = true;
@@ -65,8 +66,16 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         valid = false;
     }
     let sources = sources.filter(|sources| !sources.is_empty());
-    let named: Vec<String> = source.iter().cloned().chain(sources.into_iter().flatten()).collect();
-    let option = if source.is_some() { "source" } else { "sources" };
+    let named: Vec<String> = source
+        .iter()
+        .cloned()
+        .chain(sources.into_iter().flatten())
+        .collect();
+    let option = if source.is_some() {
+        "source"
+    } else {
+        "sources"
+    };
     if content.is_some() != named.is_empty() {
         let problem = if content.is_some() {
             "content cannot be given together with source or sources"
@@ -85,7 +94,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         valid = false;
     }
     if destination.as_deref() == Some("") {
-        arguments.error(arguments.span("destination"), "destination must not be empty", &[]);
+        arguments.error(
+            arguments.span("destination"),
+            "destination must not be empty",
+            &[],
+        );
         valid = false;
     }
 
@@ -105,7 +118,10 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
                 );
                 valid = false;
             }
-            uploads.push(UploadSource { path, contents_only: source.ends_with('/') });
+            uploads.push(UploadSource {
+                path,
+                contents_only: source.ends_with('/'),
+            });
         }
         Transfer::Upload(uploads)
     };
@@ -129,8 +145,10 @@ impl Provisioner for Files {
         match &self.transfer {
             Transfer::Content(_) => format!("content to {}", self.destination),
             Transfer::Upload(sources) => {
-                let names: Vec<String> =
-                    sources.iter().map(|source| base_name(&source.path)).collect();
+                let names: Vec<String> = sources
+                    .iter()
+                    .map(|source| base_name(&source.path))
+                    .collect();
                 format!("{} to {}", names.join(", "), self.destination)
             }
             Transfer::Download(sources) => format!("download {}", sources.join(", ")),
@@ -158,7 +176,9 @@ impl Provisioner for Files {
     }
 
     fn inputs(&self) -> Vec<Input> {
-        let Transfer::Upload(sources) = &self.transfer else { return Vec::new() };
+        let Transfer::Upload(sources) = &self.transfer else {
+            return Vec::new();
+        };
         sources
             .iter()
             .enumerate()
@@ -206,7 +226,10 @@ impl Provisioner for Files {
                     if self.destination.ends_with('/') {
                         destination.push("");
                     }
-                    Action::Download { source: source.clone(), destination }
+                    Action::Download {
+                        source: source.clone(),
+                        destination,
+                    }
                 })
                 .collect(),
         })

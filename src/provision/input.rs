@@ -30,11 +30,18 @@ pub fn digest(input: &Input) -> Result<BTreeMap<String, String>, ProvisionError>
     let mut pending = vec![(input.path.clone(), input.label.clone(), 0)];
     while let Some((path, label, depth)) = pending.pop() {
         if depth > DEPTH_LIMIT {
-            return Err(ProvisionError::TooDeep { path, limit: DEPTH_LIMIT });
+            return Err(ProvisionError::TooDeep {
+                path,
+                limit: DEPTH_LIMIT,
+            });
         }
         // The input itself may be a link to the real thing; links inside it stay links.
-        let metadata = if depth == 0 { fs::metadata(&path) } else { fs::symlink_metadata(&path) }
-            .map_err(ProvisionError::read(&path))?;
+        let metadata = if depth == 0 {
+            fs::metadata(&path)
+        } else {
+            fs::symlink_metadata(&path)
+        }
+        .map_err(ProvisionError::read(&path))?;
         let mode = metadata.permissions().mode() & 0o7777;
         let kind = metadata.file_type();
         let entry = if kind.is_dir() {
@@ -68,8 +75,10 @@ pub fn digest(input: &Input) -> Result<BTreeMap<String, String>, ProvisionError>
 
 /// The last component of `path` as text, for labels; `.` where there is none.
 pub fn base_name(path: &Path) -> String {
-    path.file_name()
-        .map_or_else(|| ".".to_owned(), |name| name.as_bytes().escape_ascii().to_string())
+    path.file_name().map_or_else(
+        || ".".to_owned(),
+        |name| name.as_bytes().escape_ascii().to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -78,7 +87,11 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn entries(path: &Path) -> BTreeMap<String, String> {
-        digest(&Input { label: "in".into(), path: path.into() }).unwrap()
+        digest(&Input {
+            label: "in".into(),
+            path: path.into(),
+        })
+        .unwrap()
     }
 
     #[test]
@@ -90,9 +103,16 @@ mod tests {
             fs::write(root.join("sub/file"), "text").unwrap();
             symlink("file", root.join("sub/link")).unwrap();
         }
-        let file = File::options().write(true).open(folder.path().join("b/sub/file")).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(entries(&folder.path().join("a")), entries(&folder.path().join("b")));
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join("b/sub/file"))
+            .unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(
+            entries(&folder.path().join("a")),
+            entries(&folder.path().join("b"))
+        );
     }
 
     #[test]
@@ -118,7 +138,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let error = digest(&Input { label: "in".into(), path: folder.path().into() }).unwrap_err();
-        assert!(matches!(error, ProvisionError::UnsupportedType { kind: "socket", .. }));
+        let error = digest(&Input {
+            label: "in".into(),
+            path: folder.path().into(),
+        })
+        .unwrap_err();
+        assert!(matches!(
+            error,
+            ProvisionError::UnsupportedType { kind: "socket", .. }
+        ));
     }
 }

@@ -56,8 +56,9 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let binary = arguments.optional("binary").unwrap_or(false);
     let shebang: Option<String> = arguments.optional("inline_shebang");
     let valid_exit_codes: Vec<i64> = arguments.optional("valid_exit_codes").unwrap_or(vec![0]);
-    let remote_folder: String =
-        arguments.optional("remote_folder").unwrap_or_else(|| "/tmp".to_owned());
+    let remote_folder: String = arguments
+        .optional("remote_folder")
+        .unwrap_or_else(|| "/tmp".to_owned());
     let remote_file: Option<String> = arguments.optional("remote_file");
     let remote_path: Option<String> = arguments.optional("remote_path");
     let skip_clean = arguments.optional("skip_clean").unwrap_or(false);
@@ -77,7 +78,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             Ok(code @ 0..=255) => codes.push(code),
             _ => {
                 let span = arguments.span("valid_exit_codes");
-                arguments.error(span, format!("{code} is not an exit code"), &["exit codes are whole numbers from 0 to 255"]);
+                arguments.error(
+                    span,
+                    format!("{code} is not an exit code"),
+                    &["exit codes are whole numbers from 0 to 255"],
+                );
                 valid = false;
             }
         }
@@ -110,7 +115,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             }
         }
     }
-    let option = if script.is_some() { "script" } else { "scripts" };
+    let option = if script.is_some() {
+        "script"
+    } else {
+        "scripts"
+    };
     for script in script.into_iter().chain(scripts.into_iter().flatten()) {
         let path = context.working_folder.join(&script);
         if path.is_file() {
@@ -130,13 +139,18 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         }
     }
 
-    let default_command =
-        if use_variable_file { DEFAULT_COMMAND_WITH_FILE } else { DEFAULT_COMMAND };
+    let default_command = if use_variable_file {
+        DEFAULT_COMMAND_WITH_FILE
+    } else {
+        DEFAULT_COMMAND
+    };
     let shell = Shell {
         remote_paths: (1..=prepared.len())
             .map(|number| {
                 remote_path.clone().unwrap_or_else(|| {
-                    let file = remote_file.clone().unwrap_or_else(|| format!("script_{number}.sh"));
+                    let file = remote_file
+                        .clone()
+                        .unwrap_or_else(|| format!("script_{number}.sh"));
                     format!("{remote_folder}/{file}")
                 })
             })
@@ -144,7 +158,12 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         scripts: prepared,
         variables,
         variable_format: variable_format.unwrap_or_else(|| {
-            if use_variable_file { "export %s='%s'\\n" } else { "%s='%s' " }.to_owned()
+            if use_variable_file {
+                "export %s='%s'\\n"
+            } else {
+                "%s='%s' "
+            }
+            .to_owned()
         }),
         use_variable_file,
         execute_command: execute_command.unwrap_or_else(|| default_command.to_owned()),
@@ -177,7 +196,10 @@ fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMap<String, S
     let map: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
     let mut variables = BTreeMap::from([
         ("PACKER_BUILD_NAME".to_owned(), context.source_name.clone()),
-        ("PACKER_BUILDER_TYPE".to_owned(), context.source_type.clone()),
+        (
+            "PACKER_BUILDER_TYPE".to_owned(),
+            context.source_type.clone(),
+        ),
     ]);
     for pair in pairs {
         match pair.split_once('=') {
@@ -242,7 +264,14 @@ impl Shell {
             .go_template
             .clone()
             .with("Path", path)
-            .with("Vars", if self.use_variable_file { String::new() } else { self.rendered_variables() })
+            .with(
+                "Vars",
+                if self.use_variable_file {
+                    String::new()
+                } else {
+                    self.rendered_variables()
+                },
+            )
             .with("EnvVarFile", variable_file);
         gotemplate::render(&self.execute_command, &data).map_err(|error| error.to_string())
     }
@@ -253,7 +282,11 @@ impl Shell {
             Script::Inline { text, .. } => text.clone().into_bytes(),
             Script::File { path } => fs::read(path).map_err(ProvisionError::read(path))?,
         };
-        Ok(if self.binary { bytes } else { unix_line_ends(bytes) })
+        Ok(if self.binary {
+            bytes
+        } else {
+            unix_line_ends(bytes)
+        })
     }
 }
 
@@ -285,7 +318,11 @@ impl Provisioner for Shell {
                 Script::File { path } => vec![base_name(path)],
             })
             .collect();
-        let text = parts.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = parts
+            .join("; ")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         match text.char_indices().nth(SUMMARY_LENGTH) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
@@ -331,7 +368,9 @@ impl Provisioner for Shell {
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
         let mut actions = Vec::with_capacity(self.scripts.len());
         for (index, script) in self.scripts.iter().enumerate() {
-            let Some(remote_path) = self.remote_paths.get(index) else { continue };
+            let Some(remote_path) = self.remote_paths.get(index) else {
+                continue;
+            };
             let source = scratch.join(format!("script_{}", index + 1));
             fs::write(&source, self.text(script)?).map_err(ProvisionError::write(&source))?;
             let mut files = vec![PlacedFile {
@@ -352,7 +391,9 @@ impl Provisioner for Shell {
                     keep: false,
                 });
             }
-            let command = self.command(remote_path, &variable_file).unwrap_or_default();
+            let command = self
+                .command(remote_path, &variable_file)
+                .unwrap_or_default();
             actions.push(Action::Run {
                 files,
                 argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],

@@ -24,7 +24,12 @@ struct Inner {
 impl Default for Cancel {
     fn default() -> Self {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok();
-        Self { inner: Arc::new(Inner { cancelled: AtomicBool::new(false), event }) }
+        Self {
+            inner: Arc::new(Inner {
+                cancelled: AtomicBool::new(false),
+                event,
+            }),
+        }
     }
 }
 

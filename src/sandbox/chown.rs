@@ -12,7 +12,7 @@ use crate::layer;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, readlinkat};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
@@ -54,9 +54,14 @@ impl Answerer {
 
     /// Answers the next call.
     pub(super) fn answer_one(&self) {
-        let Ok(Some(call)) = sys::receive_call(self.listener.as_fd()) else { return };
+        let Ok(Some(call)) = sys::receive_call(self.listener.as_fd()) else {
+            return;
+        };
         let answer = self.answer(&call).map_err(|error| {
-            error.raw_os_error().filter(|number| *number > 0).unwrap_or(libc::EPERM)
+            error
+                .raw_os_error()
+                .filter(|number| *number > 0)
+                .unwrap_or(libc::EPERM)
         });
         sys::answer_call(self.listener.as_fd(), call.id, answer);
     }
@@ -80,25 +85,45 @@ fn wish(call: &HandedOverCall) -> io::Result<Wish> {
     let low = |value: u64| (value & u64::from(u32::MAX)) as u32;
     if number == libc::SYS_fchown {
         let file = open_descriptor(call.thread, low(a))?;
-        return Ok(Wish { file, uid: low(b), gid: low(c) });
+        return Ok(Wish {
+            file,
+            uid: low(b),
+            gid: low(c),
+        });
     }
     if number == libc::SYS_fchownat {
         let path = read_path(call.thread, b)?;
         let flags = low(e);
         if path.is_empty() && flags & libc::AT_EMPTY_PATH as u32 != 0 {
             let file = open_descriptor(call.thread, low(a))?;
-            return Ok(Wish { file, uid: low(c), gid: low(d) });
+            return Ok(Wish {
+                file,
+                uid: low(c),
+                gid: low(d),
+            });
         }
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0;
-        let folder = if low(a) as i32 == libc::AT_FDCWD { None } else { Some(low(a)) };
+        let folder = if low(a) as i32 == libc::AT_FDCWD {
+            None
+        } else {
+            Some(low(a))
+        };
         let file = resolve(call.thread, folder, &path, follow)?;
-        return Ok(Wish { file, uid: low(c), gid: low(d) });
+        return Ok(Wish {
+            file,
+            uid: low(c),
+            gid: low(d),
+        });
     }
     #[cfg(target_arch = "x86_64")]
     if number == libc::SYS_chown || number == libc::SYS_lchown {
         let path = read_path(call.thread, a)?;
         let file = resolve(call.thread, None, &path, number == libc::SYS_chown)?;
-        return Ok(Wish { file, uid: low(b), gid: low(c) });
+        return Ok(Wish {
+            file,
+            uid: low(b),
+            gid: low(c),
+        });
     }
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
@@ -110,15 +135,20 @@ fn record(wish: &Wish) -> io::Result<()> {
     if !matches!(kind, FileType::RegularFile | FileType::Directory) {
         return Ok(());
     }
-    let path = format!("/proc/self/fd/{}", wish.file.as_raw_fd());
-    let (old_uid, old_gid) = layer::recorded_owner(Path::new(&path))?.unwrap_or((0, 0));
+    let (old_uid, old_gid) = layer::recorded_owner(wish.file.as_fd())?.unwrap_or((0, 0));
     let choose = |new: u32, old: u32| if new == UNCHANGED { old } else { new };
     let owner = (choose(wish.uid, old_uid), choose(wish.gid, old_gid));
     // The kernel's own change to the same owner takes away set-user-id bits and capabilities, as
     // the real one would have.
     let root = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
-    rustix::fs::chownat(&wish.file, "", Some(root.0), Some(root.1), AtFlags::EMPTY_PATH)?;
-    layer::record_owner(Path::new(&path), owner)
+    rustix::fs::chownat(
+        &wish.file,
+        "",
+        Some(root.0),
+        Some(root.1),
+        AtFlags::EMPTY_PATH,
+    )?;
+    layer::record_owner(wish.file.as_fd(), owner)
 }
 
 /// Reads a path out of the caller's memory.
@@ -145,9 +175,8 @@ fn read_path(thread: u32, address: u64) -> io::Result<Vec<u8>> {
 
 fn open_descriptor(thread: u32, descriptor: u32) -> io::Result<OwnedFd> {
     let path = format!("/proc/{thread}/fd/{descriptor}");
-    open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|_| {
-        io::Error::from_raw_os_error(libc::EBADF)
-    })
+    open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EBADF))
 }
 
 /// Walks a path as the caller sees it: from its folder or its root, and never out of that root,
@@ -163,7 +192,11 @@ fn resolve(
     }
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let open_folder = |path: String| {
-        open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        open(
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
     };
     let root = open_folder(format!("/proc/{thread}/root"))?;
     let mut current = match folder {

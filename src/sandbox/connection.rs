@@ -30,7 +30,9 @@ impl Connection {
     /// Takes the end that this process was started with, as its standard input.
     pub fn inherited() -> io::Result<Self> {
         let descriptor = io::stdin().as_fd().try_clone_to_owned()?;
-        Ok(Self { stream: descriptor.into() })
+        Ok(Self {
+            stream: descriptor.into(),
+        })
     }
 
     /// Sends a message.
@@ -73,7 +75,12 @@ impl Connection {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let flags = RecvFlags::CMSG_CLOEXEC;
-            match recvmsg(&self.stream, &mut [IoSliceMut::new(&mut header)], &mut control, flags) {
+            match recvmsg(
+                &self.stream,
+                &mut [IoSliceMut::new(&mut header)],
+                &mut control,
+                flags,
+            ) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other?.bytes,
             }
@@ -90,7 +97,10 @@ impl Connection {
         self.stream.read_exact(&mut header[received..])?;
         let length = u32::from_le_bytes(header);
         if length > MESSAGE_LIMIT {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the message is too long",
+            ));
         }
         let mut body = vec![0u8; length as usize];
         self.stream.read_exact(&mut body)?;
@@ -126,7 +136,9 @@ mod tests {
     #[test]
     fn messages_and_descriptors_arrive() {
         let (mut ours, theirs) = Connection::pair().unwrap();
-        let mut theirs = Connection { stream: theirs.into() };
+        let mut theirs = Connection {
+            stream: theirs.into(),
+        };
         let mut file = tempfile::tempfile().unwrap();
         write!(file, "content").unwrap();
         ours.send(&vec!["a", "b"]).unwrap();
@@ -134,7 +146,10 @@ mod tests {
         ours.send(&"x".repeat(1_000)).unwrap();
         drop(ours);
 
-        assert_eq!(theirs.receive::<Vec<String>>().unwrap().unwrap(), ["a", "b"]);
+        assert_eq!(
+            theirs.receive::<Vec<String>>().unwrap().unwrap(),
+            ["a", "b"]
+        );
         let (number, descriptor) = theirs.receive_with::<u32>().unwrap().unwrap();
         assert_eq!(number, 7);
         let mut received = std::fs::File::from(descriptor.unwrap());

@@ -58,7 +58,11 @@ impl SandboxError {
 
 /// Looks which of the known settings forbids user namespaces.
 fn user_namespace_hint() -> String {
-    let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+    let read = |path: &str| {
+        fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .ok()
+    };
     let is = |path: &str, value: &str| read(path).as_deref() == Some(value);
     if is("/proc/sys/user/max_user_namespaces", "0") {
         return "user.max_user_namespaces is 0; set it: sysctl -w user.max_user_namespaces=15000, or run hardtack as root".to_owned();
@@ -66,11 +70,16 @@ fn user_namespace_hint() -> String {
     if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         return "kernel.unprivileged_userns_clone is 0; set it: sysctl -w kernel.unprivileged_userns_clone=1, or run hardtack as root".to_owned();
     }
-    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+    if is(
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+    ) {
         return "kernel.apparmor_restrict_unprivileged_userns is 1; set it: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give hardtack an AppArmor profile with `userns,`, or run it as root".to_owned();
     }
     let filtered = read("/proc/self/status").is_some_and(|status| {
-        status.lines().any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
+        status
+            .lines()
+            .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
     });
     if filtered {
         return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined".to_owned();

@@ -58,7 +58,11 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     }
     let held = capabilities(None).map_err(|error| format!("read capabilities: {error}"))?;
     let kept = held.permitted & KEPT;
-    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, sets).map_err(|error| format!("drop capabilities: {error}"))?;
     Ok(listener)
 }
@@ -68,5 +72,11 @@ fn limit(resource: Resource, value: u64) {
     let current = getrlimit(resource);
     let maximum = current.maximum.map_or(value, |maximum| maximum.min(value));
     // Lowering is always allowed.
-    let _ = setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) });
+    let _ = setrlimit(
+        resource,
+        Rlimit {
+            current: Some(maximum),
+            maximum: Some(maximum),
+        },
+    );
 }

@@ -70,7 +70,13 @@ fn run(
     drop(command);
     let answer = (|| {
         open(&mut connection, &child, map, request, descriptor)?;
-        listen(&mut connection, &mut child, output, cancel, is_killable(request))
+        listen(
+            &mut connection,
+            &mut child,
+            output,
+            cancel,
+            is_killable(request),
+        )
     })();
     finish(child, answer.is_err());
     let answer = answer?;
@@ -94,7 +100,13 @@ pub(super) fn interactive(
     let mut child = command.spawn().map_err(SandboxError::Spawn)?;
     drop(command);
     let answer = (|| {
-        open(&mut connection, &child, Some(map), request, Some(io::stdin().as_fd()))?;
+        open(
+            &mut connection,
+            &child,
+            Some(map),
+            request,
+            Some(io::stdin().as_fd()),
+        )?;
         listen(&mut connection, &mut child, &mut |_, _| {}, cancel, false)
     })();
     finish(child, answer.is_err());

@@ -52,7 +52,12 @@ pub(super) struct IdMap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum MapKind {
     Root,
-    Subordinate { uids: Range, gids: Range, newuidmap: PathBuf, newgidmap: PathBuf },
+    Subordinate {
+        uids: Range,
+        gids: Range,
+        newuidmap: PathBuf,
+        newgidmap: PathBuf,
+    },
     Single,
 }
 
@@ -71,7 +76,10 @@ impl IdMap {
         match &self.kind {
             MapKind::Root => "root".to_owned(),
             MapKind::Subordinate { uids, gids, .. } => {
-                format!("ids-{}-{}-{}-{}", self.uid, uids.first, gids.first, uids.count)
+                format!(
+                    "ids-{}-{}-{}-{}",
+                    self.uid, uids.first, gids.first, uids.count
+                )
             }
             MapKind::Single => format!("single-{}", self.uid),
         }
@@ -95,7 +103,12 @@ impl IdMap {
                 write("uid_map", format!("0 {} 1", self.uid))?;
                 write("gid_map", format!("0 {} 1", self.gid))
             }
-            MapKind::Subordinate { uids, gids, newuidmap, newgidmap } => {
+            MapKind::Subordinate {
+                uids,
+                gids,
+                newuidmap,
+                newgidmap,
+            } => {
                 for (program, own, range) in
                     [(newuidmap, self.uid, uids), (newgidmap, self.gid, gids)]
                 {
@@ -121,8 +134,8 @@ impl IdMap {
 pub(super) fn candidates() -> Vec<IdMap> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
     let map = |kind| IdMap { uid, gid, kind };
-    let is_admin = capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    let is_admin =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     let mut candidates = Vec::new();
     if uid == 0 && is_admin {
         candidates.push(map(MapKind::Root));
@@ -136,7 +149,12 @@ pub(super) fn candidates() -> Vec<IdMap> {
     if let (Some(uids), Some(gids)) = (range("/etc/subuid"), range("/etc/subgid"))
         && let (Some(newuidmap), Some(newgidmap)) = (program("newuidmap"), program("newgidmap"))
     {
-        candidates.push(map(MapKind::Subordinate { uids, gids, newuidmap, newgidmap }));
+        candidates.push(map(MapKind::Subordinate {
+            uids,
+            gids,
+            newuidmap,
+            newgidmap,
+        }));
     }
     candidates.push(map(MapKind::Single));
     candidates
@@ -157,7 +175,10 @@ fn parse_range(text: &str, name: Option<&str>, uid: u32) -> Option<Range> {
     text.lines().find_map(|line| {
         let mut fields = line.trim().split(':');
         let owner = fields.next()?;
-        let range = Range { first: fields.next()?.parse().ok()?, count: fields.next()?.parse().ok()? };
+        let range = Range {
+            first: fields.next()?.parse().ok()?,
+            count: fields.next()?.parse().ok()?,
+        };
         let is_owner = Some(owner) == name || owner.parse() == Ok(uid);
         (is_owner && range.count > 0).then_some(range)
     })
@@ -179,7 +200,8 @@ mod tests {
     #[test]
     fn ranges_are_found_by_name_and_by_number() {
         let text = "alice:100000:65536\n1001:300000:65536\nbob:1:0\nbob:500000:1000\nbroken\n";
-        let range = |name, uid| parse_range(text, name, uid).map(|range| (range.first, range.count));
+        let range =
+            |name, uid| parse_range(text, name, uid).map(|range| (range.first, range.count));
         assert_eq!(range(Some("alice"), 5), Some((100_000, 65_536)));
         assert_eq!(range(None, 1001), Some((300_000, 65_536)));
         assert_eq!(range(Some("bob"), 7), Some((500_000, 1000)));

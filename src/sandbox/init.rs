@@ -60,8 +60,12 @@ type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
-    let Ok(mut connection) = Connection::inherited() else { return 125 };
-    let Ok(Some((spec, stdin))) = connection.receive_with::<InitSpec>() else { return 125 };
+    let Ok(mut connection) = Connection::inherited() else {
+        return 125;
+    };
+    let Ok(Some((spec, stdin))) = connection.receive_with::<InitSpec>() else {
+        return 125;
+    };
     let report = match work(&mut connection, spec, stdin) {
         Ok(report) => report,
         Err((kind, text)) => InitReport::Failed { kind, text },
@@ -99,14 +103,28 @@ fn work(
                 steps.push(Opened::new(action).map_err(|text| (FailureKind::Work, text))?);
             }
         }
-        Job::Interactive { argv, env, user, workdir } => {
-            let run = Run { files: Vec::new(), argv, env, user, workdir, accept: vec![0] };
+        Job::Interactive {
+            argv,
+            env,
+            user,
+            workdir,
+        } => {
+            let run = Run {
+                files: Vec::new(),
+                argv,
+                env,
+                user,
+                workdir,
+                accept: vec![0],
+            };
             steps.push(Opened::Run(run));
         }
     }
     let stdin = match stdin {
         Some(stdin) => stdin,
-        None => File::open("/dev/null").map_err(setup("open /dev/null"))?.into(),
+        None => File::open("/dev/null")
+            .map_err(setup("open /dev/null"))?
+            .into(),
     };
 
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
@@ -129,14 +147,21 @@ fn work(
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
                 let code = run.execute(stdin, is_interactive)?;
                 if !run.accept.contains(&code) {
-                    return Ok(InitReport::Exited { code, action: index });
+                    return Ok(InitReport::Exited {
+                        code,
+                        action: index,
+                    });
                 }
             }
             Opened::Upload(upload) => {
-                upload.carry_out().map_err(|text| (FailureKind::Work, text))?;
+                upload
+                    .carry_out()
+                    .map_err(|text| (FailureKind::Work, text))?;
             }
             Opened::Download(download) => {
-                download.carry_out().map_err(|text| (FailureKind::Work, text))?;
+                download
+                    .carry_out()
+                    .map_err(|text| (FailureKind::Work, text))?;
             }
         }
     }
@@ -163,21 +188,38 @@ struct Run {
 impl Opened {
     fn new(action: Action) -> Result<Self, String> {
         Ok(match action {
-            Action::Run { files, argv, env, user, workdir, accept } => {
+            Action::Run {
+                files,
+                argv,
+                env,
+                user,
+                workdir,
+                accept,
+            } => {
                 let mut opened = Vec::with_capacity(files.len());
                 for file in files {
                     let source = File::open(&file.source)
                         .map_err(|error| format!("open {}: {error}", file.source.display()))?;
                     opened.push((file, source));
                 }
-                Self::Run(Run { files: opened, argv, env, user, workdir, accept })
+                Self::Run(Run {
+                    files: opened,
+                    argv,
+                    env,
+                    user,
+                    workdir,
+                    accept,
+                })
             }
-            Action::Upload { source, contents_only, destination } => {
-                Self::Upload(Upload::open(&source, contents_only, destination)?)
-            }
-            Action::Download { source, destination } => {
-                Self::Download(Download::open(source, &destination)?)
-            }
+            Action::Upload {
+                source,
+                contents_only,
+                destination,
+            } => Self::Upload(Upload::open(&source, contents_only, destination)?),
+            Action::Download {
+                source,
+                destination,
+            } => Self::Download(Download::open(source, &destination)?),
         })
     }
 }
@@ -206,12 +248,23 @@ impl Run {
         let Some((program, arguments)) = self.argv.split_first() else {
             return Err((FailureKind::Work, "there is no command to run".to_owned()));
         };
-        let workdir = if self.workdir.is_empty() { "/" } else { &self.workdir };
+        let workdir = if self.workdir.is_empty() {
+            "/"
+        } else {
+            &self.workdir
+        };
         if !Path::new(workdir).is_dir() {
-            return Err((FailureKind::Work, format!("the working directory {workdir} does not exist in the image")));
+            return Err((
+                FailureKind::Work,
+                format!("the working directory {workdir} does not exist in the image"),
+            ));
         }
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().stdin(stdin).current_dir(workdir);
+        command
+            .args(arguments)
+            .env_clear()
+            .stdin(stdin)
+            .current_dir(workdir);
         command.env("PATH", DEFAULT_PATH).env("HOME", &user.home);
         if interactive {
             command.env("TERM", "xterm");
@@ -273,11 +326,18 @@ fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut target =
-        File::options().write(true).create_new(true).mode(file.mode & 0o7777).open(&path)?;
+    let mut target = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(file.mode & 0o7777)
+        .open(&path)?;
     io::copy(&mut &*source, &mut target)?;
     target.set_permissions(fs::Permissions::from_mode(file.mode & 0o7777))?;
-    Ok(Placed { path, folders, keep: file.keep })
+    Ok(Placed {
+        path,
+        folders,
+        keep: file.keep,
+    })
 }
 
 /// Makes the folders above `path` that do not exist; gives those that it made, outermost first.

@@ -13,7 +13,10 @@ pub struct LazySandbox {
 impl LazySandbox {
     /// Keeps `settings` for the probe.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, sandbox: OnceLock::new() }
+        Self {
+            settings,
+            sandbox: OnceLock::new(),
+        }
     }
 
     /// Gives the sandbox.

@@ -39,9 +39,10 @@ impl LineSplitter {
 
     /// Emits what is left of both streams.
     pub fn finish(&mut self, emit: &mut impl FnMut(OutputStream, &[u8])) {
-        for (stream, pending) in
-            [(OutputStream::Stdout, &mut self.stdout), (OutputStream::Stderr, &mut self.stderr)]
-        {
+        for (stream, pending) in [
+            (OutputStream::Stdout, &mut self.stdout),
+            (OutputStream::Stderr, &mut self.stderr),
+        ] {
             if !pending.is_empty() {
                 emit(stream, without_return(pending));
                 pending.clear();
@@ -65,14 +66,26 @@ mod tests {
         let mut splitter = LineSplitter::default();
         let mut lines = Vec::new();
         let mut emit = |stream, line: &[u8]| {
-            lines.push((stream == OutputStream::Stderr, String::from_utf8_lossy(line).into_owned()));
+            lines.push((
+                stream == OutputStream::Stderr,
+                String::from_utf8_lossy(line).into_owned(),
+            ));
         };
         splitter.feed(OutputStream::Stdout, b"one\ntw", &mut emit);
         splitter.feed(OutputStream::Stderr, b"error\r\n", &mut emit);
         splitter.feed(OutputStream::Stdout, b"o\n10%\r20%\nrest", &mut emit);
         splitter.finish(&mut emit);
-        let expected = [(false, "one"), (true, "error"), (false, "two"), (false, "20%"), (false, "rest")];
-        assert_eq!(lines, expected.map(|(stderr, line)| (stderr, line.to_owned())));
+        let expected = [
+            (false, "one"),
+            (true, "error"),
+            (false, "two"),
+            (false, "20%"),
+            (false, "rest"),
+        ];
+        assert_eq!(
+            lines,
+            expected.map(|(stderr, line)| (stderr, line.to_owned()))
+        );
     }
 
     #[test]

@@ -22,18 +22,34 @@ use std::path::{Path, PathBuf};
 const OPTIONS_LIMIT: usize = 4095;
 /// Parts of /proc that could be used against the host.
 const PROC_READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
-const PROC_MASKED: [&str; 6] = ["kcore", "keys", "kmsg", "timer_list", "sched_debug", "latency_stats"];
+const PROC_MASKED: [&str; 6] = [
+    "kcore",
+    "keys",
+    "kmsg",
+    "timer_list",
+    "sched_debug",
+    "latency_stats",
+];
 /// The whole of a step's /dev, beside terminals and shared memory.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Mounts the layers and makes them this process' root.
 pub fn enter_root(lowers: &[PathBuf], scratch: &Path, network: Network) -> Result<(), String> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(|error| format!("make mounts private: {error}"))?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .map_err(|error| format!("make mounts private: {error}"))?;
     let target = scratch.join("root");
     let overlay = writable(lowers, scratch)?;
-    move_mount(overlay.as_fd(), "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|error| format!("attach the overlay: {error}"))?;
+    move_mount(
+        overlay.as_fd(),
+        "",
+        CWD,
+        &target,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(|error| format!("attach the overlay: {error}"))?;
     mount_proc(&target.join("proc"))?;
     mount_sys(&target.join("sys"), network)?;
     mount_dev(&target.join("dev"))?;
@@ -55,7 +71,11 @@ pub fn read_only(lowers: &[PathBuf]) -> Result<OwnedFd, String> {
 fn writable(lowers: &[PathBuf], scratch: &Path) -> Result<OwnedFd, String> {
     // An overlay needs a lower directory; an image without layers gets an empty one.
     let empty = [scratch.join("empty")];
-    let lowers = if lowers.is_empty() { &empty[..] } else { lowers };
+    let lowers = if lowers.is_empty() {
+        &empty[..]
+    } else {
+        lowers
+    };
     overlay(lowers, Some((&scratch.join("fs"), &scratch.join("work"))))
 }
 
@@ -64,8 +84,7 @@ fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<OwnedFd,
         let what = what.to_owned();
         move |error: rustix::io::Errno| format!("mount an overlay ({what}): {error}")
     };
-    let context =
-        fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("open"))?;
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("open"))?;
     for lower in lowers.iter().rev() {
         match fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path()) {
             Ok(()) => {}
@@ -86,8 +105,12 @@ fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<OwnedFd,
         fsconfig_set_string(context.as_fd(), option, value).map_err(failed(option))?;
     }
     fsconfig_create(context.as_fd()).map_err(failed("create"))?;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .map_err(failed("mount"))
+    fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
+    .map_err(failed("mount"))
 }
 
 /// Mounts with the old call, on a folder of a private tmpfs, and gives the detached mount.
@@ -125,8 +148,14 @@ fn old_overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<Owne
     }
     let options = CString::new(options).map_err(|_| "a path holds a zero byte".to_owned())?;
     let place = Path::new("/proc");
-    mount("overlay", place, "overlay", MountFlags::empty(), Some(options.as_c_str()))
-        .map_err(failed)?;
+    mount(
+        "overlay",
+        place,
+        "overlay",
+        MountFlags::empty(),
+        Some(options.as_c_str()),
+    )
+    .map_err(failed)?;
     open_tree(
         CWD,
         place,
@@ -154,7 +183,8 @@ fn mount_proc(target: &Path) -> Result<(), String> {
     for name in PROC_MASKED {
         let path = target.join(name);
         if path.exists() {
-            mount_bind("/dev/null", &path).map_err(|error| format!("mask /proc/{name}: {error}"))?;
+            mount_bind("/dev/null", &path)
+                .map_err(|error| format!("mask /proc/{name}: {error}"))?;
         }
     }
     Ok(())
@@ -188,13 +218,19 @@ fn mount_dev(target: &Path) -> Result<(), String> {
     for name in DEVICES {
         let path = target.join(name);
         File::create(&path).map_err(failed(name))?;
-        mount_bind(Path::new("/dev").join(name), &path).map_err(|error| failed(name)(error.into()))?;
+        mount_bind(Path::new("/dev").join(name), &path)
+            .map_err(|error| failed(name)(error.into()))?;
     }
     for name in ["pts", "shm"] {
         fs::create_dir(target.join(name)).map_err(failed(name))?;
     }
-    mount_at("devpts", &target.join("pts"), quiet, "newinstance,ptmxmode=0666,mode=0620")
-        .map_err(failed("/pts"))?;
+    mount_at(
+        "devpts",
+        &target.join("pts"),
+        quiet,
+        "newinstance,ptmxmode=0666,mode=0620",
+    )
+    .map_err(failed("/pts"))?;
     mount_at(
         "tmpfs",
         &target.join("shm"),
@@ -216,8 +252,12 @@ fn mount_dev(target: &Path) -> Result<(), String> {
 
 fn pivot(target: &Path) -> Result<(), String> {
     let failed = |error: rustix::io::Errno| format!("enter the root: {error}");
-    let root = open(target, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(failed)?;
+    let root = open(
+        target,
+        OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(failed)?;
     rustix::process::fchdir(&root).map_err(failed)?;
     // The old root is stacked on the new one and then detached (pivot_root(2), NOTES).
     rustix::process::pivot_root(".", ".").map_err(failed)?;

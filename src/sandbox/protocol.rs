@@ -162,6 +162,8 @@ pub enum Task {
         lowers: Vec<PathBuf>,
         /// Names that begin with `.wh.` delete, as in a layer.
         whiteouts: bool,
+        /// The time of folders that the archive only implies, in seconds since 1970.
+        epoch: i64,
     },
     /// Copies a host folder into an existing empty folder, as a root file system.
     ImportFolder {
@@ -333,12 +335,22 @@ impl Answer {
     /// The error that this answer is, or the error that it is none.
     pub(super) fn unexpected(self) -> SandboxError {
         match self {
-            Self::Failed { kind: FailureKind::UserNamespace, text } => {
-                SandboxError::UserNamespace(text)
-            }
-            Self::Failed { kind: FailureKind::Setup, text } => SandboxError::Setup(text),
-            Self::Failed { kind: FailureKind::Work, text } => SandboxError::Work(text),
-            Self::Failed { kind: FailureKind::Cancelled, .. } => SandboxError::Cancelled,
+            Self::Failed {
+                kind: FailureKind::UserNamespace,
+                text,
+            } => SandboxError::UserNamespace(text),
+            Self::Failed {
+                kind: FailureKind::Setup,
+                text,
+            } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Work,
+                text,
+            } => SandboxError::Work(text),
+            Self::Failed {
+                kind: FailureKind::Cancelled,
+                ..
+            } => SandboxError::Cancelled,
             _ => SandboxError::UnexpectedAnswer,
         }
     }

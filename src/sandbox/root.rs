@@ -27,7 +27,9 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loop
 /// Makes the folders of an overlay in `scratch`, and the mount points that the image lacks.
 pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stub>> {
     for name in ["fs", "work", "root", "empty"] {
-        fs::DirBuilder::new().mode(0o755).create(scratch.join(name))?;
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(scratch.join(name))?;
     }
     let mut stubs = Vec::new();
     let upper = scratch.join("fs");
@@ -37,11 +39,16 @@ pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stu
     }
     for name in FOLDERS {
         let state = lowers.iter().rev().find_map(|lower| {
-            fs::symlink_metadata(lower.join(name)).ok().map(|metadata| metadata.file_type())
+            fs::symlink_metadata(lower.join(name))
+                .ok()
+                .map(|metadata| metadata.file_type())
         });
         if !state.is_some_and(|kind| kind.is_dir()) {
             fs::DirBuilder::new().mode(0o755).create(upper.join(name))?;
-            stubs.push(Stub { path: name.into(), is_folder: true });
+            stubs.push(Stub {
+                path: name.into(),
+                is_folder: true,
+            });
         }
     }
     Ok(stubs)
@@ -58,7 +65,10 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     let mut names = vec![0u8; 64 * 1024];
     let length = rustix::fs::listxattr(from, &mut names[..]).unwrap_or(0);
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let is_mark = name.windows(9).any(|part| part == b".overlay.");
         let mut value = vec![0u8; 64 * 1024];
         if let (false, Ok(length)) = (is_mark, rustix::fs::getxattr(from, name, &mut value[..])) {
@@ -67,7 +77,10 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     let times = Timestamps {
-        last_access: rustix::fs::Timespec { tv_sec: metadata.atime(), tv_nsec: 0 },
+        last_access: rustix::fs::Timespec {
+            tv_sec: metadata.atime(),
+            tv_nsec: 0,
+        },
         last_modification: rustix::fs::Timespec {
             tv_sec: metadata.mtime(),
             tv_nsec: metadata.mtime_nsec(),
@@ -80,7 +93,10 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
 /// Binds a private copy of the host's name resolution over the image's. What a step writes there is
 /// thrown away, as in Docker.
 pub fn bind_host_files(root: &Path, scratch: &Path, network: Network) -> Result<(), String> {
-    let files = [("etc/hosts", "/etc/hosts"), ("etc/resolv.conf", "/etc/resolv.conf")];
+    let files = [
+        ("etc/hosts", "/etc/hosts"),
+        ("etc/resolv.conf", "/etc/resolv.conf"),
+    ];
     for (target, host) in files {
         let text = match network {
             Network::Host => fs::read(host).unwrap_or_default(),
@@ -91,8 +107,11 @@ pub fn bind_host_files(root: &Path, scratch: &Path, network: Network) -> Result<
         let copy = scratch.join("empty").join(name);
         let failed = |what: &str, error: io::Error| format!("{what} /{target}: {error}");
         let mut file = File::create(&copy).map_err(|error| failed("copy", error))?;
-        file.write_all(&text).map_err(|error| failed("copy", error))?;
-        let Some(place) = open_file(root, Path::new(target)) else { continue };
+        file.write_all(&text)
+            .map_err(|error| failed("copy", error))?;
+        let Some(place) = open_file(root, Path::new(target)) else {
+            continue;
+        };
         let place = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&place));
         mount_bind(&copy, &place).map_err(|error| failed("bind", error.into()))?;
     }
@@ -110,12 +129,18 @@ fn open_file(root: &Path, path: &Path) -> Option<OwnedFd> {
             &folder,
             path,
             flags | OFlags::CLOEXEC,
-            Mode::from_raw_mode(if flags.contains(OFlags::CREATE) { 0o644 } else { 0 }),
+            Mode::from_raw_mode(if flags.contains(OFlags::CREATE) {
+                0o644
+            } else {
+                0
+            }),
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
         )
     };
     if let Ok(file) = open(OFlags::PATH) {
-        let kind = rustix::fs::fstat(&file).ok().map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let kind = rustix::fs::fstat(&file)
+            .ok()
+            .map(|stat| FileType::from_raw_mode(stat.st_mode));
         return (kind == Some(FileType::RegularFile)).then_some(file);
     }
     // Only below a folder that is there; nothing else is made for it.
@@ -128,7 +153,11 @@ pub fn remove_stubs(scratch: &Path, stubs: &[Stub]) -> io::Result<()> {
     let upper = scratch.join("fs");
     let folder = rustix::fs::open(&upper, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     for stub in stubs {
-        let flags = if stub.is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if stub.is_folder {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         match unlinkat(&folder, &stub.path, flags) {
             // The step has put something there, or taken it away.
             Ok(()) | Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::NOENT) => {}
@@ -145,9 +174,13 @@ pub fn remove_stubs(scratch: &Path, stubs: &[Stub]) -> io::Result<()> {
 /// Removes an empty file of the upper that only a mount has put there.
 fn remove_empty_file(upper: &OwnedFd, path: &Path) {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let Some((parent, name)) = path.parent().zip(path.file_name()) else { return };
+    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
+        return;
+    };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(parent) = openat2(upper, parent, flags, Mode::empty(), resolve) else { return };
+    let Ok(parent) = openat2(upper, parent, flags, Mode::empty(), resolve) else {
+        return;
+    };
     let is_stub = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
         FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
     });

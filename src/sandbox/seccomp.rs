@@ -22,6 +22,7 @@ const fn argument(index: u32) -> u32 {
 
 const AUDIT_X86_64: u32 = 0xc000_003e;
 const AUDIT_I386: u32 = 0x4000_0003;
+#[cfg(target_arch = "aarch64")]
 const AUDIT_AARCH64: u32 = 0xc000_00b7;
 #[cfg(target_arch = "x86_64")]
 const NATIVE: u32 = AUDIT_X86_64;
@@ -109,13 +110,19 @@ const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, 0x541c];
 
 /// The program that every step gets.
 pub fn program() -> Vec<sock_filter> {
-    let native: Vec<u32> =
-        NATIVE_REFUSED.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
+    let native: Vec<u32> = NATIVE_REFUSED
+        .iter()
+        .filter_map(|number| u32::try_from(*number).ok())
+        .collect();
     let mut native_part = Vec::new();
     if NATIVE == AUDIT_X86_64 {
         native_part.extend(return_if(JUMP_AT_LEAST, X32_BIT, NOT_IMPLEMENTED));
     }
-    native_part.extend(calls(&native, libc::SYS_clone as u32, libc::SYS_ioctl as u32));
+    native_part.extend(calls(
+        &native,
+        libc::SYS_clone as u32,
+        libc::SYS_ioctl as u32,
+    ));
     let mut program = vec![load(ARCHITECTURE)];
     program.extend(on_architecture(NATIVE, native_part));
     if NATIVE == AUDIT_X86_64 {
@@ -197,7 +204,12 @@ fn on_architecture_body(architecture: u32, body: Vec<sock_filter>) -> Vec<sock_f
     let always = (libc::BPF_JMP | libc::BPF_JA) as u16;
     let mut part = vec![
         jump(JUMP_EQUAL, architecture, 1, 0),
-        sock_filter { code: always, jt: 0, jf: 0, k: body.len() as u32 },
+        sock_filter {
+            code: always,
+            jt: 0,
+            jf: 0,
+            k: body.len() as u32,
+        },
     ];
     part.extend(body);
     part
@@ -215,15 +227,30 @@ fn return_if(test: u16, value: u32, verdict: u32) -> [sock_filter; 2] {
 }
 
 fn load(offset: u32) -> sock_filter {
-    sock_filter { code: LOAD_WORD, jt: 0, jf: 0, k: offset }
+    sock_filter {
+        code: LOAD_WORD,
+        jt: 0,
+        jf: 0,
+        k: offset,
+    }
 }
 
 fn give(verdict: u32) -> sock_filter {
-    sock_filter { code: RETURN, jt: 0, jf: 0, k: verdict }
+    sock_filter {
+        code: RETURN,
+        jt: 0,
+        jf: 0,
+        k: verdict,
+    }
 }
 
 fn jump(test: u16, value: u32, if_true: u8, if_false: u8) -> sock_filter {
-    sock_filter { code: test, jt: if_true, jf: if_false, k: value }
+    sock_filter {
+        code: test,
+        jt: if_true,
+        jf: if_false,
+        k: value,
+    }
 }
 
 #[cfg(test)]
@@ -231,12 +258,19 @@ mod tests {
     use super::*;
 
     /// Runs a program as the kernel would.
-    fn verdict(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 2]) -> u32 {
+    fn verdict(
+        program: &[sock_filter],
+        architecture: u32,
+        number: u32,
+        arguments: [u64; 2],
+    ) -> u32 {
         let mut data = Vec::new();
         data.extend(number.to_le_bytes());
         data.extend(architecture.to_le_bytes());
         data.extend(0u64.to_le_bytes());
-        arguments.iter().for_each(|argument| data.extend(argument.to_le_bytes()));
+        arguments
+            .iter()
+            .for_each(|argument| data.extend(argument.to_le_bytes()));
         let mut accumulator = 0;
         let mut at = 0;
         loop {
@@ -258,24 +292,33 @@ mod tests {
                     continue;
                 }
             };
-            at += usize::from(if holds { instruction.jt } else { instruction.jf });
+            at += usize::from(if holds {
+                instruction.jt
+            } else {
+                instruction.jf
+            });
         }
     }
 
     #[test]
     fn what_leaves_the_sandbox_is_refused() {
         let program = program();
-        let native = |number: libc::c_long, arguments| {
-            verdict(&program, NATIVE, number as u32, arguments)
-        };
+        let native =
+            |number: libc::c_long, arguments| verdict(&program, NATIVE, number as u32, arguments);
         assert_eq!(native(libc::SYS_read, [0; 2]), ALLOW);
         assert_eq!(native(libc::SYS_mount, [0; 2]), REFUSE);
         assert_eq!(native(libc::SYS_keyctl, [0; 2]), REFUSE);
         assert_eq!(native(libc::SYS_clone3, [0; 2]), NOT_IMPLEMENTED);
         assert_eq!(native(libc::SYS_clone, [libc::SIGCHLD as u64, 0]), ALLOW);
-        assert_eq!(native(libc::SYS_clone, [libc::CLONE_NEWUSER as u64, 0]), REFUSE);
+        assert_eq!(
+            native(libc::SYS_clone, [libc::CLONE_NEWUSER as u64, 0]),
+            REFUSE
+        );
         assert_eq!(native(libc::SYS_ioctl, [0, libc::TIOCSTI]), REFUSE);
-        assert_eq!(native(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32]), REFUSE);
+        assert_eq!(
+            native(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32]),
+            REFUSE
+        );
         assert_eq!(native(libc::SYS_ioctl, [0, libc::TIOCGWINSZ]), ALLOW);
         assert_eq!(verdict(&program, 0x1234, 0, [0; 2]), REFUSE);
     }
@@ -284,11 +327,17 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn other_architectures_of_the_processor_are_covered() {
         let program = program();
-        assert_eq!(verdict(&program, AUDIT_X86_64, X32_BIT | 1, [0; 2]), NOT_IMPLEMENTED);
+        assert_eq!(
+            verdict(&program, AUDIT_X86_64, X32_BIT | 1, [0; 2]),
+            NOT_IMPLEMENTED
+        );
         assert_eq!(verdict(&program, AUDIT_I386, 21, [0; 2]), REFUSE);
         assert_eq!(verdict(&program, AUDIT_I386, 3, [0; 2]), ALLOW);
         assert_eq!(verdict(&program, AUDIT_I386, 310, [0; 2]), REFUSE);
-        assert_eq!(verdict(&program, AUDIT_I386, I386_CLONE, [0x1000_0000, 0]), REFUSE);
+        assert_eq!(
+            verdict(&program, AUDIT_I386, I386_CLONE, [0x1000_0000, 0]),
+            REFUSE
+        );
     }
 
     #[test]

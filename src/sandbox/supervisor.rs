@@ -31,7 +31,9 @@ pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
-    let Ok(mut connection) = Connection::inherited() else { return BROKEN };
+    let Ok(mut connection) = Connection::inherited() else {
+        return BROKEN;
+    };
     let Ok(Some((envelope, descriptor))) = connection.receive_with::<Envelope>() else {
         return BROKEN;
     };
@@ -54,15 +56,26 @@ fn serve(
     if envelope.user_namespace {
         enter_user_namespace(connection)?;
     }
+    let facts = Facts {
+        user_namespace: envelope.user_namespace,
+        many_ids: envelope.many_ids,
+    };
     match envelope.request {
         Request::Probe => probe(),
-        Request::Step(spec) => step(connection, &spec, &envelope_facts(&envelope)),
-        Request::Run(spec) => run(connection, &spec, &envelope_facts(&envelope), descriptor),
+        Request::Step(spec) => step(connection, &spec, &facts),
+        Request::Run(spec) => run(connection, &spec, &facts, descriptor),
         Request::Task(task) => {
             die_with_parent();
-            tasks::run(task).map(Answer::Task).map_err(|text| (FailureKind::Work, text))
+            tasks::run(task)
+                .map(Answer::Task)
+                .map_err(|text| (FailureKind::Work, text))
         }
-        Request::HostCommand { argv, environment, working_folder, has_stdout } => {
+        Request::HostCommand {
+            argv,
+            environment,
+            working_folder,
+            has_stdout,
+        } => {
             let stdout = descriptor.filter(|_| has_stdout);
             host_command(connection, &argv, environment, &working_folder, stdout)
         }
@@ -76,24 +89,24 @@ struct Facts {
     many_ids: bool,
 }
 
-fn envelope_facts(envelope: &Envelope) -> Facts {
-    Facts { user_namespace: envelope.user_namespace, many_ids: envelope.many_ids }
-}
-
 /// Makes a user namespace and waits until hardtack has mapped its ids.
 fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     let failed = |text: String| (FailureKind::UserNamespace, text);
     sys::unshare(UnshareFlags::NEWUSER).map_err(|error| failed(error.to_string()))?;
-    connection.send(&Answer::NeedsIds).map_err(|error| failed(error.to_string()))?;
+    connection
+        .send(&Answer::NeedsIds)
+        .map_err(|error| failed(error.to_string()))?;
     match connection.receive::<bool>() {
         Ok(Some(true)) => {}
         Ok(_) => return Err(failed("hardtack has gone".to_owned())),
         Err(error) => return Err(failed(error.to_string())),
     }
     let root = rustix::process::Gid::ROOT;
-    rustix::thread::set_thread_res_gid(root, root, root).map_err(|error| failed(error.to_string()))?;
+    rustix::thread::set_thread_res_gid(root, root, root)
+        .map_err(|error| failed(error.to_string()))?;
     let root = rustix::process::Uid::ROOT;
-    rustix::thread::set_thread_res_uid(root, root, root).map_err(|error| failed(error.to_string()))?;
+    rustix::thread::set_thread_res_uid(root, root, root)
+        .map_err(|error| failed(error.to_string()))?;
     // A single id may not; the caller's own groups then stay, which give nothing inside.
     let _ = rustix::thread::set_thread_groups(&[]);
     Ok(())
@@ -101,8 +114,14 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
 
 /// Tries the namespaces that a step needs.
 fn probe() -> Result<Answer, Failure> {
-    sys::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC)
-        .map_err(|error| (FailureKind::UserNamespace, format!("its namespaces: {error}")))?;
+    sys::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC).map_err(
+        |error| {
+            (
+                FailureKind::UserNamespace,
+                format!("its namespaces: {error}"),
+            )
+        },
+    )?;
     Ok(Answer::Ready)
 }
 
@@ -114,9 +133,24 @@ fn die_with_parent() {
 
 fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answer, Failure> {
     let job = Job::Actions(spec.actions.clone());
-    let result = watched(connection, job, &spec.lowers, &spec.scratch, spec.network, spec.timeout, facts, None)
-        .and_then(|end| finish_step(connection, spec, end));
-    if !matches!(&result, Ok(Answer::Step(StepReport { outcome: StepOutcome::Done, .. }))) {
+    let result = watched(
+        connection,
+        job,
+        &spec.lowers,
+        &spec.scratch,
+        spec.network,
+        spec.timeout,
+        facts,
+        None,
+    )
+    .and_then(|end| finish_step(connection, spec, end));
+    if !matches!(
+        &result,
+        Ok(Answer::Step(StepReport {
+            outcome: StepOutcome::Done,
+            ..
+        }))
+    ) {
         empty(&spec.scratch);
     }
     result
@@ -137,7 +171,11 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
     };
-    let mut report = StepReport { outcome, diff_id: None, tar_size: 0 };
+    let mut report = StepReport {
+        outcome,
+        diff_id: None,
+        tar_size: 0,
+    };
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }
@@ -145,8 +183,9 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
     if is_hung_up(connection) {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) = tasks::settle_step(&spec.scratch.join("fs"), &spec.lowers, spec.epoch)
-        .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) =
+        tasks::settle_step(&spec.scratch.join("fs"), &spec.lowers, spec.epoch)
+            .map_err(|text| (FailureKind::Work, text))?;
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
@@ -164,7 +203,16 @@ fn run(
         user: spec.user.clone(),
         workdir: spec.workdir.clone(),
     };
-    let result = watched(connection, job, &spec.lowers, &spec.scratch, spec.network, None, facts, stdin);
+    let result = watched(
+        connection,
+        job,
+        &spec.lowers,
+        &spec.scratch,
+        spec.network,
+        None,
+        facts,
+        stdin,
+    );
     empty(&spec.scratch);
     match result? {
         End::Reported(InitReport::Done | InitReport::Listening) => Ok(Answer::Run { code: 0 }),
@@ -236,7 +284,10 @@ fn watched(
         Ok(()) => watch(connection, &mut init, child, timeout),
         Err(error) => {
             kill_and_wait(child);
-            Err((FailureKind::Setup, format!("talk to the first process: {error}")))
+            Err((
+                FailureKind::Setup,
+                format!("talk to the first process: {error}"),
+            ))
         }
     };
     root::remove_stubs(scratch, &stubs).map_err(setup("clean up mount points"))?;
@@ -258,7 +309,12 @@ fn watch(
     child: Child,
     timeout: Option<Duration>,
 ) -> Result<End, Failure> {
-    let setup = |error: io::Error| (FailureKind::Setup, format!("watch the first process: {error}"));
+    let setup = |error: io::Error| {
+        (
+            FailureKind::Setup,
+            format!("watch the first process: {error}"),
+        )
+    };
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let mut calls: Option<chown::Answerer> = None;
     let mut report = None;
@@ -291,7 +347,9 @@ fn watch(
             kill_and_wait(child);
             return Ok(End::Cancelled);
         }
-        if ready.get(2).is_some_and(|ready| ready.contains(PollFlags::IN))
+        if ready
+            .get(2)
+            .is_some_and(|ready| ready.contains(PollFlags::IN))
             && let Some(calls) = &calls
         {
             calls.answer_one();
@@ -316,7 +374,10 @@ fn watch(
     // Its end kills whatever it has left running.
     let code = kill_and_wait(child);
     report.map(End::Reported).ok_or_else(|| {
-        (FailureKind::Setup, format!("the first process of the step was killed ({code})"))
+        (
+            FailureKind::Setup,
+            format!("the first process of the step was killed ({code})"),
+        )
     })
 }
 
@@ -329,12 +390,17 @@ fn kill_and_wait(mut child: Child) -> String {
         // It only fails when the process has ended already.
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
-    child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    child
+        .wait()
+        .map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
 fn is_hung_up(connection: &Connection) -> bool {
     let mut events = [PollFd::new(connection, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
@@ -352,7 +418,8 @@ fn host_command(
     working_folder: &Path,
     stdout: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let setup = |what: String| move |error: io::Error| (FailureKind::Work, format!("{what}: {error}"));
+    let setup =
+        |what: String| move |error: io::Error| (FailureKind::Work, format!("{what}: {error}"));
     let Some((program, arguments)) = argv.split_first() else {
         return Err((FailureKind::Work, "no command".to_owned()));
     };
@@ -360,7 +427,11 @@ fn host_command(
     rustix::process::set_child_subreaper(Pid::from_raw(1))
         .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
     let mut command = Command::new(program);
-    command.args(arguments).envs(environment).current_dir(working_folder).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .envs(environment)
+        .current_dir(working_folder)
+        .stdin(Stdio::null());
     if let Some(stdout) = stdout {
         command.stdout(stdout);
     }
@@ -380,8 +451,10 @@ fn host_command(
     };
     let mut cancelled = false;
     loop {
-        let mut events =
-            [PollFd::new(connection, PollFlags::IN), PollFd::new(&descriptor, PollFlags::IN)];
+        let mut events = [
+            PollFd::new(connection, PollFlags::IN),
+            PollFd::new(&descriptor, PollFlags::IN),
+        ];
         match poll(&mut events, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(setup("watch a command".to_owned())(error.into())),

@@ -45,7 +45,11 @@ pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
             size_of::<MountAttributes>(),
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Brings the loopback interface of this network namespace up.
@@ -57,9 +61,18 @@ pub fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: the descriptor is open and the request is a whole `ifreq` that outlives the call.
-    let result =
-        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Installs a seccomp program for this process and its children.
@@ -71,8 +84,15 @@ pub fn install_seccomp(
     listener: bool,
 ) -> io::Result<Option<OwnedFd>> {
     let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let flags = if listener { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
+    let program = libc::sock_fprog {
+        len: length,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let flags = if listener {
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
+    } else {
+        0
+    };
     // SAFETY: the program points to `length` instructions that outlive the call; the kernel
     // copies and checks them.
     let result = unsafe {
@@ -113,7 +133,11 @@ pub fn receive_call(listener: BorrowedFd<'_>) -> io::Result<Option<HandedOverCal
     let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is a listener and the structure is the one that this request fills.
     let result = unsafe {
-        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut call)
+        libc::ioctl(
+            listener.as_raw_fd(),
+            SECCOMP_IOCTL_NOTIF_RECV as _,
+            &raw mut call,
+        )
     };
     if result < 0 {
         let error = io::Error::last_os_error();
@@ -134,7 +158,11 @@ pub fn receive_call(listener: BorrowedFd<'_>) -> io::Result<Option<HandedOverCal
 pub fn call_is_pending(listener: BorrowedFd<'_>, id: u64) -> bool {
     // SAFETY: the request reads one `u64`, which outlives the call.
     unsafe {
-        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) == 0
+        libc::ioctl(
+            listener.as_raw_fd(),
+            SECCOMP_IOCTL_NOTIF_ID_VALID as _,
+            &raw const id,
+        ) == 0
     }
 }
 
@@ -148,7 +176,11 @@ pub fn answer_call(listener: BorrowedFd<'_>, id: u64, answer: Result<(), i32>) {
     };
     // SAFETY: the request reads one whole `seccomp_notif_resp`. A caller that has gone needs none.
     unsafe {
-        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND as _, &raw const answer);
+        libc::ioctl(
+            listener.as_raw_fd(),
+            SECCOMP_IOCTL_NOTIF_SEND as _,
+            &raw const answer,
+        );
     }
 }
 
@@ -177,13 +209,31 @@ pub struct Ids {
 pub fn run_as(command: &mut Command, ids: Ids) {
     let change = move || {
         let check = |result: libc::c_long| {
-            if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+            if result == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
         };
         // SAFETY: these calls touch no memory but the list, which the closure owns.
         unsafe {
-            check(libc::syscall(libc::SYS_setgroups, ids.groups.len(), ids.groups.as_ptr()))?;
-            check(libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid))?;
-            check(libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid))
+            check(libc::syscall(
+                libc::SYS_setgroups,
+                ids.groups.len(),
+                ids.groups.as_ptr(),
+            ))?;
+            check(libc::syscall(
+                libc::SYS_setresgid,
+                ids.gid,
+                ids.gid,
+                ids.gid,
+            ))?;
+            check(libc::syscall(
+                libc::SYS_setresuid,
+                ids.uid,
+                ids.uid,
+                ids.uid,
+            ))
         }
     };
     // SAFETY: between fork and exec the closure makes three plain system calls; it allocates

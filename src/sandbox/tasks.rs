@@ -15,10 +15,21 @@ use std::path::{Path, PathBuf};
 /// Does one task; an error is its whole message.
 pub fn run(task: Task) -> Result<TaskReport, String> {
     match task {
-        Task::Extract { archive, expected, into, lowers, whiteouts } => {
-            extract(&archive, expected, &into, &lowers, whiteouts).map(TaskReport::Extracted)
+        Task::Extract {
+            archive,
+            expected,
+            into,
+            lowers,
+            whiteouts,
+            epoch,
+        } => {
+            extract(&archive, expected, &into, &lowers, whiteouts, epoch).map(TaskReport::Extracted)
         }
-        Task::ImportFolder { source, into, epoch } => {
+        Task::ImportFolder {
+            source,
+            into,
+            epoch,
+        } => {
             let source = folder(&source)?;
             let into = folder(&into)?;
             layer::import_folder(source.as_fd(), into.as_fd(), epoch).map_err(whole)?;
@@ -29,7 +40,12 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
             layer::settle(tree.as_fd(), None, epoch).map_err(whole)?;
             Ok(TaskReport::Done)
         }
-        Task::Pack { tree, epoch, blob, threads } => {
+        Task::Pack {
+            tree,
+            epoch,
+            blob,
+            threads,
+        } => {
             let tree = folder(&tree)?;
             let file = File::create(&blob)
                 .map_err(|error| format!("create {}: {error}", blob.display()))?;
@@ -38,7 +54,7 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
                 diff_id: packed.diff_id,
                 digest: packed.digest,
                 size: packed.size,
-                tar_size: packed.tar.bytes,
+                tar_size: packed.tar.size,
             }))
         }
         Task::Remove { paths } => {
@@ -68,12 +84,13 @@ pub fn settle_step(
         return Ok((None, 0));
     }
     let (diff_id, summary) = layer::hash_tree(upper.as_fd(), epoch).map_err(whole)?;
-    Ok((Some(diff_id), summary.bytes))
+    Ok((Some(diff_id), summary.size))
 }
 
 /// Removes the members of a folder.
 pub fn empty(path: &Path) -> Result<(), String> {
-    let entries = fs::read_dir(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    let entries =
+        fs::read_dir(path).map_err(|error| format!("read {}: {error}", path.display()))?;
     for entry in entries.flatten() {
         remove(&entry.path())?;
     }
@@ -102,25 +119,40 @@ fn extract(
     into: &Path,
     lowers: &[PathBuf],
     whiteouts: bool,
+    epoch: i64,
 ) -> Result<Extracted, String> {
     let name = archive.display();
     let file = File::open(archive).map_err(|error| format!("open {name}: {error}"))?;
     let (stream, _) = layer::decompress(file).map_err(|error| format!("read {name}: {error}"))?;
-    let mut hashed = HashedReader { stream, hasher: Hasher::new(io::sink()) };
+    let mut hashed = HashedReader {
+        stream,
+        hasher: Hasher::new(io::sink()),
+    };
     let into = folder(into)?;
-    let below: Vec<OwnedFd> =
-        lowers.iter().rev().map(|lower| folder(lower)).collect::<Result<_, _>>()?;
+    let below: Vec<OwnedFd> = lowers
+        .iter()
+        .rev()
+        .map(|lower| folder(lower))
+        .collect::<Result<_, _>>()?;
     let below: Vec<_> = below.iter().map(AsFd::as_fd).collect();
-    let options = ExtractOptions { whiteouts, ..ExtractOptions::default() };
+    let options = if whiteouts {
+        ExtractOptions::layer(epoch)
+    } else {
+        ExtractOptions::archive(epoch)
+    };
     let extracted = layer::extract(&mut hashed, into.as_fd(), &below, &options)
         .map_err(|error| format!("unpack {name}: {}", whole(error)))?;
-    // The digest covers what follows the archive's end marker, too.
-    io::copy(&mut hashed, &mut io::sink()).map_err(|error| format!("read {name}: {error}"))?;
     let diff_id = DiffId(hashed.hasher.finish().0);
     if let Some(expected) = expected.filter(|expected| *expected != diff_id) {
-        return Err(format!("unpack {name}: its diffID is {diff_id}, and should be {expected}"));
+        return Err(format!(
+            "unpack {name}: its diffID is {diff_id}, and should be {expected}"
+        ));
     }
-    Ok(Extracted { diff_id, entries: extracted.entries, newest_mtime: extracted.newest_mtime })
+    Ok(Extracted {
+        diff_id,
+        entries: extracted.entries,
+        newest_mtime: extracted.newest.unwrap_or(0),
+    })
 }
 
 /// Hashes what is read through it.
@@ -147,8 +179,12 @@ fn remove(path: &Path) -> Result<(), String> {
 }
 
 fn folder(path: &Path) -> Result<OwnedFd, String> {
-    open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| format!("open {}: {error}", path.display()))
+    open(
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| format!("open {}: {error}", path.display()))
 }
 
 /// An error and its causes in one line.

@@ -31,9 +31,18 @@ impl Upload {
     /// Opens the source on the host; a link stands for what it points to.
     pub fn open(source: &Path, contents_only: bool, destination: String) -> Result<Self, String> {
         let name = source.file_name().unwrap_or(OsStr::new("")).to_owned();
-        let source = open(source, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
-            .map_err(|error| format!("open {}: {error}", source.display()))?;
-        Ok(Self { source, name, contents_only, destination })
+        let source = open(
+            source,
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+            Mode::empty(),
+        )
+        .map_err(|error| format!("open {}: {error}", source.display()))?;
+        Ok(Self {
+            source,
+            name,
+            contents_only,
+            destination,
+        })
     }
 
     /// Copies, inside the root.
@@ -81,11 +90,18 @@ impl Download {
             (destination.to_owned(), None)
         } else {
             let parent = destination.parent().unwrap_or(Path::new("/"));
-            (parent.to_owned(), destination.file_name().map(OsStr::to_owned))
+            (
+                parent.to_owned(),
+                destination.file_name().map(OsStr::to_owned),
+            )
         };
         fs::create_dir_all(&folder).map_err(failed)?;
         let folder = open_folder(CWD, folder.as_os_str(), true).map_err(failed)?;
-        Ok(Self { source, folder, name })
+        Ok(Self {
+            source,
+            folder,
+            name,
+        })
     }
 
     /// Copies, inside the root.
@@ -99,7 +115,10 @@ impl Download {
         if is_folder && self.source.ends_with('/') && self.name.is_none() {
             return copy_entries(source.as_fd(), self.folder.as_fd(), 0).map_err(failed);
         }
-        let name = self.name.clone().or_else(|| path.file_name().map(OsStr::to_owned));
+        let name = self
+            .name
+            .clone()
+            .or_else(|| path.file_name().map(OsStr::to_owned));
         let name = name.unwrap_or_else(|| OsString::from_vec(b"root".to_vec()));
         copy(source, &stat, self.folder.as_fd(), &name, 0).map_err(failed)
     }
@@ -155,7 +174,9 @@ fn copy(
 /// Copies all members of a folder.
 fn copy_entries(source: BorrowedFd<'_>, target: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
     if depth > DEPTH_LIMIT {
-        return Err(io::Error::other(format!("more than {DEPTH_LIMIT} folders deep")));
+        return Err(io::Error::other(format!(
+            "more than {DEPTH_LIMIT} folders deep"
+        )));
     }
     let mut names = Vec::new();
     for entry in Dir::read_from(source)? {

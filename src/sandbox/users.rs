@@ -50,16 +50,26 @@ fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
         (None, Err(_)) => None,
     };
     let uid = uid.ok_or_else(|| format!("the image has no user {user:?} in /etc/passwd"))?;
-    let primary = entry.as_ref().and_then(|fields| number(fields, 3)).unwrap_or(0);
+    let primary = entry
+        .as_ref()
+        .and_then(|fields| number(fields, 3))
+        .unwrap_or(0);
     let name = entry.as_ref().and_then(|fields| fields.first().copied());
-    let home = entry.as_ref().and_then(|fields| fields.get(5).copied()).unwrap_or_default();
+    let home = entry
+        .as_ref()
+        .and_then(|fields| fields.get(5).copied())
+        .unwrap_or_default();
     let home = match home {
         "" if uid == 0 => "/root",
         "" => "/",
         home => home,
     };
 
-    let lines = || group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let lines = || {
+        group
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+    };
     let (gid, groups) = match wanted_group {
         Some(wanted) => {
             let found = lines()
@@ -75,15 +85,20 @@ fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
                 let members = fields.get(3).copied().unwrap_or_default();
                 name.is_some_and(|name| members.split(',').any(|member| member == name))
             };
-            let mut groups: Vec<u32> =
-                lines().filter(is_member).filter_map(|fields| number(&fields, 2)).collect();
+            let mut groups: Vec<u32> = lines()
+                .filter(is_member)
+                .filter_map(|fields| number(&fields, 2))
+                .collect();
             groups.retain(|gid| *gid != primary);
             groups.sort_unstable();
             groups.dedup();
             (primary, groups)
         }
     };
-    Ok(User { ids: Ids { uid, gid, groups }, home: home.to_owned() })
+    Ok(User {
+        ids: Ids { uid, gid, groups },
+        home: home.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -92,10 +107,18 @@ mod tests {
 
     #[test]
     fn users_are_found_as_docker_finds_them() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\nbad:x:y:z\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\nbad:x:y:z\n";
         let group = "root:x:0:\napp:x:1001:\nadm:x:4:app,root\nwheel:x:10:app\n";
         let user = |uid, gid, groups: &[u32], home: &str| {
-            Ok(User { ids: Ids { uid, gid, groups: groups.to_vec() }, home: home.to_owned() })
+            Ok(User {
+                ids: Ids {
+                    uid,
+                    gid,
+                    groups: groups.to_vec(),
+                },
+                home: home.to_owned(),
+            })
         };
         for (text, expected) in [
             ("", user(0, 0, &[4], "/root")),

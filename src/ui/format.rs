@@ -108,7 +108,10 @@ mod tests {
             (86_400 * 400, "13 months ago"),
             (86_400 * 365 * 3, "3 years ago"),
         ] {
-            assert_eq!(age(at(1_000_000_000), at(1_000_000_000 - seconds)), expected);
+            assert_eq!(
+                age(at(1_000_000_000), at(1_000_000_000 - seconds)),
+                expected
+            );
         }
     }
 }

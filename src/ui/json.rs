@@ -1,8 +1,8 @@
 //! One JSON object for each event, a line each (`docs/events.md`).
 
-use crate::mask::Masker;
 use super::{Clock, Display};
 use crate::build::event::{Event, EventSink};
+use crate::mask::Masker;
 use std::io::Write;
 use std::sync::Mutex;
 
@@ -16,13 +16,19 @@ pub struct Json {
 impl Json {
     /// Writes to `stream`.
     pub fn new(stream: Box<dyn Write + Send>, masker: Masker, clock: Clock) -> Self {
-        Self { stream: Mutex::new(stream), masker, clock }
+        Self {
+            stream: Mutex::new(stream),
+            masker,
+            clock,
+        }
     }
 }
 
 impl EventSink for Json {
     fn emit(&self, event: Event) {
-        let Ok(mut document) = serde_json::to_value(&event) else { return };
+        let Ok(mut document) = serde_json::to_value(&event) else {
+            return;
+        };
         self.masker.mask_json(&mut document);
         if let Some(members) = document.as_object_mut() {
             members.insert("time".to_owned(), (self.clock)().to_string().into());

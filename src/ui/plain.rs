@@ -1,8 +1,8 @@
 //! One line for each event: for logs and pipes.
 
-use crate::mask::Masker;
 use super::{Display, format, summary, text};
 use crate::build::event::{Event, EventSink, LayerSummary, Level, StepPlace};
+use crate::mask::Masker;
 use std::io::Write;
 use std::sync::Mutex;
 
@@ -23,23 +23,41 @@ struct State {
 impl Plain {
     /// Writes to `stream`.
     pub fn new(stream: Box<dyn Write + Send>, masker: Masker) -> Self {
-        Self { state: Mutex::new(State { stream, summary: Vec::new() }), masker, quiet: false }
+        Self {
+            state: Mutex::new(State {
+                stream,
+                summary: Vec::new(),
+            }),
+            masker,
+            quiet: false,
+        }
     }
 
     /// Writes only failures and warnings.
     pub fn quiet(stream: Box<dyn Write + Send>, masker: Masker) -> Self {
-        Self { quiet: true, ..Self::new(stream, masker) }
+        Self {
+            quiet: true,
+            ..Self::new(stream, masker)
+        }
     }
 }
 
 impl EventSink for Plain {
     fn emit(&self, event: Event) {
         let is_failure = matches!(event, Event::BuildFailed { .. })
-            || matches!(event, Event::Notice { level: Level::Warning, .. });
+            || matches!(
+                event,
+                Event::Notice {
+                    level: Level::Warning,
+                    ..
+                }
+            );
         if self.quiet && !is_failure {
             return;
         }
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         if let Some(line) = summary::of(&event) {
             state.summary.push(line);
         }
@@ -53,7 +71,9 @@ impl EventSink for Plain {
 
 impl Display for Plain {
     fn finish(&self) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         for line in std::mem::take(&mut state.summary) {
             let line = self.masker.mask(&line).into_owned();
             let _ = writeln!(state.stream, "{line}");
@@ -64,14 +84,23 @@ impl Display for Plain {
 
 /// `BUILD: [2/5] shell`
 fn place(place: &StepPlace) -> String {
-    format!("{}: [{}/{}] {}", place.build, place.step, place.steps, place.name)
+    format!(
+        "{}: [{}/{}] {}",
+        place.build, place.step, place.steps, place.name
+    )
 }
 
 fn layer(layer: Option<&LayerSummary>) -> String {
     match layer {
         None => "nothing changed".to_owned(),
-        Some(LayerSummary { diff_id, bytes: None }) => format!("layer {}", diff_id.0.short()),
-        Some(LayerSummary { diff_id, bytes: Some(bytes) }) => {
+        Some(LayerSummary {
+            diff_id,
+            bytes: None,
+        }) => format!("layer {}", diff_id.0.short()),
+        Some(LayerSummary {
+            diff_id,
+            bytes: Some(bytes),
+        }) => {
             format!("layer {}, {}", diff_id.0.short(), format::bytes(*bytes))
         }
     }
@@ -83,40 +112,100 @@ pub fn line(event: &Event) -> Option<String> {
         Event::BuildStarted { .. } | Event::BuildFinished { .. } | Event::Artifact { .. } => {
             return None;
         }
-        Event::BaseResolved { build, base, digest, seconds } => {
-            let digest = digest.map(|digest| format!(" {}", digest.short())).unwrap_or_default();
-            format!("==> {build}: base {base}{digest} ({})", format::seconds(*seconds))
+        Event::BaseResolved {
+            build,
+            base,
+            digest,
+            seconds,
+        } => {
+            let digest = digest
+                .map(|digest| format!(" {}", digest.short()))
+                .unwrap_or_default();
+            format!(
+                "==> {build}: base {base}{digest} ({})",
+                format::seconds(*seconds)
+            )
         }
         Event::StepStarted { place: at, .. } => format!("==> {}", place(at)),
-        Event::StepCached { place: at, layer: one, .. } => {
+        Event::StepCached {
+            place: at,
+            layer: one,
+            ..
+        } => {
             format!("==> {}: cached ({})", place(at), layer(one.as_ref()))
         }
         Event::StepWaiting { place: at } => {
-            format!("==> {}: waiting for another build that runs the same step", place(at))
+            format!(
+                "==> {}: waiting for another build that runs the same step",
+                place(at)
+            )
         }
         Event::StepOutput { place, line, .. } => {
             format!("    {}: {}", place.build, text::visible(line))
         }
-        Event::StepRetried { place: at, attempt, reason } => {
+        Event::StepRetried {
+            place: at,
+            attempt,
+            reason,
+        } => {
             format!("==> {}: {reason}; attempt {attempt}", place(at))
         }
-        Event::StepFinished { place: at, layer: one, seconds } => {
-            format!("==> {}: {} ({})", place(at), layer(one.as_ref()), format::seconds(*seconds))
+        Event::StepFinished {
+            place: at,
+            layer: one,
+            seconds,
+        } => {
+            format!(
+                "==> {}: {} ({})",
+                place(at),
+                layer(one.as_ref()),
+                format::seconds(*seconds)
+            )
         }
-        Event::StepFailed { place: at, reason, seconds } => {
-            format!("==> {}: failed: {} ({})", place(at), text::visible(reason), format::seconds(*seconds))
+        Event::StepFailed {
+            place: at,
+            reason,
+            seconds,
+        } => {
+            format!(
+                "==> {}: failed: {} ({})",
+                place(at),
+                text::visible(reason),
+                format::seconds(*seconds)
+            )
         }
-        Event::PostProcessorStarted { build, post_processor } => {
+        Event::PostProcessorStarted {
+            build,
+            post_processor,
+        } => {
             format!("==> {build}: {post_processor}")
         }
-        Event::PostProcessorFinished { build, post_processor, seconds } => {
-            format!("==> {build}: {post_processor}: done ({})", format::seconds(*seconds))
+        Event::PostProcessorFinished {
+            build,
+            post_processor,
+            seconds,
+        } => {
+            format!(
+                "==> {build}: {post_processor}: done ({})",
+                format::seconds(*seconds)
+            )
         }
-        Event::PostProcessorOutput { build, post_processor, line } => {
+        Event::PostProcessorOutput {
+            build,
+            post_processor,
+            line,
+        } => {
             format!("    {build} ({post_processor}): {}", text::visible(line))
         }
-        Event::Notice { build, level, text: notice } => {
-            let build = build.as_ref().map(|build| format!("{build}: ")).unwrap_or_default();
+        Event::Notice {
+            build,
+            level,
+            text: notice,
+        } => {
+            let build = build
+                .as_ref()
+                .map(|build| format!("{build}: "))
+                .unwrap_or_default();
             match level {
                 Level::Info => format!("    {build}{}", text::visible(notice)),
                 Level::Warning => format!("warning: {build}{}", text::visible(notice)),
@@ -151,19 +240,46 @@ mod tests {
         let masker = Masker::new(["hunter2".to_owned()]);
         let mut plain = Plain::new(Box::new(captured.clone()), masker);
         plain.quiet = quiet;
-        let place = StepPlace { build: "oci.a".into(), step: 1, steps: 2, name: "shell".into() };
-        let layer = LayerSummary { diff_id: DiffId(Digest::of("x")), bytes: Some(10_240) };
+        let place = StepPlace {
+            build: "oci.a".into(),
+            step: 1,
+            steps: 2,
+            name: "shell".into(),
+        };
+        let layer = LayerSummary {
+            diff_id: DiffId(Digest::of("x")),
+            bytes: Some(10_240),
+        };
         let events = [
-            Event::BuildStarted { build: "oci.a".into(), steps: 2 },
-            Event::BaseResolved { build: "oci.a".into(), base: "scratch".into(), digest: None, seconds: 0.0 },
-            Event::StepStarted { place: place.clone(), key: StepKey(Digest::of("k")) },
+            Event::BuildStarted {
+                build: "oci.a".into(),
+                steps: 2,
+            },
+            Event::BaseResolved {
+                build: "oci.a".into(),
+                base: "scratch".into(),
+                digest: None,
+                seconds: 0.0,
+            },
+            Event::StepStarted {
+                place: place.clone(),
+                key: StepKey(Digest::of("k")),
+            },
             Event::StepOutput {
                 place: place.clone(),
                 stream: crate::build::event::LogStream::Stdout,
                 line: "the password is hunter2\u{1b}[2J".into(),
             },
-            Event::StepFinished { place: place.clone(), layer: Some(layer), seconds: 1.5 },
-            Event::StepCached { place, key: StepKey(Digest::of("k")), layer: None },
+            Event::StepFinished {
+                place: place.clone(),
+                layer: Some(layer),
+                seconds: 1.5,
+            },
+            Event::StepCached {
+                place,
+                key: StepKey(Digest::of("k")),
+                layer: None,
+            },
             Event::BuildFinished {
                 build: "oci.a".into(),
                 digest: Digest::of("m"),
@@ -172,7 +288,11 @@ mod tests {
                 steps: 2,
                 seconds: 1.6,
             },
-            Event::BuildFailed { build: "oci.b".into(), error: "error: no\n".into(), seconds: 0.1 },
+            Event::BuildFailed {
+                build: "oci.b".into(),
+                error: "error: no\n".into(),
+                seconds: 0.1,
+            },
         ];
         events.into_iter().for_each(|event| plain.emit(event));
         plain.finish();

@@ -12,12 +12,15 @@ pub struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     /// Begins with the names of the columns.
     pub fn new(header: [&str; N]) -> Self {
-        Self { rows: vec![header.map(str::to_owned)] }
+        Self {
+            rows: vec![header.map(str::to_owned)],
+        }
     }
 
     /// Adds a row. Control characters are replaced, so that a row stays one line.
     pub fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|cell| super::text::visible(&cell)));
+        self.rows
+            .push(cells.map(|cell| super::text::visible(&cell)));
     }
 }
 
@@ -29,7 +32,11 @@ fn width(text: &str) -> usize {
 impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths: [usize; N] = std::array::from_fn(|column| {
-            self.rows.iter().map(|row| width(&row[column])).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .map(|row| width(&row[column]))
+                .max()
+                .unwrap_or(0)
         });
         for row in &self.rows {
             let mut line = String::new();
@@ -52,6 +59,9 @@ mod tests {
         let mut table = Table::new(["NAME", "SIZE"]);
         table.row(["oci.base".to_owned(), "1B".to_owned()]);
         table.row(["ü\n".to_owned(), "20B".to_owned()]);
-        assert_eq!(table.to_string(), "NAME       SIZE\noci.base   1B\nü?         20B\n");
+        assert_eq!(
+            table.to_string(),
+            "NAME       SIZE\noci.base   1B\nü?         20B\n"
+        );
     }
 }

@@ -10,7 +10,10 @@ pub fn visible(text: &str) -> String {
             '\u{1b}' => {
                 // A control sequence: parameters, then one final letter (ECMA-48, 5.4).
                 if characters.next_if_eq(&'[').is_some() {
-                    while characters.next_if(|c| ('\u{20}'..='\u{3f}').contains(c)).is_some() {}
+                    while characters
+                        .next_if(|c| ('\u{20}'..='\u{3f}').contains(c))
+                        .is_some()
+                    {}
                     let _ = characters.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
                 } else {
                     shown.push('?');

@@ -1,8 +1,8 @@
 //! Live lines on a terminal: one for each running step, permanent ones for what has ended.
 
-use crate::mask::Masker;
 use super::{Display, plain, summary, text};
 use crate::build::event::{Event, EventSink, LogStream, StepPlace};
+use crate::mask::Masker;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -64,8 +64,14 @@ impl Tty {
             place.build, place.step, place.steps, place.name
         ));
         bar.enable_steady_tick(Duration::from_millis(120));
-        let running = Running { bar, last: VecDeque::new(), drawn: Instant::now() };
-        state.running.insert((place.build.clone(), place.step), running);
+        let running = Running {
+            bar,
+            last: VecDeque::new(),
+            drawn: Instant::now(),
+        };
+        state
+            .running
+            .insert((place.build.clone(), place.step), running);
     }
 
     fn end(&self, state: &mut State, place: &StepPlace) -> VecDeque<String> {
@@ -89,14 +95,18 @@ impl Tty {
         running.last.push_back(line.to_owned());
         if running.drawn.elapsed() >= LINE_INTERVAL {
             running.drawn = Instant::now();
-            running.bar.set_message(text::visible(&self.masker.mask(line)));
+            running
+                .bar
+                .set_message(text::visible(&self.masker.mask(line)));
         }
     }
 }
 
 impl EventSink for Tty {
     fn emit(&self, event: Event) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         if let Some(line) = summary::of(&event) {
             state.summary.push(line);
         }
@@ -105,7 +115,11 @@ impl EventSink for Tty {
                 self.begin(&mut state, place);
                 return;
             }
-            Event::StepOutput { place, line, stream: LogStream::Stdout | LogStream::Stderr } => {
+            Event::StepOutput {
+                place,
+                line,
+                stream: LogStream::Stdout | LogStream::Stderr,
+            } => {
                 self.output(&mut state, place, line);
                 return;
             }
@@ -126,7 +140,9 @@ impl EventSink for Tty {
 
 impl Display for Tty {
     fn finish(&self) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         for running in std::mem::take(&mut state.running).into_values() {
             running.bar.finish_and_clear();
         }
