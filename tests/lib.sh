@@ -114,9 +114,10 @@ copy_templates() {
 # left_behind STORE: fails if a process, a mount or a temporary folder of a build is still there.
 # Give it a moment: what is killed needs one to go.
 left_behind() {
-    local store=$1 processes='' mounts=''
+    local store=$1 processes='' mounts='' _
     for _ in $(seq 100); do
-        processes=$(pgrep --full --list-full -- "$HARDTACK" || true)
+        # By the binary, whatever a helper calls itself.
+        processes=$(find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$HARDTACK*" 2> /dev/null || true)
         [ -z "$processes" ] && break
         sleep 0.1
     done

@@ -14,7 +14,7 @@ build {
   name    = "killed"
   sources = ["source.oci.base"]
   provisioner "shell" {
-    inline = ["mkdir /srv; seq 1 300000 > /srv/numbers; (sleep 300 > /dev/null 2>&1 &) ; sleep 0.2"]
+    inline = ["mkdir /srv; seq 1 300000 > /srv/numbers; (sleep 31337 > /dev/null 2>&1 &) ; sleep 0.2"]
   }
   provisioner "file" {
     source      = "${path.root}/../repo/fixtures/"
@@ -44,7 +44,7 @@ nothing_left() {
     local _
     left_behind none
     for _ in $(seq 50); do
-        pgrep --full 'sleep 300' > /dev/null || return 0
+        pgrep --full 'sleep 31337' > /dev/null || return 0
         sleep 0.1
     done
     fail "$1: what a step started is still running"
@@ -96,7 +96,7 @@ build {
   sources = ["source.oci.base"]
   provisioner "shell" {
     timeout = "1s"
-    inline  = ["trap '' TERM INT HUP; (trap '' TERM INT HUP; setsid sleep 300) & sleep 300"]
+    inline  = ["trap '' TERM INT HUP; (trap '' TERM INT HUP; setsid sleep 31337) & sleep 31337"]
   }
 }
 HCL
