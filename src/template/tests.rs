@@ -655,3 +655,73 @@ fn errors_of_syntax() {
           |                     ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
         "#);
 }
+
+#[test]
+fn a_large_template_loads() {
+    let mut text = String::new();
+    for index in 0..1000 {
+        let other = (index * 7 + 1) % 1000;
+        let reference = if other < index {
+            format!("local.l{other}.name")
+        } else {
+            "\"\"".to_owned()
+        };
+        text += &format!(
+            "locals {{\n  l{index} = {{\n    name = \"n{index}\"\n    other = {reference}\n    list = [1, 2,\n      3]\n    text = \"a ${{upper(\"b\")}} c\"\n  }}\n}}\n\n"
+        );
+    }
+    assert_eq!(text.lines().count(), 10_000);
+    let template = loaded(&text);
+    assert_eq!(template.locals().count(), 1000);
+}
+
+#[test]
+fn sensitive_values_are_not_shown_in_errors() {
+    let template = r#"
+variable "token" {
+  type      = list(number)
+  sensitive = true
+  default   = ["in-default"]
+}
+"#;
+    for (files, arguments) in [
+        (&[][..], &[][..]),
+        (&["token = [\"in-file\"]"], &[]),
+        (&[], &["token=[\"in-argument\"]"]),
+        (&[], &["token=in-argument]"]),
+    ] {
+        let shown = errors_with(template, files, arguments);
+        assert!(shown.contains("error: "), "{shown}");
+        assert!(!shown.contains("in-"), "{shown}");
+    }
+}
+
+#[test]
+fn what_depends_on_an_error_is_no_error() {
+    let shown = errors(
+        r#"
+locals {
+  failed = nope
+  also   = upper(local.failed)
+}
+source "oci" "a" {}
+build {
+  name    = local.also
+  sources = [local.failed]
+  dynamic "provisioner" {
+    for_each = local.failed
+    labels   = ["shell"]
+    content {}
+  }
+}
+"#,
+    );
+    assert_eq!(shown.matches("error: ").count(), 1, "{shown}");
+}
+
+#[test]
+fn carriage_returns_are_line_ends() {
+    let template = loaded("locals {\r\n  a = 1\r\n  b = <<-EOT\r\n    x\r\n    EOT\r\n}\r\n");
+    let values: Vec<String> = template.locals().map(|(_, value)| show(value)).collect();
+    assert_eq!(values, ["1", "\"x\\r\\n\""]);
+}
