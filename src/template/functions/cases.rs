@@ -211,12 +211,8 @@ fn typed_collections_keep_their_type() {
         Type::String,
         [("k".into(), Value::string("v"))].into_iter().collect(),
     );
-    let strings = |texts: &[&str]| {
-        Value::list(
-            Type::String,
-            texts.iter().map(|text| Value::string(text)).collect(),
-        )
-    };
+    let strings =
+        |texts: &[&str]| Value::list(Type::String, texts.iter().map(Value::string).collect());
     for (name, arguments, expected) in [
         ("reverse", vec![set.clone()], strings(&["b", "a"])),
         ("sort", vec![set.clone()], strings(&["a", "b"])),

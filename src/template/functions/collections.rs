@@ -1,7 +1,7 @@
 //! Functions on sequences and on collections of any kind; those on maps alone are in `maps.rs`,
 //! those on sets alone in `sets.rs`.
 
-use super::signature::{Accepts, Arguments, Function, Parameter, check_element_count};
+use super::signature::{Arguments, Function, Kind, Parameter, check_element_count};
 use super::{FunctionContext, FunctionError, strings};
 use crate::template::convert::{convert, unify, unify_values};
 use crate::template::value::{Number, Type, Value};
@@ -11,55 +11,55 @@ use std::collections::BTreeSet;
 /// The most numbers that `range` gives, as in Packer.
 const MAX_RANGE: usize = 1024;
 
-const LIST: Parameter = Parameter::new("list", Accepts::Anything);
-const BOOLS: &[Parameter] = &[Parameter::new("list", Accepts::BoolList)];
-const STRINGS: &[Parameter] = &[Parameter::new("list", Accepts::StringList)];
-const VALUES: Parameter = Parameter::new("vals", Accepts::Anything)
+const LIST: Parameter = Parameter::new("list", Kind::Anything);
+const BOOLS: &[Parameter] = &[Parameter::new("list", Kind::BoolList)];
+const STRINGS: &[Parameter] = &[Parameter::new("list", Kind::StringList)];
+const VALUES: Parameter = Parameter::new("vals", Kind::Anything)
     .or_null()
     .or_unknown();
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("alltrue", Accepts::Bool, alltrue)
+    Function::new("alltrue", Kind::Bool, alltrue)
         .parameters(BOOLS)
         .looks_inside(),
-    Function::new("anytrue", Accepts::Bool, anytrue)
+    Function::new("anytrue", Kind::Bool, anytrue)
         .parameters(BOOLS)
         .looks_inside(),
-    Function::new("chunklist", Accepts::AnyList, chunklist).parameters(&[
-        Parameter::new("list", Accepts::AnyList),
-        Parameter::new("size", Accepts::Number),
+    Function::new("chunklist", Kind::AnyList, chunklist).parameters(&[
+        Parameter::new("list", Kind::AnyList),
+        Parameter::new("size", Kind::Number),
     ]),
-    Function::new("coalesce", Accepts::Anything, coalesce).variadic(VALUES),
-    Function::new("coalescelist", Accepts::Anything, coalescelist).variadic(VALUES),
-    Function::new("compact", Accepts::StringList, compact)
+    Function::new("coalesce", Kind::Anything, coalesce).variadic(VALUES),
+    Function::new("coalescelist", Kind::Anything, coalescelist).variadic(VALUES),
+    Function::new("compact", Kind::StringList, compact)
         .parameters(STRINGS)
         .looks_inside(),
-    Function::new("concat", Accepts::Anything, concat)
-        .variadic(Parameter::new("seqs", Accepts::Anything)),
-    Function::new("contains", Accepts::Bool, contains)
-        .parameters(&[LIST, Parameter::new("value", Accepts::Anything).or_null()]),
-    Function::new("distinct", Accepts::AnyList, distinct)
-        .parameters(&[Parameter::new("list", Accepts::AnyList)])
+    Function::new("concat", Kind::Anything, concat)
+        .variadic(Parameter::new("seqs", Kind::Anything)),
+    Function::new("contains", Kind::Bool, contains)
+        .parameters(&[LIST, Parameter::new("value", Kind::Anything).or_null()]),
+    Function::new("distinct", Kind::AnyList, distinct)
+        .parameters(&[Parameter::new("list", Kind::AnyList)])
         .looks_inside(),
-    Function::new("element", Accepts::Anything, element)
-        .parameters(&[LIST, Parameter::new("index", Accepts::Number)]),
-    Function::new("flatten", Accepts::Anything, flatten)
+    Function::new("element", Kind::Anything, element)
+        .parameters(&[LIST, Parameter::new("index", Kind::Number)]),
+    Function::new("flatten", Kind::Anything, flatten)
         .parameters(&[LIST])
         .looks_inside(),
-    Function::new("index", Accepts::Number, index)
-        .parameters(&[LIST, Parameter::new("value", Accepts::Anything)])
+    Function::new("index", Kind::Number, index)
+        .parameters(&[LIST, Parameter::new("value", Kind::Anything)])
         .looks_inside(),
-    Function::new("length", Accepts::Number, length)
-        .parameters(&[Parameter::new("value", Accepts::Anything)]),
-    Function::new("range", Accepts::NumberList, range)
-        .variadic(Parameter::new("params", Accepts::Number)),
-    Function::new("reverse", Accepts::Anything, reverse).parameters(&[LIST]),
-    Function::new("slice", Accepts::Anything, slice).parameters(&[
+    Function::new("length", Kind::Number, length)
+        .parameters(&[Parameter::new("value", Kind::Anything)]),
+    Function::new("range", Kind::NumberList, range)
+        .variadic(Parameter::new("params", Kind::Number)),
+    Function::new("reverse", Kind::Anything, reverse).parameters(&[LIST]),
+    Function::new("slice", Kind::Anything, slice).parameters(&[
         LIST,
-        Parameter::new("start_index", Accepts::Number),
-        Parameter::new("end_index", Accepts::Number),
+        Parameter::new("start_index", Kind::Number),
+        Parameter::new("end_index", Kind::Number),
     ]),
-    Function::new("sort", Accepts::StringList, sort)
+    Function::new("sort", Kind::StringList, sort)
         .parameters(STRINGS)
         .looks_inside(),
 ];

@@ -4,7 +4,7 @@ use super::character_sets::CharacterSet;
 use super::csv_text::{CsvError, Records};
 use super::json_text;
 use super::signature::{
-    Accepts, Arguments, Function, Parameter, check_element_count, check_text_size,
+    Arguments, Function, Kind, Parameter, check_element_count, check_text_size,
 };
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
@@ -19,26 +19,26 @@ use std::sync::Arc;
 /// The operating system in a gzip header that stands for "unknown" (RFC 1952, section 2.3.1).
 const UNKNOWN_SYSTEM: u8 = 255;
 
-const TEXT: &[Parameter] = &[Parameter::new("str", Accepts::String)];
+const TEXT: &[Parameter] = &[Parameter::new("str", Kind::String)];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("base64decode", Accepts::String, base64decode).parameters(TEXT),
-    Function::new("base64encode", Accepts::String, base64encode).parameters(TEXT),
-    Function::new("base64gzip", Accepts::String, base64gzip).parameters(TEXT),
-    Function::new("csvdecode", Accepts::Anything, csvdecode).parameters(TEXT),
-    Function::new("jsondecode", Accepts::Anything, jsondecode).parameters(TEXT),
-    Function::new("jsonencode", Accepts::String, jsonencode)
-        .parameters(&[Parameter::new("val", Accepts::Anything).or_null()])
+    Function::new("base64decode", Kind::String, base64decode).parameters(TEXT),
+    Function::new("base64encode", Kind::String, base64encode).parameters(TEXT),
+    Function::new("base64gzip", Kind::String, base64gzip).parameters(TEXT),
+    Function::new("csvdecode", Kind::Anything, csvdecode).parameters(TEXT),
+    Function::new("jsondecode", Kind::Anything, jsondecode).parameters(TEXT),
+    Function::new("jsonencode", Kind::String, jsonencode)
+        .parameters(&[Parameter::new("val", Kind::Anything).or_null()])
         .looks_inside(),
-    Function::new("textdecodebase64", Accepts::String, textdecodebase64).parameters(&[
-        Parameter::new("source", Accepts::String),
-        Parameter::new("encoding", Accepts::String),
+    Function::new("textdecodebase64", Kind::String, textdecodebase64).parameters(&[
+        Parameter::new("source", Kind::String),
+        Parameter::new("encoding", Kind::String),
     ]),
-    Function::new("textencodebase64", Accepts::String, textencodebase64).parameters(&[
-        Parameter::new("string", Accepts::String),
-        Parameter::new("encoding", Accepts::String),
+    Function::new("textencodebase64", Kind::String, textencodebase64).parameters(&[
+        Parameter::new("string", Kind::String),
+        Parameter::new("encoding", Kind::String),
     ]),
-    Function::new("urlencode", Accepts::String, urlencode).parameters(TEXT),
+    Function::new("urlencode", Kind::String, urlencode).parameters(TEXT),
 ];
 
 type Outcome = Result<Value, FunctionError>;

@@ -6,7 +6,7 @@
 
 use super::folder_walk::matching_files;
 use super::path_pattern::PathPattern;
-use super::signature::{Accepts, Arguments, Function, MAX_TEXT_BYTES, Parameter};
+use super::signature::{Arguments, Function, Kind, MAX_TEXT_BYTES, Parameter};
 use super::{FunctionContext, FunctionError, slash_path};
 use crate::template::value::{Type, Value};
 use base64::Engine;
@@ -16,20 +16,20 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-const PATH: &[Parameter] = &[Parameter::new("path", Accepts::String)];
+const PATH: &[Parameter] = &[Parameter::new("path", Kind::String)];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("abspath", Accepts::String, abspath).parameters(PATH),
-    Function::new("basename", Accepts::String, basename).parameters(PATH),
-    Function::new("dirname", Accepts::String, dirname).parameters(PATH),
-    Function::new("file", Accepts::String, file).parameters(PATH),
-    Function::new("filebase64", Accepts::String, filebase64).parameters(PATH),
-    Function::new("fileexists", Accepts::Bool, fileexists).parameters(PATH),
-    Function::new("fileset", Accepts::StringSet, fileset).parameters(&[
-        Parameter::new("path", Accepts::String),
-        Parameter::new("pattern", Accepts::String),
+    Function::new("abspath", Kind::String, abspath).parameters(PATH),
+    Function::new("basename", Kind::String, basename).parameters(PATH),
+    Function::new("dirname", Kind::String, dirname).parameters(PATH),
+    Function::new("file", Kind::String, file).parameters(PATH),
+    Function::new("filebase64", Kind::String, filebase64).parameters(PATH),
+    Function::new("fileexists", Kind::Bool, fileexists).parameters(PATH),
+    Function::new("fileset", Kind::StringSet, fileset).parameters(&[
+        Parameter::new("path", Kind::String),
+        Parameter::new("pattern", Kind::String),
     ]),
-    Function::new("pathexpand", Accepts::String, pathexpand).parameters(PATH),
+    Function::new("pathexpand", Kind::String, pathexpand).parameters(PATH),
 ];
 
 type Outcome = Result<Value, FunctionError>;
@@ -232,7 +232,7 @@ fileset(".", "{a,b") = error: syntax error in pattern
             home: Some(Path::new("/home/somebody")),
             ..cases::context()
         };
-        let values: Vec<Value> = arguments.iter().map(|text| Value::string(text)).collect();
+        let values: Vec<Value> = arguments.iter().map(Value::string).collect();
         super::super::call(name, &values, &context)
     }
 

@@ -1,18 +1,18 @@
 //! Hash functions of text: `md5`, `sha1`, `sha256`, `sha512`, each in lower-case hexadecimal.
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::{FunctionContext, FunctionError};
 use crate::template::value::Value;
 use sha2::Digest;
 use std::fmt::Write;
 
-const TEXT: &[Parameter] = &[Parameter::new("str", Accepts::String)];
+const TEXT: &[Parameter] = &[Parameter::new("str", Kind::String)];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("md5", Accepts::String, hash::<md5::Md5>).parameters(TEXT),
-    Function::new("sha1", Accepts::String, hash::<sha1::Sha1>).parameters(TEXT),
-    Function::new("sha256", Accepts::String, hash::<sha2::Sha256>).parameters(TEXT),
-    Function::new("sha512", Accepts::String, hash::<sha2::Sha512>).parameters(TEXT),
+    Function::new("md5", Kind::String, hash::<md5::Md5>).parameters(TEXT),
+    Function::new("sha1", Kind::String, hash::<sha1::Sha1>).parameters(TEXT),
+    Function::new("sha256", Kind::String, hash::<sha2::Sha256>).parameters(TEXT),
+    Function::new("sha512", Kind::String, hash::<sha2::Sha512>).parameters(TEXT),
 ];
 
 fn hash<Algorithm: Digest>(

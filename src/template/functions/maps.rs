@@ -1,6 +1,6 @@
 //! Functions on maps and objects: `keys`, `lookup`, `merge`, `values`, `zipmap`.
 
-use super::signature::{Accepts, Arguments, Function, Parameter, check_element_count};
+use super::signature::{Arguments, Function, Kind, Parameter, check_element_count};
 use super::{FunctionContext, FunctionError};
 use crate::template::convert::convert;
 use crate::template::value::{Type, Value};
@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("keys", Accepts::Anything, keys)
-        .parameters(&[Parameter::new("inputMap", Accepts::Anything)]),
-    Function::new("lookup", Accepts::Anything, lookup).parameters(&[
-        Parameter::new("inputMap", Accepts::Anything),
-        Parameter::new("key", Accepts::String),
-        Parameter::new("default", Accepts::Anything),
+    Function::new("keys", Kind::Anything, keys)
+        .parameters(&[Parameter::new("inputMap", Kind::Anything)]),
+    Function::new("lookup", Kind::Anything, lookup).parameters(&[
+        Parameter::new("inputMap", Kind::Anything),
+        Parameter::new("key", Kind::String),
+        Parameter::new("default", Kind::Anything),
     ]),
-    Function::new("merge", Accepts::Anything, merge)
-        .variadic(Parameter::new("maps", Accepts::Anything).or_null()),
-    Function::new("values", Accepts::Anything, values)
-        .parameters(&[Parameter::new("mapping", Accepts::Anything)]),
-    Function::new("zipmap", Accepts::Anything, zipmap).parameters(&[
-        Parameter::new("keys", Accepts::StringList),
-        Parameter::new("values", Accepts::Anything),
+    Function::new("merge", Kind::Anything, merge)
+        .variadic(Parameter::new("maps", Kind::Anything).or_null()),
+    Function::new("values", Kind::Anything, values)
+        .parameters(&[Parameter::new("mapping", Kind::Anything)]),
+    Function::new("zipmap", Kind::Anything, zipmap).parameters(&[
+        Parameter::new("keys", Kind::StringList),
+        Parameter::new("values", Kind::Anything),
     ]),
 ];
 

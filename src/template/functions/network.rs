@@ -2,7 +2,7 @@
 //!
 //! An address is a number of 32 or 128 bits; nothing here talks to a network.
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,20 +11,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const MAX_EXTENSION: i64 = 32;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("cidrhost", Accepts::String, cidrhost).parameters(&[
-        Parameter::new("prefix", Accepts::String),
-        Parameter::new("hostnum", Accepts::Number),
+    Function::new("cidrhost", Kind::String, cidrhost).parameters(&[
+        Parameter::new("prefix", Kind::String),
+        Parameter::new("hostnum", Kind::Number),
     ]),
-    Function::new("cidrnetmask", Accepts::String, cidrnetmask)
-        .parameters(&[Parameter::new("prefix", Accepts::String)]),
-    Function::new("cidrsubnet", Accepts::String, cidrsubnet).parameters(&[
-        Parameter::new("prefix", Accepts::String),
-        Parameter::new("newbits", Accepts::Number),
-        Parameter::new("netnum", Accepts::Number),
+    Function::new("cidrnetmask", Kind::String, cidrnetmask)
+        .parameters(&[Parameter::new("prefix", Kind::String)]),
+    Function::new("cidrsubnet", Kind::String, cidrsubnet).parameters(&[
+        Parameter::new("prefix", Kind::String),
+        Parameter::new("newbits", Kind::Number),
+        Parameter::new("netnum", Kind::Number),
     ]),
-    Function::new("cidrsubnets", Accepts::StringList, cidrsubnets)
-        .parameters(&[Parameter::new("prefix", Accepts::String)])
-        .variadic(Parameter::new("newbits", Accepts::Number)),
+    Function::new("cidrsubnets", Kind::StringList, cidrsubnets)
+        .parameters(&[Parameter::new("prefix", Kind::String)])
+        .variadic(Parameter::new("newbits", Kind::Number)),
 ];
 
 /// A network: `first` has no bit set beyond `prefix`.
@@ -56,7 +56,7 @@ fn cidrhost(
         distance
     };
     Ok(Value::string(
-        &address_of(network.first | host, network.width).to_string(),
+        address_of(network.first | host, network.width).to_string(),
     ))
 }
 
@@ -66,7 +66,7 @@ fn cidrnetmask(
 ) -> Result<Value, FunctionError> {
     let network = network_argument(arguments)?;
     let mask = mask(network.prefix, network.width);
-    Ok(Value::string(&address_of(mask, network.width).to_string()))
+    Ok(Value::string(address_of(mask, network.width).to_string()))
 }
 
 fn cidrsubnet(
@@ -106,7 +106,7 @@ fn cidrsubnet(
         prefix,
         width: network.width,
     };
-    Ok(Value::string(&subnet.text()))
+    Ok(Value::string(subnet.text()))
 }
 
 fn cidrsubnets(
@@ -163,7 +163,7 @@ fn cidrsubnets(
             width: network.width,
         };
         free = (first | host).checked_add(1);
-        subnets.push(Value::string(&previous.text()));
+        subnets.push(Value::string(previous.text()));
     }
     Ok(Value::list(Type::String, subnets))
 }

@@ -1,37 +1,37 @@
 //! Functions on numbers: `abs`, `ceil`, `floor`, `log`, `max`, `min`, `parseint`, `pow`, `signum`,
 //! `sum`.
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::{FunctionContext, FunctionError};
 use crate::template::convert::to_number;
 use crate::template::value::{Number, Value};
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, RoundingMode};
 
-const NUMBER: &[Parameter] = &[Parameter::new("num", Accepts::Number)];
-const NUMBERS: Parameter = Parameter::new("numbers", Accepts::Number);
+const NUMBER: &[Parameter] = &[Parameter::new("num", Kind::Number)];
+const NUMBERS: Parameter = Parameter::new("numbers", Kind::Number);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("abs", Accepts::Number, abs).parameters(NUMBER),
-    Function::new("ceil", Accepts::Number, ceil).parameters(NUMBER),
-    Function::new("floor", Accepts::Number, floor).parameters(NUMBER),
-    Function::new("log", Accepts::Number, log).parameters(&[
-        Parameter::new("num", Accepts::Number),
-        Parameter::new("base", Accepts::Number),
+    Function::new("abs", Kind::Number, abs).parameters(NUMBER),
+    Function::new("ceil", Kind::Number, ceil).parameters(NUMBER),
+    Function::new("floor", Kind::Number, floor).parameters(NUMBER),
+    Function::new("log", Kind::Number, log).parameters(&[
+        Parameter::new("num", Kind::Number),
+        Parameter::new("base", Kind::Number),
     ]),
-    Function::new("max", Accepts::Number, max).variadic(NUMBERS),
-    Function::new("min", Accepts::Number, min).variadic(NUMBERS),
-    Function::new("parseint", Accepts::Number, parseint).parameters(&[
-        Parameter::new("number", Accepts::Anything),
-        Parameter::new("base", Accepts::Number),
+    Function::new("max", Kind::Number, max).variadic(NUMBERS),
+    Function::new("min", Kind::Number, min).variadic(NUMBERS),
+    Function::new("parseint", Kind::Number, parseint).parameters(&[
+        Parameter::new("number", Kind::Anything),
+        Parameter::new("base", Kind::Number),
     ]),
-    Function::new("pow", Accepts::Number, pow).parameters(&[
-        Parameter::new("num", Accepts::Number),
-        Parameter::new("power", Accepts::Number),
+    Function::new("pow", Kind::Number, pow).parameters(&[
+        Parameter::new("num", Kind::Number),
+        Parameter::new("power", Kind::Number),
     ]),
-    Function::new("signum", Accepts::Number, signum).parameters(NUMBER),
-    Function::new("sum", Accepts::Number, sum)
-        .parameters(&[Parameter::new("list", Accepts::Anything)])
+    Function::new("signum", Kind::Number, signum).parameters(NUMBER),
+    Function::new("sum", Kind::Number, sum)
+        .parameters(&[Parameter::new("list", Kind::Anything)])
         .looks_inside(),
 ];
 

@@ -3,8 +3,9 @@
 //! What a match gives depends on the pattern: its text without groups, a tuple of the groups, or an
 //! object of the named ones.
 
+use super::pattern_syntax::rewrite;
 use super::signature::{
-    Accepts, Arguments, Function, MAX_TEXT_BYTES, Parameter, check_element_count, check_text_size,
+    Arguments, Function, Kind, MAX_TEXT_BYTES, Parameter, check_element_count, check_text_size,
 };
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
@@ -15,18 +16,18 @@ use std::sync::Arc;
 const MAX_COMPILED_BYTES: usize = 4 << 20;
 
 const PATTERN_AND_TEXT: &[Parameter] = &[
-    Parameter::new("pattern", Accepts::String),
-    Parameter::new("string", Accepts::String),
+    Parameter::new("pattern", Kind::String),
+    Parameter::new("string", Kind::String),
 ];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("regex", Accepts::Anything, regex).parameters(PATTERN_AND_TEXT),
-    Function::new("regex_replace", Accepts::String, regex_replace).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("pattern", Accepts::String),
-        Parameter::new("replace", Accepts::String),
+    Function::new("regex", Kind::Anything, regex).parameters(PATTERN_AND_TEXT),
+    Function::new("regex_replace", Kind::String, regex_replace).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("pattern", Kind::String),
+        Parameter::new("replace", Kind::String),
     ]),
-    Function::new("regexall", Accepts::AnyList, regexall).parameters(PATTERN_AND_TEXT),
+    Function::new("regexall", Kind::AnyList, regexall).parameters(PATTERN_AND_TEXT),
 ];
 
 /// What a match of a pattern turns into.
@@ -152,8 +153,7 @@ fn group_reference(text: &str) -> Option<(&str, &str)> {
 
 fn compile(arguments: &Arguments<'_>, index: usize) -> Result<Regex, FunctionError> {
     let pattern = arguments.string(index)?;
-    // Go's `\z` is known under this name, its `\Z` and the other extensions of Perl are not.
-    RegexBuilder::new(pattern)
+    RegexBuilder::new(&rewrite(pattern))
         .size_limit(MAX_COMPILED_BYTES)
         .dfa_size_limit(MAX_COMPILED_BYTES)
         .nest_limit(1000)
@@ -255,6 +255,24 @@ regex_replace("abc", "(b)", "$1$") = "ab$c"
 regex_replace("abc", "(?P<m>b)", "[$m]") = "a[b]c"
 regex_replace("abc", "x*", "-") = "-a-b-c-"
 regex_replace("baac", "a*", "-") = "-b-c-"
+regex_replace("a٣3é_b", "\\d", "-") = "a٣-é_b"
+regex_replace("a٣3é_b", "\\w", "-") = "-٣-é--"
+regex_replace("a٣3é_b", "\\W", "-") = "a-3-_b"
+regex_replace("é\u00a0b", "\\s|\\b", "-") = "é\u00a0-b-"
+regex_replace("a1 b", "[^\\d\\s]", "-") = "-1 -"
+regex_replace("a1 b", "[\\D]", "-") = "-1--"
+regex_replace("a<b>", "\\<|\\>", "-") = "a-b-"
+regex_replace("a.*b", "\\Q.*\\E", "-") = "a-b"
+regex_replace("a{x}b{", "{x}|b{", "-") = "a--"
+regex_replace("aab", "a{2}", "-") = "-b"
+regex_replace("éγxB", "\\x{e9}|\\p{Greek}|\\x78|\\pL", "-") = "----"
+regex_replace("a", "\\p{", "-") = error: invalid regexp pattern
+regex_replace("a", "\\p", "-") = error: invalid regexp pattern
+regex_replace("a[b]&~", "[][]|[&&~~]", "-") = "a-b---"
+regex_replace("aZ9-", "[[:alpha:]9]", "-") = "----"
+regex_replace("+,-.", "[+--]", "x") = "xxx."
+regex_replace("ab", "[a", "-") = error: invalid regexp pattern
+regex_replace("ab", "a\\", "-") = error: invalid regexp pattern
 regex_replace("abc", "(", "") = ~ error: 
 "#;
 }

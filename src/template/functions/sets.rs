@@ -2,23 +2,23 @@
 //!
 //! A set is sorted, so that what is made of it has one order.
 
-use super::signature::{Accepts, Arguments, Function, Parameter, check_element_count};
+use super::signature::{Arguments, Function, Kind, Parameter, check_element_count};
 use super::{FunctionContext, FunctionError};
 use crate::template::convert::{convert, unify, unify_values};
 use crate::template::value::{Type, Value};
 use std::sync::Arc;
 
-const FIRST_SET: &[Parameter] = &[Parameter::new("first_set", Accepts::AnySet)];
-const OTHER_SETS: Parameter = Parameter::new("other_sets", Accepts::AnySet);
+const FIRST_SET: &[Parameter] = &[Parameter::new("first_set", Kind::AnySet)];
+const OTHER_SETS: Parameter = Parameter::new("other_sets", Kind::AnySet);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("setintersection", Accepts::AnySet, setintersection)
+    Function::new("setintersection", Kind::AnySet, setintersection)
         .parameters(FIRST_SET)
         .variadic(OTHER_SETS)
         .looks_inside(),
-    Function::new("setproduct", Accepts::Anything, setproduct)
-        .variadic(Parameter::new("sets", Accepts::Anything)),
-    Function::new("setunion", Accepts::AnySet, setunion)
+    Function::new("setproduct", Kind::Anything, setproduct)
+        .variadic(Parameter::new("sets", Kind::Anything)),
+    Function::new("setunion", Kind::AnySet, setunion)
         .parameters(FIRST_SET)
         .variadic(OTHER_SETS)
         .looks_inside(),
@@ -54,10 +54,11 @@ fn setintersection(
     Ok(Value::set(element_type, common))
 }
 
+/// The type of the elements, and the elements of each set.
+type SetsOfOneType = (Type, Vec<Arc<Vec<Value>>>);
+
 /// All arguments as sets of the one type that they share.
-fn sets_of_one_type(
-    arguments: &Arguments<'_>,
-) -> Result<(Type, Vec<Arc<Vec<Value>>>), FunctionError> {
+fn sets_of_one_type(arguments: &Arguments<'_>) -> Result<SetsOfOneType, FunctionError> {
     let element_types: Vec<Type> = arguments
         .from(0)
         .iter()

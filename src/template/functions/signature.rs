@@ -16,14 +16,17 @@ pub(super) const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// The most nested values that are looked at in the arguments of one call. Values share their
 /// parts, so that a small template can hold a value that is endless when it is walked through.
-const MAX_NESTED_VALUES: usize = 10_000_000;
+const MAX_NESTED_VALUES: usize = 2_000_000;
+
+/// The deepest nesting of an argument: what works on values calls itself for their parts.
+const MAX_DEPTH: usize = 256;
 
 /// What computes a function from checked arguments.
 type Implementation = fn(&Arguments<'_>, &FunctionContext<'_>) -> Result<Value, FunctionError>;
 
-/// The types that parameters and results have; a form of [`Type`] that constants can hold.
+/// The kinds of values that parameters take and functions give; a form of [`Type`] that constants can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accepts {
+pub(super) enum Kind {
     Anything,
     Bool,
     Number,
@@ -36,19 +39,19 @@ pub(super) enum Accepts {
     StringSet,
 }
 
-impl Accepts {
+impl Kind {
     fn to_type(self) -> Type {
         match self {
-            Accepts::Anything => Type::Dynamic,
-            Accepts::Bool => Type::Bool,
-            Accepts::Number => Type::Number,
-            Accepts::String => Type::String,
-            Accepts::AnyList => Type::List(Box::new(Type::Dynamic)),
-            Accepts::AnySet => Type::Set(Box::new(Type::Dynamic)),
-            Accepts::BoolList => Type::List(Box::new(Type::Bool)),
-            Accepts::NumberList => Type::List(Box::new(Type::Number)),
-            Accepts::StringList => Type::List(Box::new(Type::String)),
-            Accepts::StringSet => Type::Set(Box::new(Type::String)),
+            Kind::Anything => Type::Dynamic,
+            Kind::Bool => Type::Bool,
+            Kind::Number => Type::Number,
+            Kind::String => Type::String,
+            Kind::AnyList => Type::List(Box::new(Type::Dynamic)),
+            Kind::AnySet => Type::Set(Box::new(Type::Dynamic)),
+            Kind::BoolList => Type::List(Box::new(Type::Bool)),
+            Kind::NumberList => Type::List(Box::new(Type::Number)),
+            Kind::StringList => Type::List(Box::new(Type::String)),
+            Kind::StringSet => Type::Set(Box::new(Type::String)),
         }
     }
 }
@@ -57,17 +60,17 @@ impl Accepts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     name: &'static str,
-    accepts: Accepts,
+    kind: Kind,
     allows_null: bool,
     allows_unknown: bool,
 }
 
 impl Parameter {
     /// A parameter that takes neither null nor, as long as the rest of the call is fine, unknown.
-    pub(super) const fn new(name: &'static str, accepts: Accepts) -> Parameter {
+    pub(super) const fn new(name: &'static str, kind: Kind) -> Parameter {
         Parameter {
             name,
-            accepts,
+            kind,
             allows_null: false,
             allows_unknown: false,
         }
@@ -92,7 +95,7 @@ pub(super) struct Function {
     pub(super) changes_each_run: bool,
     parameters: &'static [Parameter],
     variadic: Option<Parameter>,
-    result: Accepts,
+    result: Kind,
     looks_inside: bool,
     implementation: Implementation,
 }
@@ -101,7 +104,7 @@ impl Function {
     /// A function without parameters.
     pub(super) const fn new(
         name: &'static str,
-        result: Accepts,
+        result: Kind,
         implementation: Implementation,
     ) -> Function {
         Function {
@@ -155,13 +158,16 @@ impl Function {
                 continue;
             };
             // Conversion walks through the value, so its size comes first.
-            let known_inside = is_known_inside(value, &mut budget).ok_or_else(|| {
+            let known_inside = is_known_inside(value, &mut budget, MAX_DEPTH).ok_or_else(|| {
                 FunctionError::at(
                     index,
-                    format!("the value of {:?} is too large", parameter.name),
+                    format!(
+                        "the value of {:?} is too large or too deeply nested",
+                        parameter.name
+                    ),
                 )
             })?;
-            let value = convert(value, &parameter.accepts.to_type()).map_err(|error| {
+            let value = convert(value, &parameter.kind.to_type()).map_err(|error| {
                 FunctionError::at(index, about_parameter(parameter, &error.to_string()))
             })?;
             if value.is_null() && !parameter.allows_null {
@@ -230,18 +236,20 @@ fn about_parameter(parameter: &Parameter, what: &str) -> String {
     format!("invalid value for {:?} parameter: {what}", parameter.name)
 }
 
-/// Whether a value is known to its last part; nothing if it has more parts than the budget allows.
-fn is_known_inside(value: &Value, budget: &mut usize) -> Option<bool> {
+/// Whether a value is known to its last part; nothing if it has more parts, or is deeper, than
+/// allowed.
+fn is_known_inside(value: &Value, budget: &mut usize, depth: usize) -> Option<bool> {
     *budget = budget.checked_sub(1)?;
+    let depth = depth.checked_sub(1)?;
     let mut known = !value.is_unknown();
     if let Some(elements) = value.as_elements() {
         for element in elements.iter() {
-            known &= is_known_inside(element, budget)?;
+            known &= is_known_inside(element, budget, depth)?;
         }
     }
     if let Some(entries) = value.as_entries() {
         for entry in entries.values() {
-            known &= is_known_inside(entry, budget)?;
+            known &= is_known_inside(entry, budget, depth)?;
         }
     }
     Some(known)

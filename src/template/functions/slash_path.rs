@@ -24,11 +24,9 @@ pub(super) fn clean(path: &str) -> String {
     }
 }
 
-/// `path` below `folder`, or `path` itself if it is absolute; cleaned.
+/// `path` below an absolute `folder`, or `path` itself if it is absolute; cleaned.
 pub(super) fn below(folder: &str, path: &str) -> String {
     if path.starts_with('/') {
-        clean(path)
-    } else if folder.is_empty() {
         clean(path)
     } else {
         clean(&format!("{folder}/{path}"))

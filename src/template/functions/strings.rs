@@ -6,77 +6,78 @@
 use super::format_text::{format, formatlist};
 use super::letter_case;
 use super::signature::{
-    Accepts, Arguments, Function, Parameter, check_element_count, check_text_size,
+    Arguments, Function, Kind, Parameter, check_element_count, check_text_size,
 };
 use super::{FunctionContext, FunctionError};
 use crate::template::value::{Type, Value};
+use std::collections::HashSet;
 use unicode_segmentation::UnicodeSegmentation;
 
-const TEXT: &[Parameter] = &[Parameter::new("str", Accepts::String)];
-const FORMAT: &[Parameter] = &[Parameter::new("format", Accepts::String)];
-const FORMATTED: Parameter = Parameter::new("args", Accepts::Anything).or_null();
+const TEXT: &[Parameter] = &[Parameter::new("str", Kind::String)];
+const FORMAT: &[Parameter] = &[Parameter::new("format", Kind::String)];
+const FORMATTED: Parameter = Parameter::new("args", Kind::Anything).or_null();
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("chomp", Accepts::String, chomp).parameters(TEXT),
-    Function::new("endswith", Accepts::Bool, endswith).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("suffix", Accepts::String),
+    Function::new("chomp", Kind::String, chomp).parameters(TEXT),
+    Function::new("endswith", Kind::Bool, endswith).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("suffix", Kind::String),
     ]),
-    Function::new("format", Accepts::String, format)
+    Function::new("format", Kind::String, format)
         .parameters(FORMAT)
         .variadic(FORMATTED)
         .looks_inside(),
-    Function::new("formatlist", Accepts::StringList, formatlist)
+    Function::new("formatlist", Kind::StringList, formatlist)
         .parameters(FORMAT)
         .variadic(FORMATTED)
         .looks_inside(),
-    Function::new("indent", Accepts::String, indent).parameters(&[
-        Parameter::new("spaces", Accepts::Number),
-        Parameter::new("str", Accepts::String),
+    Function::new("indent", Kind::String, indent).parameters(&[
+        Parameter::new("spaces", Kind::Number),
+        Parameter::new("str", Kind::String),
     ]),
-    Function::new("join", Accepts::String, join)
-        .parameters(&[Parameter::new("separator", Accepts::String)])
-        .variadic(Parameter::new("lists", Accepts::StringList))
+    Function::new("join", Kind::String, join)
+        .parameters(&[Parameter::new("separator", Kind::String)])
+        .variadic(Parameter::new("lists", Kind::StringList))
         .looks_inside(),
-    Function::new("lower", Accepts::String, lower).parameters(TEXT),
-    Function::new("replace", Accepts::String, replace).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("substr", Accepts::String),
-        Parameter::new("replace", Accepts::String),
+    Function::new("lower", Kind::String, lower).parameters(TEXT),
+    Function::new("replace", Kind::String, replace).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("substr", Kind::String),
+        Parameter::new("replace", Kind::String),
     ]),
-    Function::new("split", Accepts::StringList, split).parameters(&[
-        Parameter::new("separator", Accepts::String),
-        Parameter::new("str", Accepts::String),
+    Function::new("split", Kind::StringList, split).parameters(&[
+        Parameter::new("separator", Kind::String),
+        Parameter::new("str", Kind::String),
     ]),
-    Function::new("startswith", Accepts::Bool, startswith).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("prefix", Accepts::String),
+    Function::new("startswith", Kind::Bool, startswith).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("prefix", Kind::String),
     ]),
-    Function::new("strcontains", Accepts::Bool, strcontains).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("substr", Accepts::String),
+    Function::new("strcontains", Kind::Bool, strcontains).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("substr", Kind::String),
     ]),
-    Function::new("strrev", Accepts::String, strrev).parameters(TEXT),
-    Function::new("substr", Accepts::String, substr).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("offset", Accepts::Number),
-        Parameter::new("length", Accepts::Number),
+    Function::new("strrev", Kind::String, strrev).parameters(TEXT),
+    Function::new("substr", Kind::String, substr).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("offset", Kind::Number),
+        Parameter::new("length", Kind::Number),
     ]),
-    Function::new("title", Accepts::String, title).parameters(TEXT),
-    Function::new("trim", Accepts::String, trim).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("cutset", Accepts::String),
+    Function::new("title", Kind::String, title).parameters(TEXT),
+    Function::new("trim", Kind::String, trim).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("cutset", Kind::String),
     ]),
-    Function::new("trimprefix", Accepts::String, trimprefix).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("prefix", Accepts::String),
+    Function::new("trimprefix", Kind::String, trimprefix).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("prefix", Kind::String),
     ]),
-    Function::new("trimspace", Accepts::String, trimspace).parameters(TEXT),
-    Function::new("trimsuffix", Accepts::String, trimsuffix).parameters(&[
-        Parameter::new("str", Accepts::String),
-        Parameter::new("suffix", Accepts::String),
+    Function::new("trimspace", Kind::String, trimspace).parameters(TEXT),
+    Function::new("trimsuffix", Kind::String, trimsuffix).parameters(&[
+        Parameter::new("str", Kind::String),
+        Parameter::new("suffix", Kind::String),
     ]),
-    Function::new("upper", Accepts::String, upper).parameters(TEXT),
+    Function::new("upper", Kind::String, upper).parameters(TEXT),
 ];
 
 /// The number of characters.
@@ -112,15 +113,11 @@ fn indent(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome 
     };
     let text = arguments.string(1)?;
     let lines = text.matches('\n').count();
-    let added = if lines == 0 {
-        Some(0)
-    } else {
-        lines.checked_mul(spaces)
-    };
-    check_text_size(added.and_then(|added| added.checked_add(text.len())))?;
     if lines == 0 {
         return arguments.value(1).cloned();
     }
+    let added = lines.checked_mul(spaces);
+    check_text_size(added.and_then(|added| added.checked_add(text.len())))?;
     let line_start = format!("\n{}", " ".repeat(spaces));
     Ok(Value::string(text.replace('\n', &line_start)))
 }
@@ -133,9 +130,8 @@ fn join(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     }
     let mut parts = Vec::new();
     let mut bytes = Some(0_usize);
-    for (list, value) in lists.iter().enumerate() {
+    for list in 0..lists.len() {
         let elements = arguments.elements(list + 1)?;
-        debug_assert!(value.as_elements().is_some());
         for (position, element) in elements.iter().enumerate() {
             let Some(text) = element.as_str() else {
                 let place = if lists.len() > 1 {
@@ -218,7 +214,7 @@ fn substr(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome 
 
 fn trim(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     let (text, cut) = (arguments.string(0)?, arguments.string(1)?);
-    let cut: std::collections::HashSet<char> = cut.chars().collect();
+    let cut: HashSet<char> = cut.chars().collect();
     Ok(Value::string(
         text.trim_matches(|letter| cut.contains(&letter)),
     ))

@@ -1,15 +1,15 @@
 //! Identifiers of RFC 9562: `uuidv4` (random) and `uuidv5` (from a namespace and a name).
 
-use super::signature::{Accepts, Arguments, Function, Parameter};
+use super::signature::{Arguments, Function, Kind, Parameter};
 use super::{FunctionContext, FunctionError};
 use crate::template::value::Value;
 use sha1::{Digest, Sha1};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("uuidv4", Accepts::String, uuidv4).changes_each_run(),
-    Function::new("uuidv5", Accepts::String, uuidv5).parameters(&[
-        Parameter::new("namespace", Accepts::String),
-        Parameter::new("name", Accepts::String),
+    Function::new("uuidv4", Kind::String, uuidv4).changes_each_run(),
+    Function::new("uuidv5", Kind::String, uuidv5).parameters(&[
+        Parameter::new("namespace", Kind::String),
+        Parameter::new("name", Kind::String),
     ]),
 ];
 
@@ -23,7 +23,7 @@ fn uuidv4(
 ) -> Result<Value, FunctionError> {
     let mut bytes = [0; 16];
     (context.random)(&mut bytes);
-    Ok(Value::string(&text(bytes, 4)))
+    Ok(Value::string(text(bytes, 4)))
 }
 
 fn uuidv5(
@@ -45,7 +45,7 @@ fn uuidv5(
     for (byte, hashed) in bytes.iter_mut().zip(digest) {
         *byte = hashed;
     }
-    Ok(Value::string(&text(bytes, 5)))
+    Ok(Value::string(text(bytes, 5)))
 }
 
 fn known_namespace(name: &str) -> Option<[u8; 16]> {
