@@ -37,7 +37,7 @@ pub use decode::FromValue;
 pub use files::{FileError, NamedText, TemplateTexts};
 pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
 pub use loaded::{ScopeNames, Template};
-pub use scope::{Scope, World};
+pub use scope::{RandomBytes, Scope, World};
 pub use settings::PACKER_VERSION;
 pub use value::{Number, Type, Value};
 

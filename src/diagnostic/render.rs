@@ -137,14 +137,46 @@ mod tests {
 
     #[test]
     fn a_place_is_underlined() {
-        insta::assert_snapshot!(rendered("a = 1\n\tb = é + x\n", &[(16..17, "unknown")]), @"");
+        insta::assert_snapshot!(rendered("a = 1\n\tb = é + x\n", &[(16..17, "unknown")]), @r#"
+        error: something is wrong
+         --> a.pkr.hcl:2:10
+          |
+        2 |     b = é + x
+          |             ^ unknown
+          |
+          = help: mend it
+        "#);
     }
 
     #[test]
     fn places_without_text_still_render() {
-        insta::assert_snapshot!(rendered("", &[(0..0, "")]), @"");
-        insta::assert_snapshot!(rendered("a = \r\n", &[(4..6, "here")]), @"");
-        insta::assert_snapshot!(rendered("a {\n  b = 1\n}", &[(0..13, "this block")]), @"");
+        insta::assert_snapshot!(rendered("", &[(0..0, "")]), @r#"
+        error: something is wrong
+         --> a.pkr.hcl:1:1
+          |
+        1 |
+          | ^
+          |
+          = help: mend it
+        "#);
+        insta::assert_snapshot!(rendered("a = \r\n", &[(4..6, "here")]), @r#"
+        error: something is wrong
+         --> a.pkr.hcl:1:5
+          |
+        1 | a = 
+          |     ^ here
+          |
+          = help: mend it
+        "#);
+        insta::assert_snapshot!(rendered("a {\n  b = 1\n}", &[(0..13, "this block")]), @r#"
+        error: something is wrong
+         --> a.pkr.hcl:1:1
+          |
+        1 | a {
+          | ^^^ this block
+          |
+          = help: mend it
+        "#);
     }
 
     #[test]
@@ -155,7 +187,18 @@ mod tests {
         let diagnostic = Diagnostic::error("`x` is set twice")
             .at(SourceSpan::new(second, 2..3))
             .note(SourceSpan::new(first, 0..1), "first here");
-        insta::assert_snapshot!(diagnostic.render(&sources, Colours::Off), @"");
+        insta::assert_snapshot!(diagnostic.render(&sources, Colours::Off), @r#"
+        error: `x` is set twice
+         --> b.pkr.hcl:3:1
+          |
+        3 | x = 2
+          | ^
+          |
+         ::: a.pkr.hcl:1:1
+          |
+        1 | x = 1
+          | - first here
+        "#);
     }
 
     proptest! {

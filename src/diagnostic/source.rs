@@ -86,6 +86,28 @@ impl Sources {
         self.text(span.file).get(span.range()).unwrap_or("")
     }
 
+    /// Replaces the text at a place by asterisks, line by line, so that no diagnostic shows it.
+    pub fn hide(&mut self, span: SourceSpan) {
+        let Some(source) = usize::try_from(span.file.0)
+            .ok()
+            .and_then(|index| self.files.get_mut(index))
+        else {
+            return;
+        };
+        if let (Some(before), Some(hidden), Some(after)) = (
+            source.text.get(..span.start),
+            source.text.get(span.range()),
+            source.text.get(span.end..),
+        ) {
+            // As many bytes as before: other places stay where they are.
+            let hidden = hidden
+                .bytes()
+                .map(|byte| if byte == b'\n' { '\n' } else { '*' });
+            let hidden: String = hidden.collect();
+            source.text = Arc::from([before, &hidden, after].concat());
+        }
+    }
+
     /// Line and column of a place's beginning, counted from 1; columns count characters.
     pub fn line_and_column(&self, span: SourceSpan) -> (usize, usize) {
         line_and_column(self.text(span.file), span.start)
@@ -115,6 +137,16 @@ pub fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hidden_text_keeps_all_places() {
+        let mut sources = Sources::new();
+        let file = sources.add("f", "a = \"\u{fc}\nx\" # b");
+        sources.hide(SourceSpan::new(file, 4..10));
+        assert_eq!(sources.text(file), "a = ***\n** # b");
+        sources.hide(SourceSpan::new(file, 40..50));
+        assert_eq!(sources.text(file), "a = ***\n** # b");
+    }
 
     #[test]
     fn places() {

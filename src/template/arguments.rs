@@ -375,6 +375,10 @@ impl<'a> Arguments<'a> {
         }
         from_any_value(&value).map_or_else(
             |message| {
+                // What is unknown because of an error that was reported is no other error.
+                if !value.is_wholly_known() && self.diagnostics.has_errors() {
+                    return Read::Failed;
+                }
                 let message = format!("`{name}`: {message}");
                 self.report(Diagnostic::error(message).at(self.value_span(attribute)));
                 Read::Failed

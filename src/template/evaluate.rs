@@ -192,8 +192,8 @@ impl<'a> Evaluation<'a> {
             .ok_or_else(|| {
                 Diagnostic::error("the two results of a conditional must have one type")
                     .at(self.span(expression))
-                    .note(self.span(taken), format!("this is a {}", value.type_name()))
-                    .note(self.span(left), format!("this is a {}", other.type_name()))
+                    .note(self.span(taken), format!("this is {}", value.described()))
+                    .note(self.span(left), format!("this is {}", other.described()))
             })
     }
 
@@ -282,7 +282,7 @@ impl<'a> Evaluation<'a> {
         node: &impl Span,
     ) -> Diagnostic {
         Diagnostic::error(error.to_string())
-            .at_with(self.span(node), format!("this is a {}", value.type_name()))
+            .at_with(self.span(node), format!("this is {}", value.described()))
     }
 
     fn span(&self, node: &impl Span) -> SourceSpan {

@@ -81,8 +81,9 @@ pub fn load_texts(
         .map(|text| sources.add(text.name, text.text))
         .collect();
     for file in files {
-        if let Some(body) = parse_body(file, &sources, &diagnostics) {
-            declarations.add(file, body, &diagnostics);
+        match parse_body(file, &sources, &diagnostics) {
+            Some(body) => declarations.add(file, body, &diagnostics),
+            None => declarations.incomplete = true,
         }
     }
     let mut given = GivenValues::default();
@@ -96,16 +97,25 @@ pub fn load_texts(
         given.add_argument(argument, variables, &mut sources, &diagnostics);
     }
     // With a file that could not be parsed, what it declares would be reported as missing.
+    let secret_places = variables::sensitive_places(variables, &given);
     if declarations.incomplete {
+        secret_places
+            .into_iter()
+            .for_each(|place| sources.hide(place));
         return Err(LoadError {
             sources,
             diagnostics,
         });
     }
     world.template_folder = texts.folder;
-    let globals = Arc::new(globals(sources, &declarations, world));
+    let mut globals = Arc::new(globals(sources, &declarations, world));
     let mut secrets = Secrets::default();
     let builds = declarations.evaluate(&globals, &given, &mut secrets, &diagnostics);
+    // They have been evaluated, and from here on their text only serves messages.
+    let sources = &mut Arc::make_mut(&mut globals).sources;
+    secret_places
+        .into_iter()
+        .for_each(|place| sources.hide(place));
     if diagnostics.has_errors() {
         return Err(LoadError {
             sources: globals.sources.clone(),

@@ -33,8 +33,12 @@ fn syntax_error(file: FileId, error: &parser::Error) -> Diagnostic {
         .filter(|what| !what.is_empty())
         .unwrap_or("invalid syntax");
     let expected = parts.next().unwrap_or("");
-    Diagnostic::error(format!("syntax error: {what}")).at_with(
+    let error = Diagnostic::error(format!("syntax error: {what}")).at_with(
         SourceSpan::new(file, offset..offset.saturating_add(1)),
         expected,
-    )
+    );
+    if what == "invalid attribute" && expected == "expected `=`" {
+        return error.help("a block on one line holds one argument at most, and no blocks");
+    }
+    error
 }

@@ -9,6 +9,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+/// Fills its argument with random bytes.
+pub type RandomBytes = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// What evaluation sees of the world. Everything comes in here, so that the same world gives the
 /// same values.
 #[derive(Clone)]
@@ -21,8 +24,8 @@ pub struct World {
     pub home: Option<PathBuf>,
     /// The time that `timestamp()` tells.
     pub now: jiff::Timestamp,
-    /// Fills its argument with random bytes, for `uuidv4()`.
-    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    /// What `uuidv4()` is made of.
+    pub random: Arc<RandomBytes>,
     /// Environment variables, for `env()` and `PKR_VAR_…`.
     pub environment: BTreeMap<String, String>,
 }

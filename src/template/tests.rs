@@ -1,4 +1,6 @@
-//! Whole templates: what they load to, and how their errors read.
+//! Whole templates: what they load to.
+
+mod errors;
 
 use super::*;
 use crate::diagnostic::{Colours, Diagnostics};
@@ -54,18 +56,6 @@ fn loaded(template: &str) -> Template {
     match load_with(template, &[], &[]) {
         Ok(loaded) => loaded.template,
         Err(error) => panic!("{}", error.diagnostics.render(&error.sources, Colours::Off)),
-    }
-}
-
-/// The errors of a template, as the user sees them.
-fn errors(template: &str) -> String {
-    errors_with(template, &[], &[])
-}
-
-fn errors_with(template: &str, variable_files: &[&str], arguments: &[&str]) -> String {
-    match load_with(template, variable_files, arguments) {
-        Ok(_) => "no errors".to_owned(),
-        Err(error) => error.diagnostics.render(&error.sources, Colours::Off),
     }
 }
 
@@ -189,7 +179,6 @@ fn the_environment_is_seen_by_defaults_alone() {
             .collect::<String>(),
         "\"Ulm\""
     );
-    assert!(errors("locals { town = env(\"HOME_TOWN\") }").contains("env() can only be called"));
 }
 
 #[test]
@@ -434,224 +423,27 @@ fn templates_are_shared_between_threads() {
 }
 
 #[test]
-fn errors_of_all_kinds_at_once() {
-    insta::assert_snapshot!(errors(
-        r#"
-vriable "a" {}
-variable "b" { type = strng }
-variable "c" {}
-variable "c" {}
-variable "d" {
-  default = 5
-  validation {
-    condition     = var.d > 10
-    error_message = "Too small."
-  }
-}
-locals {
-  x = local.y
-  y = local.z + 1
-  z = local.x
-  bad = 1 / 0
-  unused = var.nope
-}
-source "oci" "base" {}
-source "oci" "base" {}
-build {
-  sources = ["oci.bse", "oci"]
-  provisioner {}
-  provisioner "shell" {
-    only     = ["a"]
-    except   = ["b"]
-    timeout  = "soon"
-  }
-}
-"#
-    ), @r#"
-        error: there is no block `vriable` here
-         --> t.pkr.hcl:2:1
-          |
-        2 | vriable "a" {}
-          | ^^^^^^^^^^^
-          |
-          = help: did you mean `variable`?
-
-        error: variable `c` is declared twice
-         --> t.pkr.hcl:5:10
-          |
-        4 | variable "c" {}
-          |          --- first here
-        5 | variable "c" {}
-          |          ^^^
-
-        error: source `oci.base` is declared twice
-          --> t.pkr.hcl:21:1
-           |
-        20 | source "oci" "base" {}
-           | ------------------- first here
-        21 | source "oci" "base" {}
-           | ^^^^^^^^^^^^^^^^^^^
-
-        error: there is no type `strng`
-         --> t.pkr.hcl:3:23
-          |
-        3 | variable "b" { type = strng }
-          |                       ^^^^^
-          |
-          = help: did you mean `string`?
-
-        error: variable `c` has no value
-         --> t.pkr.hcl:4:1
-          |
-        4 | variable "c" {}
-          | ^^^^^^^^^^^^
-          |
-          = help: give it one with `-var c=…`, a -var-file or PKR_VAR_c, or declare a default
-
-        error: invalid value for variable `d` by default
-         --> t.pkr.hcl:7:13
-          |
-        7 |   default = 5
-          |             ^ Too small.
-        8 |   validation {
-        9 |     condition     = var.d > 10
-          |                     ---------- this rule does not hold
-
-        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
-          --> t.pkr.hcl:14:7
-           |
-        14 |   x = local.y
-           |       ^^^^^^^
-        15 |   y = local.z + 1
-           |       -------
-        16 |   z = local.x
-           |       -------
-
-        error: division by zero
-          --> t.pkr.hcl:17:13
-           |
-        17 |   bad = 1 / 0
-           |             ^ this is 0
-
-        error: variable `nope` is not declared
-          --> t.pkr.hcl:18:16
-           |
-        18 |   unused = var.nope
-           |                ^^^^
-           |
-           = help: declare it: variable "nope" {}
-
-        error: source `oci.bse` is not declared
-          --> t.pkr.hcl:23:14
-           |
-        23 |   sources = ["oci.bse", "oci"]
-           |              ^^^^^^^^^
-           |
-           = help: did you mean `oci.base`?
-
-        error: "oci" does not refer to a source
-          --> t.pkr.hcl:23:25
-           |
-        23 |   sources = ["oci.bse", "oci"]
-           |                         ^^^^^
-           |
-           = help: write "source.TYPE.NAME"
-
-        error: a provisioner has one label, its type
-          --> t.pkr.hcl:24:3
-           |
-        24 |   provisioner {}
-           |   ^^^^^^^^^^^
-           |
-           = help: write `provisioner "TYPE" { … }`
-
-        error: `only` and `except` cannot be given together
-          --> t.pkr.hcl:27:5
-           |
-        26 |     only     = ["a"]
-           |     ----------------
-        27 |     except   = ["b"]
-           |     ^^^^^^^^^^^^^^^^
-
-        error: `timeout`: "soon" is no duration; write it like "90s", "5m" or "1h30m"
-          --> t.pkr.hcl:28:16
-           |
-        28 |     timeout  = "soon"
-           |                ^^^^^^
-        "#);
+fn a_large_template_loads() {
+    let mut text = String::new();
+    for index in 0..1000 {
+        let other = (index * 7 + 1) % 1000;
+        let reference = if other < index {
+            format!("local.l{other}.name")
+        } else {
+            "\"\"".to_owned()
+        };
+        text += &format!(
+            "locals {{\n  l{index} = {{\n    name = \"n{index}\"\n    other = {reference}\n    list = [1, 2,\n      3]\n    text = \"a ${{upper(\"b\")}} c\"\n  }}\n}}\n\n"
+        );
+    }
+    assert_eq!(text.lines().count(), 10_000);
+    let template = loaded(&text);
+    assert_eq!(template.locals().count(), 1000);
 }
 
 #[test]
-fn errors_of_given_values() {
-    insta::assert_snapshot!(errors_with(
-        r#"
-variable "count" {
-  type = number
-}
-variable "names" {
-  type = list(string)
-}
-"#,
-        &["unknown = 1\nnames = [\"a\", upper(\"b\"), var.count]"],
-        &["count=many", "nmes=[]", "names"],
-    ), @r#"
-        warning: variable `unknown` is not declared
-         --> 0.pkrvars.hcl:1:1
-          |
-        1 | unknown = 1
-          | ^^^^^^^
-
-        error: variable `nmes` is not declared
-         --> <-var nmes>:1:1
-          |
-        1 | []
-          | ^^
-          |
-          = help: did you mean `names`?
-
-        error: -var needs a name and a value
-         --> <-var>:1:1
-          |
-        1 | names
-          | ^^^^^
-          |
-          = help: write -var NAME=VALUE
-
-        error: the value of variable `count` does not fit its type: a number is required
-         --> <-var count>:1:1
-          |
-        1 | many
-          | ^^^^
-          |
-         ::: t.pkr.hcl:2:10
-          |
-        2 | variable "count" {
-          |          ------- declared here
-
-        error: functions cannot be called here
-         --> 0.pkrvars.hcl:2:15
-          |
-        2 | names = ["a", upper("b"), var.count]
-          |               ^^^^^^^^^^
-          |
-          = help: only constants can be used; a local can call functions
-        "#);
-}
-
-#[test]
-fn errors_of_syntax() {
-    insta::assert_snapshot!(errors("build {\n  sources = [\n}\n"), @r#"
-        error: syntax error: invalid expression
-         --> t.pkr.hcl:3:1
-          |
-        3 | }
-          | ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
-        "#);
-    insta::assert_snapshot!(errors("locals { a = \"${1 + }\" }"), @r#"
-        error: syntax error: invalid expression
-         --> t.pkr.hcl:1:21
-          |
-        1 | locals { a = "${1 + }" }
-          |                     ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
-        "#);
+fn carriage_returns_are_line_ends() {
+    let template = loaded("locals {\r\n  a = 1\r\n  b = <<-EOT\r\n    x\r\n    EOT\r\n}\r\n");
+    let values: Vec<String> = template.locals().map(|(_, value)| show(value)).collect();
+    assert_eq!(values, ["1", "\"x\\r\\n\""]);
 }

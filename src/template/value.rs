@@ -179,6 +179,15 @@ impl Value {
         }
     }
 
+    /// The kind of value with an article, for messages: `a string`, `an object`, `null`.
+    pub fn described(&self) -> String {
+        match self {
+            Value::Null(_) => "null".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+            other => format!("a {}", other.type_name()),
+        }
+    }
+
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null(_))

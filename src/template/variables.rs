@@ -111,6 +111,29 @@ fn is_identifier(name: &str) -> bool {
         && chars.all(|char| char.is_alphanumeric() || char == '_' || char == '-')
 }
 
+/// The places where values of sensitive variables are written.
+pub(super) fn sensitive_places(variables: &Variables, given: &GivenValues) -> Vec<SourceSpan> {
+    let mut places = Vec::new();
+    for (name, variable) in variables {
+        let VariableSource::Block(body) = &variable.source else {
+            continue;
+        };
+        for part in &body.parts {
+            let sensitive = part.content.get_attribute("sensitive");
+            // Anything but a plain `false` might turn out true.
+            if sensitive.is_none_or(|attribute| attribute.value.as_bool() == Some(false)) {
+                continue;
+            }
+            if let Some(default) = part.content.get_attribute("default") {
+                let range = default.value.span().unwrap_or(0..0);
+                places.push(SourceSpan::new(part.file, range));
+            }
+            places.extend(given.get(name).map(|given| given.span));
+        }
+    }
+    places
+}
+
 /// Decides the value of every variable, and sets it in the globals of the scopes.
 ///
 /// `defaults` is the scope of defaults, `constants` that of given values.
@@ -412,7 +435,7 @@ impl Evaluator<'_> {
                 Ok(true) => {}
                 Ok(false) | Err(_) => validation.error(
                     span,
-                    format!("a condition must be a bool, not {}", other.type_name()),
+                    format!("a condition must be a bool, not {}", other.described()),
                     &[],
                 ),
             },

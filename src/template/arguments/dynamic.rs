@@ -46,17 +46,25 @@ pub(super) fn occurrences<'a>(
             iterator: None,
         }];
     }
-    expand(file, block, scope).unwrap_or_else(|diagnostic| {
-        diagnostics.push(diagnostic);
-        Vec::new()
-    })
+    match expand(file, block, scope) {
+        Ok(Some(made)) => return made,
+        // What is unknown because of an error that was reported is no other error.
+        Ok(None) if diagnostics.has_errors() => {}
+        Ok(None) => diagnostics.push(
+            Diagnostic::error("`for_each` must be known before the build runs")
+                .at(header(file, block)),
+        ),
+        Err(diagnostic) => diagnostics.push(diagnostic),
+    }
+    Vec::new()
 }
 
+/// The blocks that a `dynamic` block makes; none if its elements are not known.
 fn expand<'a>(
     file: FileId,
     block: &'a Block,
     scope: &Scope,
-) -> Result<Vec<Occurrence<'a>>, Diagnostic> {
+) -> Result<Option<Vec<Occurrence<'a>>>, Diagnostic> {
     let place = header(file, block);
     let span = |node: &dyn Span| SourceSpan::new(file, node.span().unwrap_or(0..0));
     let [name] = block.labels.as_slice() else {
@@ -79,6 +87,9 @@ fn expand<'a>(
         }
     };
     let collection = scope.evaluate(file, for_each)?;
+    if collection.is_unknown() {
+        return Ok(None);
+    }
     let mut made = Vec::new();
     for (key, value) in items(&collection, span(for_each))? {
         let item = Value::object([("key", key), ("value", value)]);
@@ -95,7 +106,7 @@ fn expand<'a>(
             iterator: Some((iterator.clone(), item)),
         });
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 struct Parts<'a> {
@@ -175,9 +186,8 @@ fn items(collection: &Value, place: SourceSpan) -> Result<Vec<(Value, Value)>, D
             .collect());
     }
     Err(match collection {
-        Value::Unknown(_) => Diagnostic::error("`for_each` must be known before the build runs"),
         Value::Null(_) => Diagnostic::error("`for_each` must not be null"),
-        other => Diagnostic::error(format!("a {} cannot be iterated over", other.type_name())),
+        other => Diagnostic::error(format!("{} cannot be iterated over", other.described())),
     }
     .at(place))
 }

@@ -90,7 +90,7 @@ impl Evaluation<'_> {
                 return Err(
                     Diagnostic::error("only a list, a tuple or a set can be expanded").at_with(
                         place.unwrap_or_else(|| self.span(&call.args)),
-                        format!("this is a {}", last.type_name()),
+                        format!("this is {}", last.described()),
                     ),
                 );
             }

@@ -121,7 +121,7 @@ impl Evaluation<'_> {
                 ))
             }
             other => {
-                let message = format!("a {} cannot be iterated over", other.type_name());
+                let message = format!("{} cannot be iterated over", other.described());
                 Err(Diagnostic::error(message).at(self.span(node)))
             }
         }

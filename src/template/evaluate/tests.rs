@@ -389,7 +389,7 @@ fn errors_point_at_the_fault() {
           | ^^^^^^^---------^^^------
           |        |           |
           |        |           this is a string
-          |        this is a object
+          |        this is an object
         "#);
     insta::assert_snapshot!(rendered("upper(\"a\", \"b\")"), @r#"
         error: upper(): too many function arguments: "upper" expects only 1 argument

@@ -113,7 +113,7 @@ impl Evaluation<'_> {
             Value::Null(_) => Err(Diagnostic::error("null cannot be part of a string")
                 .at_with(self.span(expression), "this is null")),
             other => convert::to_string(other).map(Some).map_err(|_| {
-                let message = format!("a {} cannot be part of a string", other.type_name());
+                let message = format!("{} cannot be part of a string", other.described());
                 Diagnostic::error(message)
                     .at(self.span(expression))
                     .help("`jsonencode(…)` or `join(\", \", …)` make a string of a collection")

@@ -135,7 +135,7 @@ impl Evaluation<'_> {
                 .cloned()
                 .ok_or_else(|| no_element(name, entries.keys().map(|name| &**name), place)),
             other => {
-                let message = format!("a {} has no attributes", other.type_name());
+                let message = format!("{} has no attributes", other.described());
                 let error = Diagnostic::error(message).at(place);
                 Err(match other.as_elements() {
                     Some(_) => error.help(format!(
@@ -183,7 +183,7 @@ impl Evaluation<'_> {
                     .help("iterate over it with a for expression"),
             ),
             other => {
-                let message = format!("a {} has no elements", other.type_name());
+                let message = format!("{} has no elements", other.described());
                 Err(Diagnostic::error(message).at(place))
             }
         }
