@@ -44,3 +44,10 @@ pub use metadata::Losses;
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
 pub use settle::{Settled, settle};
+
+#[cfg(test)]
+mod extract_tests;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod settle_tests;

@@ -120,7 +120,14 @@ impl Writer<'_> {
             path.push(b'.');
         }
         path.push(b'/');
-        self.entry(&path, EntryType::Folder, b"", 0, (0, 0), &metadata.attributes)?;
+        self.entry(
+            &path,
+            EntryType::Folder,
+            b"",
+            0,
+            (0, 0),
+            &metadata.attributes,
+        )?;
         if metadata.kind == (Kind::Folder { opaque: true }) {
             if stack.path().is_empty() {
                 path.clear();
@@ -201,7 +208,8 @@ impl Writer<'_> {
                 }
             }
             // One byte more than is left, so that a file that has grown is noticed.
-            let wanted = usize::try_from(size - position).map_or(CHUNK, |left| left.min(CHUNK - 1) + 1);
+            let wanted =
+                usize::try_from(size - position).map_or(CHUNK, |left| left.min(CHUNK - 1) + 1);
             let length = match rustix::io::pread(file, &mut chunk[..wanted], position) {
                 Ok(length) => length,
                 Err(Errno::INTR) => continue,

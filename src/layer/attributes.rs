@@ -140,7 +140,10 @@ impl Place<'_> {
         };
         names.truncate(length);
         let mut attributes = Vec::new();
-        for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        for name in names
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty())
+        {
             let Ok(name) = CString::new(name) else {
                 continue;
             };
@@ -170,9 +173,7 @@ impl Place<'_> {
     pub(super) fn remove(self, name: &CStr) -> Result<(), Errno> {
         let result = match self {
             Self::Open(file) => rustix::fs::fremovexattr(file, name),
-            Self::Named(folder, file) => {
-                rustix::fs::lremovexattr(proc_path(folder, file), name)
-            }
+            Self::Named(folder, file) => rustix::fs::lremovexattr(proc_path(folder, file), name),
         };
         match result {
             Err(Errno::NODATA) => Ok(()),
@@ -203,9 +204,7 @@ impl Place<'_> {
     fn list_into(self, buffer: &mut [u8]) -> Result<usize, Errno> {
         match self {
             Self::Open(file) => rustix::fs::flistxattr(file, buffer),
-            Self::Named(folder, file) => {
-                rustix::fs::llistxattr(proc_path(folder, file), buffer)
-            }
+            Self::Named(folder, file) => rustix::fs::llistxattr(proc_path(folder, file), buffer),
         }
     }
 }
@@ -229,7 +228,10 @@ mod tests {
             (b"security.capability", Some(b"security.capability")),
             (b"system.posix_acl_access", Some(b"system.posix_acl_access")),
             (b"user.overlay.opaque", Some(b"user.overlay.overlay.opaque")),
-            (b"user.overlay.redirect", Some(b"user.overlay.overlay.redirect")),
+            (
+                b"user.overlay.redirect",
+                Some(b"user.overlay.overlay.redirect"),
+            ),
             (
                 b"user.overlay.overlay.x",
                 Some(b"user.overlay.overlay.overlay.x"),

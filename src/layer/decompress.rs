@@ -107,8 +107,10 @@ impl<R: BufRead> ZstdReader<R> {
                     length,
                     ..
                 })) => {
-                    let skipped =
-                        io::copy(&mut self.input.by_ref().take(length.into()), &mut io::sink())?;
+                    let skipped = io::copy(
+                        &mut self.input.by_ref().take(length.into()),
+                        &mut io::sink(),
+                    )?;
                     if skipped < u64::from(length) {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
@@ -207,7 +209,10 @@ mod tests {
             assert_eq!(Compression::of(&packed), compression);
             assert_eq!(read_all(&packed).unwrap(), text.as_bytes(), "{tool}");
             let twice = [&packed[..], &packed].concat();
-            assert_eq!(read_all(&twice).unwrap(), [&text[..], &text].concat().as_bytes());
+            assert_eq!(
+                read_all(&twice).unwrap(),
+                [&text[..], &text].concat().as_bytes()
+            );
             for cut in [packed.len() - 1, packed.len() / 2, 7] {
                 assert!(read_all(&packed[..cut]).is_err(), "{tool} cut at {cut}");
             }
@@ -219,7 +224,11 @@ mod tests {
                     continue;
                 }
                 let trailed = [&packed[..], garbage].concat();
-                assert!(read_all(&trailed).is_err(), "{tool}, {} bytes more", garbage.len());
+                assert!(
+                    read_all(&trailed).is_err(),
+                    "{tool}, {} bytes more",
+                    garbage.len()
+                );
             }
             let mut flipped = packed.clone();
             let middle = flipped.len() / 2;

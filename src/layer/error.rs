@@ -38,7 +38,9 @@ pub enum LayerError {
     },
     /// A file of a tree has a name that means "deleted" in a layer (OCI image specification,
     /// layer, "Whiteouts").
-    #[error("{path} cannot be part of a layer: names that begin with \".wh.\" mark deletions there")]
+    #[error(
+        "{path} cannot be part of a layer: names that begin with \".wh.\" mark deletions there"
+    )]
     ReservedName {
         /// The file.
         path: TreePath,

@@ -182,11 +182,7 @@ struct Target<'a> {
 }
 
 impl Extractor<'_> {
-    fn entry<R: Read>(
-        &mut self,
-        reader: &mut ArchiveReader<R>,
-        entry: ArchiveEntry,
-    ) -> Result<()> {
+    fn entry<R: Read>(&mut self, reader: &mut ArchiveReader<R>, entry: ArchiveEntry) -> Result<()> {
         let shown = TreePath::new(&entry.name);
         self.check_limits(&entry)?;
         let path = normalise(&entry.name).map_err(|problem| refused(&shown, problem))?;
@@ -370,9 +366,7 @@ impl Extractor<'_> {
         }
         let mut from = self.open(source.parent, OFlags::PATH);
         let here = match &from {
-            Ok(folder) => {
-                stat_if_exists(folder.as_fd(), &source.name).context("inspect", &link)?
-            }
+            Ok(folder) => stat_if_exists(folder.as_fd(), &source.name).context("inspect", &link)?,
             Err(LayerError::Tree { source, .. })
                 if source.kind() == std::io::ErrorKind::NotFound =>
             {
@@ -416,15 +410,12 @@ impl Extractor<'_> {
         if metadata::is_folder(&found.stat) {
             return Ok(false);
         }
-        let (metadata, file) = Metadata::of_file(
-            found.parent.as_fd(),
-            &found.name,
-            &found.stat,
-            source.path,
-        )?;
+        let (metadata, file) =
+            Metadata::of_file(found.parent.as_fd(), &found.name, &found.stat, source.path)?;
         match (&metadata.kind, file) {
             (Kind::File { size }, Some(file)) => {
-                let copy = self.create(source, |folder, name| metadata::create_file(folder, name))?;
+                let copy =
+                    self.create(source, |folder, name| metadata::create_file(folder, name))?;
                 copy::content(&file, &copy, *size, source.path)?;
                 self.applier
                     .apply_open(copy.as_fd(), &metadata.attributes, true, source.path)?;
@@ -441,7 +432,10 @@ impl Extractor<'_> {
         let name = target.name.to_bytes();
         let inside = target.parent.split(|byte| *byte == b'/');
         if inside.clone().any(|name| name.starts_with(WHITEOUT_PREFIX)) {
-            return Err(refused(shown, "it lies in a folder named like a deletion mark"));
+            return Err(refused(
+                shown,
+                "it lies in a folder named like a deletion mark",
+            ));
         }
         if name == OPAQUE_NAME {
             self.enter_parent(target.parent)?;
@@ -457,7 +451,8 @@ impl Extractor<'_> {
         if matches!(deleted, b"" | b"." | b"..") || deleted.starts_with(WHITEOUT_PREFIX) {
             return Err(refused(shown, "it marks no name that could be deleted"));
         }
-        let deleted = CString::new(deleted).map_err(|_| refused(shown, "it contains a NUL byte"))?;
+        let deleted =
+            CString::new(deleted).map_err(|_| refused(shown, "it contains a NUL byte"))?;
         self.enter_parent(target.parent)?;
         let parent = self.parent_folder();
         match rustix::fs::mknodat(
@@ -560,7 +555,10 @@ impl Extractor<'_> {
             // Older than Linux 5.6, forbidden by a container's filter, or too long for one call.
             Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => {
                 let mut folder = open_folder(from, c".").context("open", path)?;
-                for name in rest.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+                for name in rest
+                    .split(|byte| *byte == b'/')
+                    .filter(|name| !name.is_empty())
+                {
                     let name = c_name(name);
                     folder = open_folder(folder.as_fd(), &name).context("open", path)?;
                 }
@@ -574,7 +572,10 @@ impl Extractor<'_> {
     fn make_folders(&mut self, path: &[u8]) -> Result<OwnedFd> {
         let mut folder = open_folder(self.root, c".").context("open", b"")?;
         let mut length = 0;
-        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        for name in path
+            .split(|byte| *byte == b'/')
+            .filter(|name| !name.is_empty())
+        {
             length += name.len() + usize::from(length > 0);
             let here = &path[..length];
             let name = c_name(name);
@@ -628,9 +629,7 @@ impl Extractor<'_> {
     fn is_below_opaque(&self, path: &[u8]) -> bool {
         let opaque = |path: &[u8]| self.folders.get(path).is_some_and(|folder| folder.opaque);
         let slashes = (0..path.len()).filter(|index| path[*index] == b'/');
-        opaque(b"")
-            || slashes.map(|index| &path[..index]).any(opaque)
-            || opaque(path)
+        opaque(b"") || slashes.map(|index| &path[..index]).any(opaque) || opaque(path)
     }
 
     /// Overlayfs ignores an opaque mark on the root of a tree, so everything below is marked as
@@ -687,8 +686,16 @@ impl Extractor<'_> {
             (self.extracted.entries, Limit::Entries, limits.entries),
             (entry.size, Limit::FileSize, limits.file_size),
             (total, Limit::TotalSize, limits.total_size),
-            (entry.name.len() as u64, Limit::PathLength, limits.path_length),
-            (entry.link.len() as u64, Limit::PathLength, limits.path_length),
+            (
+                entry.name.len() as u64,
+                Limit::PathLength,
+                limits.path_length,
+            ),
+            (
+                entry.link.len() as u64,
+                Limit::PathLength,
+                limits.path_length,
+            ),
         ] {
             if value > allowed {
                 return Err(exceeded(entry, limit, allowed));

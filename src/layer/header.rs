@@ -175,8 +175,14 @@ fn block(
         put(&mut fields.name, &entry.path[name]);
         put(&mut fields.linkname, entry.link);
         put_octal(&mut fields.mode, u64::from(entry.attributes.mode));
-        put_octal(&mut fields.uid, u64::from(entry.attributes.uid.min(LARGEST_ID)));
-        put_octal(&mut fields.gid, u64::from(entry.attributes.gid.min(LARGEST_ID)));
+        put_octal(
+            &mut fields.uid,
+            u64::from(entry.attributes.uid.min(LARGEST_ID)),
+        );
+        put_octal(
+            &mut fields.gid,
+            u64::from(entry.attributes.gid.min(LARGEST_ID)),
+        );
         put_octal(&mut fields.size, entry.size.min(LARGEST_SIZE));
         put_octal(&mut fields.mtime, modified);
         fields.typeflag = [entry.entry_type.flag()];
@@ -280,7 +286,8 @@ mod tests {
         };
         let blocks = encode(&entry).unwrap();
         let records = &blocks[BLOCK..];
-        let expected = b"19 size=8589934592\n15 uid=2097152\n12 mtime=-5\n27 SCHILY.xattr.user.a=\0=\n\n\0";
+        let expected =
+            b"19 size=8589934592\n15 uid=2097152\n12 mtime=-5\n27 SCHILY.xattr.user.a=\0=\n\n\0";
         assert_eq!(
             records[..expected.len()].escape_ascii().to_string(),
             expected.escape_ascii().to_string()

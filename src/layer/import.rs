@@ -35,11 +35,7 @@ pub struct Imported {
 ///
 /// If something cannot be read or written, changes meanwhile, has a name that no layer can hold,
 /// or if `into` lies inside `source`. What was copied by then is to be removed.
-pub fn import_folder(
-    source: BorrowedFd<'_>,
-    into: BorrowedFd<'_>,
-    epoch: i64,
-) -> Result<Imported> {
+pub fn import_folder(source: BorrowedFd<'_>, into: BorrowedFd<'_>, epoch: i64) -> Result<Imported> {
     let owner = rustix::fs::fstat(source).context("inspect", b"")?;
     let mut importer = Importer {
         source: FolderStack::new(source)?,
@@ -137,8 +133,8 @@ impl Importer<'_> {
                 return Err(Errno::NXIO).context("import the device 0:0", path);
             }
             (Kind::File { size }, Some(file)) => {
-                let copied = metadata::create_file(self.tree.current(), name)
-                    .context("create", path)?;
+                let copied =
+                    metadata::create_file(self.tree.current(), name).context("create", path)?;
                 copy::content(&file, &copied, *size, path)?;
                 self.imported.content += size;
                 self.applier
@@ -157,8 +153,16 @@ impl Importer<'_> {
     fn adapt(&self, attributes: Attributes) -> Attributes {
         let (uid, gid) = self.owner;
         Attributes {
-            uid: if attributes.uid == uid { 0 } else { attributes.uid },
-            gid: if attributes.gid == gid { 0 } else { attributes.gid },
+            uid: if attributes.uid == uid {
+                0
+            } else {
+                attributes.uid
+            },
+            gid: if attributes.gid == gid {
+                0
+            } else {
+                attributes.gid
+            },
             modified: self.epoch,
             ..attributes
         }

@@ -227,7 +227,12 @@ impl Applier {
         let place = Place::Open(file);
         // Ordinary attributes first: they need write permission, which the mode may take away.
         // Capabilities last: a change of owner removes them.
-        self.set_extended(place, wanted, |name| name != attributes::CAPABILITY.to_bytes(), path)?;
+        self.set_extended(
+            place,
+            wanted,
+            |name| name != attributes::CAPABILITY.to_bytes(),
+            path,
+        )?;
         if inherits_group || (wanted.uid, wanted.gid) != (self.uid, self.gid) {
             match rustix::fs::fchown(
                 file,
@@ -246,7 +251,12 @@ impl Applier {
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(wanted.mode & PERMISSIONS))
             .context("set the mode of", path)?;
-        self.set_extended(place, wanted, |name| name == attributes::CAPABILITY.to_bytes(), path)?;
+        self.set_extended(
+            place,
+            wanted,
+            |name| name == attributes::CAPABILITY.to_bytes(),
+            path,
+        )?;
         rustix::fs::futimens(file, &times(wanted.modified)).context("set the time of", path)
     }
 
@@ -295,7 +305,13 @@ impl Applier {
         if let Err(errno) = made {
             return Ok(Err(errno));
         }
-        self.apply_named(folder, name, matches!(kind, Kind::Symlink { .. }), wanted, path)?;
+        self.apply_named(
+            folder,
+            name,
+            matches!(kind, Kind::Symlink { .. }),
+            wanted,
+            path,
+        )?;
         Ok(Ok(()))
     }
 
@@ -338,11 +354,8 @@ impl Applier {
             .context("open", path)?;
             let mut object_path = attributes::proc_path(object.as_fd(), c"");
             object_path.pop();
-            rustix::fs::chmod(
-                object_path,
-                Mode::from_raw_mode(wanted.mode & PERMISSIONS),
-            )
-            .context("set the mode of", path)?;
+            rustix::fs::chmod(object_path, Mode::from_raw_mode(wanted.mode & PERMISSIONS))
+                .context("set the mode of", path)?;
         }
         self.set_extended(Place::Named(folder, name), wanted, |_| true, path)?;
         rustix::fs::utimensat(
@@ -409,9 +422,7 @@ impl Applier {
 }
 
 /// Tells whether files created below `folder` may get another group than this process's.
-pub(super) fn new_files_inherit_group(
-    folder: BorrowedFd<'_>,
-) -> std::result::Result<bool, Errno> {
+pub(super) fn new_files_inherit_group(folder: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
     const SET_GROUP_ID: u32 = 0o2000;
     let stat = rustix::fs::fstat(folder)?;
     let group = rustix::process::getegid().as_raw();

@@ -74,8 +74,8 @@ impl PairWalk {
         let below = self.below(&name)?;
         self.upper.push(&name)?;
         let stored = self.stored_attributes()?;
-        let merged = below.as_ref().is_some_and(metadata::is_folder)
-            && !attributes::is_opaque(&stored);
+        let merged =
+            below.as_ref().is_some_and(metadata::is_folder) && !attributes::is_opaque(&stored);
         if let (true, Some(lower)) = (merged, &mut self.lower) {
             lower.push(&name)?;
         }

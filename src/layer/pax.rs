@@ -22,14 +22,9 @@ pub(super) struct Extended {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sparse {
     /// Version 0.1: the pieces (offset, length) are in the header.
-    Pieces {
-        size: u64,
-        pieces: Vec<(u64, u64)>,
-    },
+    Pieces { size: u64, pieces: Vec<(u64, u64)> },
     /// Version 1.0: the pieces are at the beginning of the data.
-    InData {
-        size: u64,
-    },
+    InData { size: u64 },
 }
 
 /// The records of one header, in order.
@@ -132,7 +127,12 @@ impl SparseRecords {
                 let pairs = numbers
                     .filter(|numbers| numbers.len() % 2 == 0)
                     .ok_or("the map of a sparse file is malformed")?;
-                self.map = Some(pairs.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect());
+                self.map = Some(
+                    pairs
+                        .chunks_exact(2)
+                        .map(|pair| (pair[0], pair[1]))
+                        .collect(),
+                );
             }
             // Version 0.0 repeats records, which nothing has written since 2006.
             _ => {
@@ -216,7 +216,12 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 
 /// Reads a time such as `1700000000.123` or `-1.5`, rounded down to whole seconds.
 fn seconds(value: &[u8]) -> Result<i64, String> {
-    let error = || format!("mtime is {:?}, which is no time", value.escape_ascii().to_string());
+    let error = || {
+        format!(
+            "mtime is {:?}, which is no time",
+            value.escape_ascii().to_string()
+        )
+    };
     let (negative, digits) = match value.strip_prefix(b"-") {
         Some(digits) => (true, digits),
         None => (false, value),
@@ -270,7 +275,13 @@ mod tests {
             ..Extended::default()
         };
         assert_eq!(parse(&data), Ok(expected));
-        for (text, seconds) in [("-5", -5), ("-1.5", -2), ("-1.0", -1), ("1.9", 1), ("-0.1", -1)] {
+        for (text, seconds) in [
+            ("-5", -5),
+            ("-1.5", -2),
+            ("-1.0", -1),
+            ("1.9", 1),
+            ("-0.1", -1),
+        ] {
             let parsed = parse(&record("mtime", text)).unwrap();
             assert_eq!(parsed.modified, Some(seconds), "{text}");
         }
@@ -325,7 +336,14 @@ mod tests {
     #[test]
     fn global_headers_may_only_comment() {
         assert_eq!(check_global(&record("comment", "a")), Ok(()));
-        for key in ["path", "linkpath", "size", "uid", "mtime", "SCHILY.xattr.user.a"] {
+        for key in [
+            "path",
+            "linkpath",
+            "size",
+            "uid",
+            "mtime",
+            "SCHILY.xattr.user.a",
+        ] {
             assert!(check_global(&record(key, "1")).is_err(), "{key}");
         }
         assert!(check_global(b"8 nonsense").is_err());
@@ -333,7 +351,11 @@ mod tests {
 
     #[test]
     fn maps_of_sparse_files_are_read() {
-        let data = [record("GNU.sparse.size", "10"), record("GNU.sparse.map", "0,1,9,1")].concat();
+        let data = [
+            record("GNU.sparse.size", "10"),
+            record("GNU.sparse.map", "0,1,9,1"),
+        ]
+        .concat();
         let pieces = vec![(0, 1), (9, 1)];
         assert_eq!(
             parse(&data).unwrap().sparse,

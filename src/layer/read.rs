@@ -106,8 +106,8 @@ impl<R: Read> ArchiveReader<R> {
 
     /// Reads the next bytes of the current entry; nothing at its end.
     pub(super) fn read_content(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let wanted = usize::try_from(self.content_left)
-            .map_or(buffer.len(), |left| left.min(buffer.len()));
+        let wanted =
+            usize::try_from(self.content_left).map_or(buffer.len(), |left| left.min(buffer.len()));
         if wanted == 0 {
             return Ok(0);
         }
@@ -145,8 +145,8 @@ impl<R: Read> ArchiveReader<R> {
                 .or_else(|| identifier(value))
                 .ok_or_else(|| malformed(start, format!("the {name} {value} is out of range")))
         };
-        let name = one_of(start, "name", extended.path, long_name)?
-            .unwrap_or_else(|| header_name(header));
+        let name =
+            one_of(start, "name", extended.path, long_name)?.unwrap_or_else(|| header_name(header));
         let link = one_of(start, "link target", extended.link, long_link)?
             .unwrap_or_else(|| until_nul(&old.linkname));
         if name.contains(&0) || link.contains(&0) {
@@ -241,11 +241,7 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     /// Reads the map of GNU tar's own sparse format, which goes on in blocks behind the header.
-    fn gnu_sparse(
-        &mut self,
-        start: u64,
-        header: &tar::Header,
-    ) -> Result<(u64, Vec<(u64, u64)>)> {
+    fn gnu_sparse(&mut self, start: u64, header: &tar::Header) -> Result<(u64, Vec<(u64, u64)>)> {
         let problem = || malformed(start, "the map of a sparse file is malformed");
         let gnu = header.as_gnu().ok_or_else(problem)?;
         let field = |bytes: &[u8]| number(bytes).and_then(|value| u64::try_from(value).ok());
@@ -371,7 +367,10 @@ impl<R: Read> ArchiveReader<R> {
                 return Err(malformed(start, "data follow the end of the archive"));
             }
             if self.offset - start > MOST_PADDING {
-                return Err(malformed(start, "endless zeros follow the end of the archive"));
+                return Err(malformed(
+                    start,
+                    "endless zeros follow the end of the archive",
+                ));
             }
         }
     }
@@ -510,13 +509,21 @@ fn check_pieces(start: u64, pieces: &[(u64, u64)], size: u64, data: u64) -> Resu
         let next = offset.checked_add(*length).filter(|next| *next <= size);
         match next {
             Some(next) if *offset >= end => end = next,
-            _ => return Err(malformed(start, "the pieces of a sparse file overlap or go past it")),
+            _ => {
+                return Err(malformed(
+                    start,
+                    "the pieces of a sparse file overlap or go past it",
+                ));
+            }
         }
         // Cannot overflow: the pieces do not overlap and end within the size.
         sum += length;
     }
     if sum != data {
-        return Err(malformed(start, "the pieces of a sparse file are not those that follow"));
+        return Err(malformed(
+            start,
+            "the pieces of a sparse file are not those that follow",
+        ));
     }
     Ok(())
 }
@@ -534,7 +541,10 @@ mod tests {
             (b"\0\0\0\0\0\0\0\0", Some(0)),
             (b"77777777777 ", Some(0o77_777_777_777)),
             (b"\x80\0\0\0\0\0\0\0\0\0\x01\x02", Some(0x102)),
-            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfb", Some(-5)),
+            (
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfb",
+                Some(-5),
+            ),
             (b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", None),
             (b"\xbf\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
             (b"0000648\0", None),

@@ -107,7 +107,10 @@ mod tests {
         }
         remove_tree(parent.as_fd(), OsStr::new("tree")).unwrap();
         assert!(!tree.exists());
-        assert_eq!(std::fs::read(scratch.path().join("outside")).unwrap(), b"kept");
+        assert_eq!(
+            std::fs::read(scratch.path().join("outside")).unwrap(),
+            b"kept"
+        );
         remove_tree(parent.as_fd(), OsStr::new("tree")).unwrap();
     }
 

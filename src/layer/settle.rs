@@ -44,11 +44,7 @@ pub struct Settled {
 ///
 /// If one of them cannot be read, `upper` cannot be changed, or it was made with `redirect_dir` or
 /// `metacopy`. It is half settled then, and can be settled again.
-pub fn settle(
-    upper: BorrowedFd<'_>,
-    lower: Option<BorrowedFd<'_>>,
-    epoch: i64,
-) -> Result<Settled> {
+pub fn settle(upper: BorrowedFd<'_>, lower: Option<BorrowedFd<'_>>, epoch: i64) -> Result<Settled> {
     let linked = unchanged_links(upper, lower, epoch)?;
     let mut settler = Settler {
         walk: PairWalk::new(upper, lower)?,
@@ -345,7 +341,10 @@ fn strip(place: Place<'_>, stored: &[Attribute], path: &[u8]) -> Result<()> {
 }
 
 fn refuse_redirects(stored: &[Attribute], path: &[u8]) -> Result<()> {
-    match stored.iter().find(|(name, _)| attributes::is_redirect(name)) {
+    match stored
+        .iter()
+        .find(|(name, _)| attributes::is_redirect(name))
+    {
         Some((attribute, _)) => Err(LayerError::Redirected {
             path: TreePath::new(path),
             attribute: TreePath::new(attribute),
