@@ -48,6 +48,12 @@ pub use settle::{Settled, settle};
 #[cfg(test)]
 mod extract_tests;
 #[cfg(test)]
+mod import_tests;
+#[cfg(test)]
+mod overlay_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod settle_tests;
+#[cfg(test)]
+mod tools_tests;

@@ -31,6 +31,21 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    /// Removes what the temporary folder's own removal could not: folders without permissions.
+    fn drop(&mut self) {
+        for listed in super::folder::list(self.fd()).unwrap_or_default() {
+            // The temporary folder reports nothing either.
+            let _ = super::remove::remove(self.fd(), &listed.name, b"");
+        }
+    }
+}
+
+/// Whether this process may do what root may. If not, what it may not is recorded or lost.
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// One object of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
@@ -70,8 +85,14 @@ impl Node {
         Self::new(Kind::Symlink { target }).mode(0o777)
     }
 
+    /// Sets the mode; an ordinary user keeps access, since nothing could be read back otherwise.
     pub(super) fn mode(mut self, mode: u32) -> Self {
-        self.metadata.attributes.mode = mode;
+        let access = match self.metadata.kind {
+            _ if is_root() => 0,
+            Kind::Folder { .. } => 0o700,
+            _ => 0o600,
+        };
+        self.metadata.attributes.mode = mode | access;
         self
     }
 
@@ -98,6 +119,23 @@ impl Node {
             ..Self::file(b"")
         }
     }
+}
+
+/// What can be kept of `metadata`: only files and folders can record an owner.
+pub(super) fn keepable(mut metadata: Metadata) -> Metadata {
+    let records = matches!(
+        metadata.kind,
+        Kind::File { .. }
+            | Kind::Folder { .. }
+            | Kind::CharacterDevice { .. }
+            | Kind::BlockDevice { .. }
+            | Kind::Whiteout
+    );
+    if !records && !is_root() {
+        metadata.attributes.uid = rustix::process::geteuid().as_raw();
+        metadata.attributes.gid = rustix::process::getegid().as_raw();
+    }
+    metadata
 }
 
 /// The objects of a tree by path; the root has the empty one.
@@ -167,7 +205,7 @@ pub(super) fn read(root: BorrowedFd<'_>) -> Nodes {
     let mut first_names = HashMap::new();
     let mut stack = FolderStack::new(root).unwrap();
     let mut pending = Vec::new();
-    let mut enter = |stack: &FolderStack, nodes: &mut Nodes| {
+    let enter = |stack: &FolderStack, nodes: &mut Nodes| {
         let metadata = Metadata::of_folder(stack.current(), stack.path()).unwrap();
         let node = Node {
             metadata,
