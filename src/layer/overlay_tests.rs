@@ -42,7 +42,10 @@ fn mounted(arguments: [&std::path::Path; 4], script: &str, seen: Option<&std::pa
     if !rustix::process::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["sh", "-c", MOUNT, "sh"]).args(arguments).arg(script);
+    command
+        .args(["sh", "-c", MOUNT, "sh"])
+        .args(arguments)
+        .arg(script);
     command.args(seen);
     let Ok(output) = command.output() else {
         return false;
@@ -141,7 +144,11 @@ fn an_overlay_of_the_packed_layer_shows_what_the_step_left() {
     let again = std::path::PathBuf::from(again.join(":"));
     let seen_again = scratch.path().join("seen-again.tar");
     assert!(mounted([&both, &upper2, &work2, &root], ":", Some(&seen)));
-    assert!(mounted([&again, &upper2, &work2, &root], ":", Some(&seen_again)));
+    assert!(mounted(
+        [&again, &upper2, &work2, &root],
+        ":",
+        Some(&seen_again)
+    ));
     let first = std::fs::read(&seen).unwrap();
     assert!(first.len() > 10_000);
     let (one, other) = (Scratch::new(), Scratch::new());
