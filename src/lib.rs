@@ -23,3 +23,4 @@
 pub mod build;
 pub mod digest;
 pub mod template;
+pub mod ui;
