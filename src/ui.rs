@@ -237,3 +237,118 @@ fn lock(view: &Mutex<Box<dyn View>>) -> MutexGuard<'_, Box<dyn View>> {
 fn write(output: &mut dyn Write, bytes: &[u8]) {
     let _ = output.write_all(bytes).and_then(|()| output.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sample_events::{every_event, output, place, started, step_failed, step_started};
+    use testing::{Captured, TestClock, settings};
+
+    const MODES: [Progress; 4] = [
+        Progress::Tty,
+        Progress::Plain,
+        Progress::Json,
+        Progress::Quiet,
+    ];
+
+    fn shown_without(secrets: &[&str], progress: Progress, events: &[Event]) -> String {
+        let captured = Captured::default();
+        let mut settings = settings(&TestClock::default());
+        settings.secrets = secrets.iter().map(|&secret| secret.to_owned()).collect();
+        let display = display(progress, settings, Box::new(captured.clone()));
+        events.iter().for_each(|event| display.emit(event.clone()));
+        display.finish();
+        captured.text()
+    }
+
+    #[test]
+    fn modes_are_written_as_they_are_parsed() {
+        for mode in MODES.iter().chain(&[Progress::Auto]) {
+            assert_eq!(mode.to_string().parse(), Ok(*mode));
+        }
+        assert_eq!(
+            "Fancy"
+                .parse::<Progress>()
+                .map_err(|error| error.to_string()),
+            Err("unknown progress mode \"Fancy\": use auto, tty, plain, json or quiet".to_owned())
+        );
+    }
+
+    #[test]
+    fn no_mode_shows_a_secret() {
+        // Every text of a sample event is a secret once.
+        const FIXED: [&str; 5] = ["event", "key", "digest", "stream", "level"];
+        for event in every_event() {
+            let json = serde_json::to_value(&event).expect("events can be written as JSON");
+            for (field, value) in json.as_object().expect("an event is an object") {
+                let Some(secret) = value.as_str().filter(|_| !FIXED.contains(&field.as_str()))
+                else {
+                    continue;
+                };
+                let events = [started("x", 1), event.clone()];
+                for mode in MODES {
+                    let shown = shown_without(&[secret], mode, &events);
+                    let first_line = secret.lines().next().unwrap_or_default();
+                    assert!(!shown.contains(first_line), "{field} in {mode}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_hidden_in_output_and_last_lines() {
+        let secret = "-----BEGIN KEY-----\nMIIEvQ\"IBAD\n-----END KEY-----\n";
+        let mut events = vec![started("oci.base", 5), step_started(place(1))];
+        let written = secret.lines().chain(["\x1b[1mMII\x1b[0mEvQ\"IBAD"]);
+        events.extend(written.map(|line| output(place(1), line)));
+        events.push(step_failed(place(1), 1.0));
+        for mode in MODES {
+            let shown = shown_without(&[secret, ""], mode, &events);
+            assert!(shown.contains(mask::MASK), "{mode}: {shown}");
+            assert!(!shown.contains("KEY"), "{mode}: {shown}");
+            // In JSON, escape sequences are data and stay.
+            assert_eq!(
+                shown.contains("EvQ"),
+                mode == Progress::Json,
+                "{mode}: {shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_closed_output_stops_nothing() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        for mode in MODES {
+            let display = display(mode, settings(&TestClock::default()), Box::new(Closed));
+            every_event()
+                .into_iter()
+                .for_each(|event| display.emit(event));
+            display.finish();
+        }
+    }
+
+    #[test]
+    fn colour_adds_only_escape_sequences() {
+        for mode in [Progress::Plain, Progress::Quiet] {
+            let mut settings = settings(&TestClock::default());
+            settings.color = true;
+            let captured = Captured::default();
+            let display = display(mode, settings, Box::new(captured.clone()));
+            every_event()
+                .into_iter()
+                .for_each(|event| display.emit(event));
+            display.finish();
+            assert!(captured.text().contains("\x1b["));
+            let plain = shown_without(&[], mode, &every_event());
+            assert_eq!(text::neutralise(&captured.text()), plain);
+        }
+    }
+}

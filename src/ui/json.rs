@@ -58,7 +58,25 @@ mod tests {
 
     #[test]
     fn each_event_is_a_line() {
-        insta::assert_snapshot!(shown(Progress::Json, two_builds()), @r"");
+        insta::assert_snapshot!(shown(Progress::Json, two_builds()), @r#"
+        {"time":"2026-01-02T03:04:05.000Z","event":"build_started","build":"oci.base","steps":5}
+        {"time":"2026-01-02T03:04:05.100Z","event":"build_started","build":"oci.web","steps":2}
+        {"time":"2026-01-02T03:04:05.200Z","event":"base_resolved","build":"oci.base","base":"layout fixtures/busybox","digest":"sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2","seconds":0.003}
+        {"time":"2026-01-02T03:04:05.300Z","event":"step_cached","build":"oci.base","step":1,"steps":5,"name":"shell.packages","key":"sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683","layer":{"diff_id":"sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85","bytes":1234567}}
+        {"time":"2026-01-02T03:04:05.400Z","event":"step_started","build":"oci.base","step":2,"steps":5,"name":"shell.packages","key":"sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}
+        {"time":"2026-01-02T03:04:05.500Z","event":"base_resolved","build":"oci.web","base":"layout fixtures/busybox","digest":"sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2","seconds":0.003}
+        {"time":"2026-01-02T03:04:05.600Z","event":"step_started","build":"oci.web","step":1,"steps":2,"name":"file","key":"sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}
+        {"time":"2026-01-02T03:04:05.700Z","event":"step_output","build":"oci.base","step":2,"steps":5,"name":"shell.packages","stream":"stdout","line":"Reading package lists..."}
+        {"time":"2026-01-02T03:04:05.800Z","event":"step_output","build":"oci.web","step":1,"steps":2,"name":"file","stream":"stdout","line":"copying"}
+        {"time":"2026-01-02T03:04:05.900Z","event":"step_output","build":"oci.base","step":2,"steps":5,"name":"shell.packages","stream":"stdout","line":"Unpacking nginx (1.22.1-9) ..."}
+        {"time":"2026-01-02T03:04:06.000Z","event":"step_finished","build":"oci.base","step":2,"steps":5,"name":"shell.packages","layer":{"diff_id":"sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85","bytes":1234567},"seconds":12.4}
+        {"time":"2026-01-02T03:04:06.100Z","event":"step_started","build":"oci.base","step":3,"steps":5,"name":"shell.packages","key":"sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}
+        {"time":"2026-01-02T03:04:06.200Z","event":"step_output","build":"oci.base","step":3,"steps":5,"name":"shell.packages","stream":"stdout","line":"E: Unable to locate package ngins"}
+        {"time":"2026-01-02T03:04:06.300Z","event":"step_finished","build":"oci.web","step":1,"steps":2,"name":"file","layer":null,"seconds":0.02}
+        {"time":"2026-01-02T03:04:06.400Z","event":"step_failed","build":"oci.base","step":3,"steps":5,"name":"shell.packages","reason":"the script exited with status 100","seconds":3.1}
+        {"time":"2026-01-02T03:04:06.500Z","event":"build_failed","build":"oci.base","error":"error: step 3 (shell.packages) failed: the script exited with status 100\n  --> web.pkr.hcl:12:3\nhint: run it again with `--progress=plain` to see all of its output","seconds":15.5}
+        {"time":"2026-01-02T03:04:06.600Z","event":"build_finished","build":"oci.web","digest":"sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f","bytes":45230000,"cached":1,"steps":5,"seconds":12.75}
+        "#);
     }
 
     #[test]

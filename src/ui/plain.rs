@@ -232,12 +232,58 @@ mod tests {
 
     #[test]
     fn two_builds_at_once() {
-        insta::assert_snapshot!(shown(Progress::Plain, two_builds()), @r"");
+        insta::assert_snapshot!(shown(Progress::Plain, two_builds()), @r#"
+        ==> oci.base: building, 5 steps
+        ==> oci.web: building, 2 steps
+        ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.base [1/5] shell.packages: cached, 1.2 MB
+        ==> oci.base [2/5] shell.packages: running
+        ==> oci.web: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.web [1/2] file: running
+            oci.base: Reading package lists...
+            oci.web: copying
+            oci.base: Unpacking nginx (1.22.1-9) ...
+        ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
+        ==> oci.base [3/5] shell.packages: running
+            oci.base: E: Unable to locate package ngins
+        ==> oci.web [1/2] file: finished in 20ms, no changes
+        ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
+            E: Unable to locate package ngins
+        ==> oci.base: failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited with status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its output
+        ==> oci.web: built in 12.8s, 1/5 steps cached, 45.2 MB, sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        ==> summary
+            ✗ oci.base  failed after 15.5s  1/5 steps cached
+            ✔ oci.web   built in 12.8s      1/5 steps cached  45.2 MB
+              sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        "#);
     }
 
     #[test]
     fn every_event_has_its_line() {
-        insta::assert_snapshot!(shown(Progress::Plain, every_event()), @r"");
+        insta::assert_snapshot!(shown(Progress::Plain, every_event()), @r#"
+        ==> oci.base: building, 5 steps
+        ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.base [2/5] shell.packages: running
+        ==> oci.base [1/5] shell.packages: cached, 1.2 MB
+        ==> oci.base [3/5] shell.packages: waiting for the same step of another build
+            oci.base: Unpacking nginx (1.22.1-9) ...
+        ==> oci.base [2/5] shell.packages: the script exited with status 100; attempt 2 begins
+        ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
+        ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
+        ==> oci.base: shell-local: running
+            oci.base: signed
+        ==> oci.base: shell-local: finished in 0.3s
+        ==> oci.base: warning: step 4 uses timestamp() and can never be cached
+        ==> oci.base: oci-archive out/base.tar
+        ==> oci.base: built in 12.8s, 1/5 steps cached, 45.2 MB, sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        ==> oci.base: failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited with status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its output
+        "#);
     }
 
     #[test]
@@ -276,7 +322,11 @@ mod tests {
     #[test]
     fn an_interrupted_build_is_in_the_summary() {
         let shown = shown(Progress::Plain, vec![started("oci.base", 5)]);
-        insta::assert_snapshot!(shown, @r"");
+        insta::assert_snapshot!(shown, @r#"
+        ==> oci.base: building, 5 steps
+        ==> summary
+            ✗ oci.base  stopped  0/5 steps cached
+        "#);
     }
 
     #[test]

@@ -56,6 +56,13 @@ mod tests {
 
     #[test]
     fn failures_are_shown_with_the_last_lines() {
-        insta::assert_snapshot!(shown(Progress::Quiet, two_builds()), @r"");
+        insta::assert_snapshot!(shown(Progress::Quiet, two_builds()), @r#"
+        ✗ oci.base [3/5] shell.packages  failed after 3.1s: the script exited with status 100
+            E: Unable to locate package ngins
+        ✗ oci.base  failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited with status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its output
+        "#);
     }
 }

@@ -108,7 +108,13 @@ mod tests {
         let report = report(&["cannot read layout `base`", "cannot open `a`", "not found"])
             .hint("`hardtack images` lists the images of the store")
             .hint("or use `scratch = true`");
-        insta::assert_snapshot!(report.render(Palette::new(false), &Masker::default()), @r"");
+        insta::assert_snapshot!(report.render(Palette::new(false), &Masker::default()), @r#"
+        error: cannot read layout `base`
+          caused by: cannot open `a`
+          caused by: not found
+        hint: `hardtack images` lists the images of the store
+        hint: or use `scratch = true`
+        "#);
     }
 
     #[test]
@@ -125,7 +131,12 @@ mod tests {
     #[test]
     fn further_lines_are_indented_and_secrets_hidden() {
         let report = report(&["one\ntwo hunter2\n", "thr\x1b[1mee hun\x1b[0mter2\nfour"]);
-        insta::assert_snapshot!(report.render(Palette::new(false), &Masker::new(["hunter2"])), @r"");
+        insta::assert_snapshot!(report.render(Palette::new(false), &Masker::new(["hunter2"])), @r#"
+        error: one
+               two <sensitive>
+          caused by: three <sensitive>
+                     four
+        "#);
     }
 
     #[test]

@@ -123,8 +123,8 @@ impl Running {
     }
 
     fn begin_step(&mut self, place: &StepPlace, waiting: bool, now: Timestamp) -> Vec<Activity> {
-        // A step that waited runs now, or one that failed is tried again.
-        let replaced = self.end(&place.build, |work| work.is_step(place.step));
+        // A step that waited runs now: it goes on in another form and has not ended.
+        self.end(&place.build, |work| work.is_step(place.step));
         let work = Work::Step {
             step: place.step,
             steps: place.steps,
@@ -132,8 +132,6 @@ impl Running {
             waiting,
         };
         self.begin(&place.build, work, now);
-        // It has not ended, it goes on in another form.
-        drop(replaced);
         Vec::new()
     }
 

@@ -70,44 +70,39 @@ impl Summary {
         self.builds.len() <= 1 && !self.builds.iter().any(stopped)
     }
 
-    /// Returns one line for each build: how it ended, its time, cache hits, size and digest.
+    /// Returns the lines of each build: how it ended, its time, cache hits and size; and its
+    /// digest on a second line, as both together are too wide for most terminals.
     pub(super) fn lines(&self, palette: Palette) -> Vec<String> {
-        let mut table = Table::without_header([
-            Align::Left,
-            Align::Left,
-            Align::Left,
-            Align::Right,
-            Align::Left,
-        ]);
+        let mut table =
+            Table::without_header([Align::Left, Align::Left, Align::Left, Align::Right]);
         for build in &self.builds {
-            let (outcome, size, digest) = match &build.outcome {
-                Outcome::Stopped => ("stopped".to_owned(), String::new(), String::new()),
-                Outcome::Built {
-                    digest,
-                    bytes,
-                    seconds,
-                } => (
+            let (outcome, size) = match &build.outcome {
+                Outcome::Stopped => ("stopped".to_owned(), String::new()),
+                Outcome::Built { bytes, seconds, .. } => (
                     format!("built in {}", format::duration(*seconds)),
                     format::bytes(*bytes),
-                    digest.to_string(),
                 ),
                 Outcome::Failed { seconds } => (
                     format!("failed after {}", format::duration(*seconds)),
                     String::new(),
-                    String::new(),
                 ),
             };
             let cached = format!("{}/{} steps cached", build.cached, build.steps);
-            table.push([build.name.clone(), outcome, cached, size, digest]);
+            table.push([build.name.clone(), outcome, cached, size]);
         }
-        let marked = |(build, line): (&Build, String)| {
-            let mark = match build.outcome {
-                Outcome::Built { .. } => palette.paint(Tone::Good, "✔"),
-                Outcome::Failed { .. } | Outcome::Stopped => palette.paint(Tone::Bad, "✗"),
-            };
-            format!("{mark} {line}")
-        };
-        self.builds.iter().zip(table.lines()).map(marked).collect()
+        let mut lines = Vec::new();
+        for (build, line) in self.builds.iter().zip(table.lines()) {
+            match &build.outcome {
+                Outcome::Built { digest, .. } => {
+                    lines.push(format!("{} {line}", palette.paint(Tone::Good, "✔")));
+                    lines.push(format!("  {digest}"));
+                }
+                Outcome::Failed { .. } | Outcome::Stopped => {
+                    lines.push(format!("{} {line}", palette.paint(Tone::Bad, "✗")));
+                }
+            }
+        }
+        lines
     }
 
     fn build(&mut self, name: &str) -> &mut Build {
@@ -141,7 +136,12 @@ mod tests {
         let mut events = two_builds();
         events.push(started("oci.interrupted", 3));
         let lines = summary(&events).lines(Palette::new(false)).join("\n");
-        insta::assert_snapshot!(lines, @r"");
+        insta::assert_snapshot!(lines, @r#"
+        ✗ oci.base         failed after 15.5s  1/5 steps cached
+        ✔ oci.web          built in 12.8s      1/5 steps cached  45.2 MB
+          sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        ✗ oci.interrupted  stopped             0/3 steps cached
+        "#);
     }
 
     #[test]

@@ -111,7 +111,12 @@ mod tests {
         ] {
             table.push([name.to_owned(), size.to_owned(), age.to_owned()]);
         }
-        insta::assert_snapshot!(table, @r"");
+        insta::assert_snapshot!(table, @r#"
+        NAME          SIZE  AGE
+        oci.base   45.2 MB  3 days ago
+        漢字           1 B
+        evil name   1.0 GB  just now
+        "#);
     }
 
     #[test]

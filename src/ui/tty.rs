@@ -15,7 +15,7 @@ use super::running::{Activity, Running, Work};
 use super::screen::Screen;
 use super::summary::Summary;
 use super::{Clock, SizeSource, View, format, text, wording};
-use crate::build::event::Event;
+use crate::build::event::{Event, Level};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use std::io::Write;
@@ -142,10 +142,14 @@ impl Tty {
                 Some(of_build(&mark, build, &format!("{post_processor}  {took}")))
             }
             Event::Notice { build, level, text } => {
+                let mark = match level {
+                    Level::Info => "-".to_owned(),
+                    Level::Warning => self.palette.paint(Tone::Warning, "!"),
+                };
                 let notice = wording::notice(*level, text, self.palette);
                 Some(match build {
-                    Some(build) => of_build("!", build, &notice),
-                    None => format!("{notice}\n"),
+                    Some(build) => of_build(&mark, build, &notice),
+                    None => format!("{mark} {notice}\n"),
                 })
             }
             Event::StepFailed { .. } | Event::BuildFailed { .. } => {
@@ -240,4 +244,233 @@ fn live_line(activity: &Activity, now: Timestamp, columns: usize) -> String {
     };
     let line = format!("  {what}  {elapsed}  {said}");
     text::cut(line.trim_end(), columns).replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::event::EventSink;
+    use crate::ui::sample_events::{
+        every_event, finished, output, place, started, step_started, two_builds,
+    };
+    use crate::ui::testing::{Captured, TestClock, settings, shown};
+    use crate::ui::{Progress, Size, display};
+    use std::num::NonZero;
+
+    /// A display on an emulated terminal of 60 × 12.
+    struct Terminal {
+        view: Tty,
+        clock: TestClock,
+        captured: Captured,
+    }
+
+    impl Terminal {
+        fn new() -> Self {
+            Self::of_size(Size {
+                columns: 60,
+                rows: 12,
+            })
+        }
+
+        fn of_size(size: Size) -> Self {
+            let (clock, captured) = (TestClock::default(), Captured::default());
+            let view = Tty::new(
+                Box::new(captured.clone()),
+                Box::new(move || Some(size)),
+                settings(&clock).clock,
+                Palette::new(false),
+            );
+            Self {
+                view,
+                clock,
+                captured,
+            }
+        }
+
+        fn show(&mut self, events: impl IntoIterator<Item = Event>) {
+            for event in events {
+                self.view.show(event);
+                self.clock.advance(100);
+            }
+            self.view.tick();
+        }
+
+        /// What a user sees on a screen of 60 × 30.
+        fn seen(&self) -> String {
+            let cells = |count| NonZero::new(count).expect("a screen has cells");
+            let mut emulator = vt100::Parser::new(cells(30), cells(60), 0);
+            // The line discipline of a terminal does the same.
+            let bytes = self.captured.text().replace('\n', "\r\n");
+            emulator.process(bytes.as_bytes());
+            assert!(!emulator.screen().hide_cursor());
+            let rows = emulator.screen().rows(0, 60);
+            let rows: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
+            rows.join("\n").trim_end().to_owned()
+        }
+    }
+
+    #[test]
+    fn what_runs_is_live_and_what_ended_stays() {
+        let mut terminal = Terminal::new();
+        terminal.show(two_builds().into_iter().take(10));
+        insta::assert_snapshot!(terminal.seen(), @r#"
+        ✔ oci.base base layout fixtures/busybox  3ms
+        ✔ oci.base [1/5] shell.packages  cached, 1.2 MB
+        ✔ oci.web base layout fixtures/busybox  3ms
+          oci.base [2/5] shell.packages  0.6s  Unpacking nginx (1.2…
+          oci.web [1/2] file  0.4s  copying
+        "#);
+        terminal.clock.advance(65_000);
+        terminal.show([]);
+        insta::assert_snapshot!(terminal.seen(), @r#"
+        ✔ oci.base base layout fixtures/busybox  3ms
+        ✔ oci.base [1/5] shell.packages  cached, 1.2 MB
+        ✔ oci.web base layout fixtures/busybox  3ms
+          oci.base [2/5] shell.packages  1m06s  Unpacking nginx (1.…
+          oci.web [1/2] file  1m05s  copying
+        "#);
+    }
+
+    #[test]
+    fn a_failure_has_its_last_lines_and_the_end_its_summary() {
+        let mut terminal = Terminal::new();
+        terminal.show(two_builds());
+        terminal.view.finish();
+        insta::assert_snapshot!(terminal.seen(), @r#"
+        ✔ oci.base base layout fixtures/busybox  3ms
+        ✔ oci.base [1/5] shell.packages  cached, 1.2 MB
+        ✔ oci.web base layout fixtures/busybox  3ms
+        ✔ oci.base [2/5] shell.packages  12.4s, 1.2 MB
+        ✔ oci.web [1/2] file  20ms, no changes
+        ✗ oci.base [3/5] shell.packages  failed after 3.1s: the scri
+        pt exited with status 100
+            E: Unable to locate package ngins
+        ✗ oci.base  failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited wit
+        h status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its
+         output
+
+        ✗ oci.base  failed after 15.5s  1/5 steps cached
+        ✔ oci.web   built in 12.8s      1/5 steps cached  45.2 MB
+          sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c76420
+        30defe32c657f
+        "#);
+    }
+
+    #[test]
+    fn every_event_can_be_shown() {
+        let mut terminal = Terminal::new();
+        terminal.show(every_event());
+        terminal.view.finish();
+        insta::assert_snapshot!(terminal.seen(), @r#"
+        ✔ oci.base base layout fixtures/busybox  3ms
+        ✔ oci.base [1/5] shell.packages  cached, 1.2 MB
+        ! oci.base [2/5] shell.packages  the script exited with stat
+        us 100; attempt 2 begins
+        ✔ oci.base [2/5] shell.packages  12.4s, 1.2 MB
+        ✗ oci.base [3/5] shell.packages  failed after 3.1s: the scri
+        pt exited with status 100
+        ✔ oci.base shell-local  0.3s
+        ! oci.base warning: step 4 uses timestamp() and can never be
+         cached
+        ✗ oci.base  failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited wit
+        h status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its
+         output
+
+        ✗ oci.base  failed after 15.5s  1/5 steps cached
+        "#);
+    }
+
+    #[test]
+    fn lines_never_wrap_whatever_a_program_writes() {
+        for line in [
+            "x".repeat(500),
+            "漢字".repeat(100),
+            "👩‍👩‍👧".repeat(100),
+            "e\u{301}".repeat(300),
+            "\x1b[2J\x1b[10;10H\x1b[?25l\x1b]0;title\x07shown".to_owned(),
+        ] {
+            for columns in [0, 1, 2, 3, 40, 60] {
+                let mut terminal = Terminal::of_size(Size { columns, rows: 12 });
+                let mut line = crate::ui::text::neutralise(&line).into_owned();
+                terminal.show([started("a", 5), step_started(place(1))]);
+                terminal.show([output(place(1), &std::mem::take(&mut line))]);
+                let now = terminal.clock.now();
+                for drawn in terminal.view.live_lines(now).lines() {
+                    let columns = terminal.view.screen.size().columns;
+                    assert!(text::width(drawn) <= usize::from(columns), "{drawn:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_activities_than_rows_are_counted() {
+        let mut terminal = Terminal::of_size(Size {
+            columns: 60,
+            rows: 5,
+        });
+        terminal.show((1..=8).map(|number| started(&format!("oci.b{number}"), 1)));
+        insta::assert_snapshot!(terminal.seen(), @r#"
+        oci.b1 base  0.8s
+        oci.b2 base  0.7s
+        oci.b3 base  0.6s
+        … and 5 more
+        "#);
+        terminal.show((1..=8).map(|number| finished(&format!("oci.b{number}"))));
+        assert_eq!(terminal.seen(), "");
+    }
+
+    #[test]
+    fn nothing_live_is_left_behind() {
+        let mut terminal = Terminal::new();
+        terminal.show([started("oci.base", 5), step_started(place(1))]);
+        assert_ne!(terminal.seen(), "");
+        terminal.view.abandon();
+        assert_eq!(terminal.seen(), "");
+        terminal.show([output(place(1), "late")]);
+        terminal.view.finish();
+        assert_eq!(terminal.seen(), "");
+    }
+
+    #[test]
+    fn a_flood_of_output_draws_nothing() {
+        let mut terminal = Terminal::new();
+        terminal.show([started("oci.base", 5), step_started(place(1))]);
+        let before = terminal.captured.bytes().len();
+        for number in 0..100_000 {
+            terminal
+                .view
+                .show(output(place(1), &format!("line {number}")));
+        }
+        assert_eq!(terminal.captured.bytes().len(), before);
+        terminal.show([]);
+        assert!(terminal.seen().contains("line 99999"));
+    }
+
+    #[test]
+    fn a_terminal_is_redrawn_while_no_event_comes() {
+        let (clock, captured) = (TestClock::default(), Captured::default());
+        let settings = settings(&clock);
+        let display = display(Progress::Tty, settings, Box::new(captured.clone()));
+        display.emit(started("oci.base", 5));
+        clock.advance(7_700);
+        while !captured.text().contains("7.7s") {
+            std::thread::yield_now();
+        }
+        drop(display);
+        let text = captured.text();
+        assert!(text.trim_end().ends_with("\x1b[2K"), "{text:?}");
+    }
+
+    #[test]
+    fn auto_is_plain_without_a_terminal() {
+        let plain = shown(Progress::Plain, two_builds());
+        assert_eq!(shown(Progress::Auto, two_builds()), plain);
+    }
 }
