@@ -76,8 +76,31 @@ impl Masker {
         }
     }
 
-    /// Returns `text` without secrets. Where secrets overlap, all that they cover is hidden.
+    /// Returns `text` without secrets. Where secrets overlap, all that they cover is hidden. A
+    /// secret that is split by control characters is hidden too; only then is the text returned
+    /// [neutral](text::neutralise).
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let masked = self.hide(text);
+        if matches!(self.search, Search::Nothing) {
+            return masked;
+        }
+        if let Cow::Owned(neutral) = text::neutralise(&masked)
+            && let Cow::Owned(hidden) = self.hide(&neutral)
+        {
+            return Cow::Owned(hidden);
+        }
+        masked
+    }
+
+    /// Returns `text` without secrets and [neutral](text::neutralise), as a terminal may get it.
+    pub fn mask_neutral<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.mask(text) {
+            Cow::Borrowed(masked) => text::neutralise(masked),
+            Cow::Owned(masked) => Cow::Owned(text::neutralise(&masked).into_owned()),
+        }
+    }
+
+    fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let masked = match &self.search {
             Search::Nothing => return Cow::Borrowed(text),
             Search::Everything => return Cow::Borrowed(MASK),
@@ -98,21 +121,6 @@ impl Masker {
             })
             .collect();
         Cow::Owned(lines.join("\n"))
-    }
-
-    /// Returns `text` without secrets and [neutral](text::neutralise), as a terminal may get it.
-    pub fn mask_neutral<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.mask(text) {
-            Cow::Borrowed(text) => match text::neutralise(text) {
-                // A control character inside a secret hid it from the first look.
-                Cow::Owned(neutral) => Cow::Owned(self.mask(&neutral).into_owned()),
-                borrowed => borrowed,
-            },
-            Cow::Owned(masked) => match text::neutralise(&masked) {
-                Cow::Owned(neutral) => Cow::Owned(self.mask(&neutral).into_owned()),
-                Cow::Borrowed(_) => Cow::Owned(masked),
-            },
-        }
     }
 }
 
@@ -201,7 +209,8 @@ mod tests {
     #[test]
     fn a_secret_is_found_behind_control_characters() {
         let masker = Masker::new(["hunter2"]);
-        assert_eq!(masker.mask_neutral("hun\x1b[0mter2"), MASK);
+        assert_eq!(masker.mask("hun\x1b[0mter2"), MASK);
+        assert_eq!(masker.mask("\x1b[1mbold\0"), "\x1b[1mbold\0");
         assert_eq!(masker.mask_neutral("\x1b[1mhunter2"), MASK);
         assert!(matches!(masker.mask_neutral("plain"), Cow::Borrowed(_)));
     }
