@@ -5,6 +5,8 @@
 //! width in columns and does nothing else.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::str::Chars;
 use unicode_width::UnicodeWidthChar;
 
 const ESCAPE: char = '\x1b';
@@ -94,86 +96,116 @@ fn is_active(character: char) -> bool {
 /// Makes a piece of text without line feeds and carriage returns neutral.
 fn neutralise_segment(segment: &str) -> String {
     let mut neutral = String::with_capacity(segment.len());
-    let mut rest = segment.chars();
-    while let Some(character) = rest.next() {
-        match character {
+    let mut column = 0;
+    let mut rest = Rest {
+        characters: segment.chars(),
+        strings_end: true,
+    };
+    while let Some(character) = rest.characters.next() {
+        let shown = match character {
             '\t' => {
-                let missing = TAB_STOP - width(&neutral) % TAB_STOP;
+                let missing = TAB_STOP - column % TAB_STOP;
                 neutral.extend(std::iter::repeat_n(' ', missing));
+                column += missing;
+                continue;
             }
             '\x08' => {
-                neutral.pop();
+                column -= neutral.pop().map_or(0, char_width);
+                continue;
             }
-            ESCAPE => skip_escape(&mut rest),
+            ESCAPE => {
+                rest.skip_escape();
+                continue;
+            }
             // The one-character forms of the same sequences (ECMA-48, "C1 set").
-            '\u{9b}' => skip_control_sequence(&mut rest),
-            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut rest),
-            '\u{2028}' | '\u{2029}' => neutral.push(' '),
-            _ if is_active(character) => neutral.push(char::REPLACEMENT_CHARACTER),
-            _ => neutral.push(character),
-        }
+            '\u{9b}' => {
+                rest.skip_control_sequence();
+                continue;
+            }
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => {
+                rest.skip_string();
+                continue;
+            }
+            '\u{2028}' | '\u{2029}' => ' ',
+            _ if is_active(character) => char::REPLACEMENT_CHARACTER,
+            _ => character,
+        };
+        neutral.push(shown);
+        column += char_width(shown);
     }
     neutral
 }
 
-/// Skips what follows an escape character (ECMA-48, section 5.3 and 5.4).
-fn skip_escape(rest: &mut std::str::Chars<'_>) {
-    let mut ahead = rest.clone();
-    match ahead.next() {
-        Some('[') => {
-            *rest = ahead;
-            skip_control_sequence(rest);
-        }
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            *rest = ahead;
-            skip_string(rest);
-        }
-        // Intermediate characters up to a final one.
-        Some(' '..='/') => {
-            *rest = ahead;
-            skip_up_to_final(rest, '0'..='~');
-        }
-        Some('0'..='~') => *rest = ahead,
-        // No sequence: the escape character alone is dropped.
-        _ => {}
-    }
+/// What is left to read of a piece of text.
+struct Rest<'t> {
+    characters: Chars<'t>,
+    /// Whether a string may still have a terminator; without this, text that opens many strings
+    /// would be searched to its end as many times.
+    strings_end: bool,
 }
 
-/// Skips the parameters and the final character of a control sequence.
-fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
-    skip_up_to_final(rest, '@'..='~');
-}
-
-fn skip_up_to_final(rest: &mut std::str::Chars<'_>, finals: std::ops::RangeInclusive<char>) {
-    let mut ahead = rest.clone();
-    while let Some(character) = ahead.next() {
-        if finals.contains(&character) {
-            *rest = ahead;
-            return;
-        }
-        // What cannot be part of a sequence ends it and is shown.
-        if !(' '..='?').contains(&character) {
-            return;
-        }
-        *rest = ahead.clone();
-    }
-}
-
-/// Skips a string such as a window title, up to and with its terminator.
-fn skip_string(rest: &mut std::str::Chars<'_>) {
-    let whole = rest.clone();
-    while let Some(character) = rest.next() {
-        match character {
-            '\x07' | '\u{9c}' => return,
-            ESCAPE if rest.as_str().starts_with('\\') => {
-                rest.next();
-                return;
+impl Rest<'_> {
+    /// Skips what follows an escape character (ECMA-48, sections 5.3 and 5.4).
+    fn skip_escape(&mut self) {
+        let mut ahead = self.characters.clone();
+        match ahead.next() {
+            Some('[') => {
+                self.characters = ahead;
+                self.skip_control_sequence();
             }
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                self.characters = ahead;
+                self.skip_string();
+            }
+            // Intermediate characters up to a final one.
+            Some(' '..='/') => {
+                self.characters = ahead;
+                self.skip_up_to_final('0'..='~');
+            }
+            Some('0'..='~') => self.characters = ahead,
+            // No sequence: the escape character alone is dropped.
             _ => {}
         }
     }
-    // Without a terminator it is no string but text that must not disappear.
-    *rest = whole;
+
+    /// Skips the parameters and the final character of a control sequence.
+    fn skip_control_sequence(&mut self) {
+        self.skip_up_to_final('@'..='~');
+    }
+
+    fn skip_up_to_final(&mut self, finals: RangeInclusive<char>) {
+        let mut ahead = self.characters.clone();
+        while let Some(character) = ahead.next() {
+            // What cannot be part of a sequence ends it and is shown.
+            if !(' '..='~').contains(&character) {
+                return;
+            }
+            self.characters = ahead.clone();
+            if finals.contains(&character) {
+                return;
+            }
+        }
+    }
+
+    /// Skips a string such as a window title, up to and with its terminator. Without a terminator
+    /// it is no string but text that must not disappear.
+    fn skip_string(&mut self) {
+        if !self.strings_end {
+            return;
+        }
+        let mut ahead = self.characters.clone();
+        while let Some(character) = ahead.next() {
+            let escaped_end = character == ESCAPE && ahead.as_str().starts_with('\\');
+            if escaped_end {
+                ahead.next();
+            }
+            if escaped_end || matches!(character, '\x07' | '\u{9c}') {
+                self.characters = ahead;
+                return;
+            }
+        }
+        self.strings_end = false;
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +247,16 @@ mod tests {
             ("a\u{2028}b", "a b"),
         ] {
             assert_eq!(neutralise(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_takes_no_more_than_linear_time() {
+        for piece in [
+            "\t", "\x1b]", "\x1b[", "\u{9d}", "x\x08", "\r", "\x1b", "\x1b[1",
+        ] {
+            let neutral = neutralise(&piece.repeat(1_000_000)).into_owned();
+            assert!(is_neutral(&neutral), "{piece:?}");
         }
     }
 
