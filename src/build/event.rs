@@ -4,7 +4,7 @@
 //! counted or written as JSON by `ui/`; nothing here knows how it looks. The serialised form is a
 //! documented interface (`docs/events.md`): fields are added, never renamed.
 
-use crate::digest::{DiffId, Digest, StepKey};
+use crate::digest::{Digest, DiffId, StepKey};
 use serde::Serialize;
 
 /// Takes events, from any thread, in the order in which they happen within one build.
