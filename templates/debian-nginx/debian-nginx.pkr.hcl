@@ -19,7 +19,8 @@ build {
   name    = "debian-nginx"
   sources = ["source.debootstrap.debian"]
 
-  provisioner "shell" "packages" {
+  provisioner "shell" {
+    name = "packages"
     env = {
       DEBIAN_FRONTEND = "noninteractive"
     }
@@ -48,7 +49,8 @@ build {
   }
 
   # A mistake in the configuration fails the build, not the first start.
-  provisioner "shell" "check" {
+  provisioner "shell" {
+    name = "check"
     network = "none"
     inline = [
       "nginx -t -q",

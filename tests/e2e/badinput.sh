@@ -181,7 +181,7 @@ bad "a bad network" "network" <<< "$BASE"'build {
 }'
 bad "a suite that looks like an option" "suite" <<< 'source "debootstrap" "x" { suite = "--hook-dir=/tmp" }
 build { sources = ["source.debootstrap.x"] }'
-[ -z "$(ls -A outside | grep -v keep)" ] || fail "something is outside"
+equal "nothing is outside" keep "$(ls -A outside)"
 equal "refused templates leave no image" "[]" "$("$HARDTACK" images --store store-bad --json | jq --compact-output '.images? // .')"
 
 # --- Arguments.
@@ -355,7 +355,7 @@ truncate --size=24M small.img
 mkfs.ext4 -q small.img
 mount -o loop small.img small 2> /dev/null || mount -t tmpfs -o size=24m tmpfs small
 at_exit+=("umount --lazy '$WORK/small'")
-for attempt_number in 1 2; do
+for _ in 1 2; do
     code=0
     "$HARDTACK" build --store small/store full > stdout 2> said || code=$?
     [ $code = 1 ] || [ $code = 4 ] || { cat said >&2; fail "a full disk: exit code $code"; }
