@@ -242,7 +242,7 @@ says "a killed command" "signal 9"
 sed -i 's/kill -KILL [$][$]/true/' failing/failing.pkr.hcl
 sed -i 's|path = "failing.tar"|path = "/proc/failing.tar"|' failing/failing.pkr.hcl
 attempt 1 "a post-processor that cannot write" "$HARDTACK" build --store store-failing failing
-says "a post-processor that cannot write" /proc/failing.tar
+says "a post-processor that cannot write" oci-archive /proc
 
 # --- Images.
 mkdir hostile hostile-template
