@@ -17,6 +17,7 @@
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
+//! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
 //! | words | [`mod@format`] | sizes, durations, times | text |
 //! | secrets | [`mask`] | text | the same without sensitive values |
 //! | terminals | [`text`] | hostile text | harmless text, measured |
@@ -26,6 +27,7 @@
 pub mod base;
 pub mod build;
 pub mod cli;
+pub mod decompress;
 pub mod diagnostic;
 pub mod digest;
 pub mod format;
