@@ -8,10 +8,10 @@
 //! | arguments | [`cli`] | a command line | calls, an exit code |
 //! | display | [`ui`] | events | terminal, plain lines, JSON |
 //! | run | [`build`] | a plan | images in the store, events |
-//! | after the build | [`postprocess`] | an image | archives, names, checksums |
-//! | steps | [`provision`] | a provisioner's options | key material and actions |
-//! | bases | [`base`] | a source's options | the first layers |
 //! | plan | [`plan`] | a template | builds, steps, keys |
+//! | after the build | [`postprocess`] | an image | archives, names, checksums |
+//! | bases | [`base`] | a source's options | the first layers |
+//! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
