@@ -15,6 +15,7 @@ pub use step::Step;
 use crate::base::{self, Base};
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
+use crate::mask::Masker;
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
@@ -46,8 +47,8 @@ pub struct Plan {
     pub platform: Platform,
     /// Strings that must be shown nowhere.
     pub secrets: Vec<String>,
-    /// Warnings, ready to be shown.
-    pub warnings: Vec<Diagnostic>,
+    /// Hides them.
+    pub masker: Masker,
     template: Template,
     settings: Settings,
 }
@@ -94,8 +95,11 @@ pub struct PlannedPostProcessor {
 }
 
 impl Plan {
-    /// Makes a plan of all builds of `template` that `settings` select.
-    pub fn new(template: Template, settings: Settings) -> Result<Self, (Diagnostics, Sources)> {
+    /// Makes a plan of all builds of `template` that `settings` select; with it come warnings.
+    pub fn new(
+        template: Template,
+        settings: Settings,
+    ) -> Result<(Self, Diagnostics), (Diagnostics, Sources)> {
         let diagnostics = Diagnostics::new();
         let mut builds = Vec::new();
         for block in template.builds() {
@@ -117,15 +121,15 @@ impl Plan {
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
-        let warnings = diagnostics.into_vec();
-        Ok(Self {
+        let plan = Self {
             builds,
             platform: settings.platform.clone(),
             secrets: template.secrets().iter().map(ToString::to_string).collect(),
-            warnings,
+            masker: Masker::new(template.secrets()),
             template,
             settings,
-        })
+        };
+        Ok((plan, diagnostics))
     }
 
     /// The platform in words, as `linux/amd64`.

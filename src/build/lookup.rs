@@ -39,7 +39,7 @@ pub fn material(plan: &Plan, step: &Step, ground: &Ground<'_>) -> Result<KeyMate
         network: step.network.name(),
         platform: &plan.platform_name(),
         epoch: ground.epoch,
-        secrets: &plan.secrets,
+        masker: &plan.masker,
     }))
 }
 

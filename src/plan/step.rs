@@ -41,6 +41,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// How many further attempts a failure is granted.
     pub max_retries: u32,
+    /// Whether the build goes on, without the step's changes, when all attempts have failed.
+    pub continue_on_error: bool,
 }
 
 /// Plans one provisioner; none after an error.
@@ -116,6 +118,7 @@ pub fn plan_step(
         pause_before: component.pause_before,
         timeout: component.timeout,
         max_retries: component.max_retries,
+        continue_on_error: component.continue_on_error,
     })
 }
 
@@ -143,6 +146,7 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
         return Ok(vec![Input {
             label: label(&whole),
             path: whole,
+            is_generated: false,
         }]);
     }
     if !pattern.contains(['*', '?', '[', '{']) {
@@ -172,6 +176,7 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
                 found.push(Input {
                     label: label(&path),
                     path,
+                    is_generated: false,
                 });
             }
         }

@@ -189,12 +189,13 @@ impl Provisioner for Files {
                     format!("sources[{index}] {}", base_name(&source.path))
                 },
                 path: source.path.clone(),
+                is_generated: self.generated,
             })
             .collect()
     }
 
     fn changes_host(&self) -> bool {
-        self.generated || matches!(self.transfer, Transfer::Download(_))
+        matches!(self.transfer, Transfer::Download(_))
     }
 
     fn actions(&self, scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {

@@ -360,6 +360,7 @@ impl Provisioner for Shell {
                 Script::File { path } => Some(Input {
                     label: format!("scripts[{index}] {}", base_name(path)),
                     path: path.clone(),
+                    is_generated: false,
                 }),
             })
             .collect()
