@@ -101,6 +101,12 @@ impl Plan {
         settings: Settings,
     ) -> Result<(Self, Diagnostics), (Diagnostics, Sources)> {
         let diagnostics = Diagnostics::new();
+        if template.builds().is_empty() {
+            diagnostics.push(
+                Diagnostic::error("there is no build block, so there is nothing to build")
+                    .help("add `build { sources = [\"source.TYPE.NAME\"] }`"),
+            );
+        }
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {

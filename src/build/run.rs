@@ -83,7 +83,11 @@ fn layers_and_image(
             origin: None,
         });
     }
-    let start = lookup::start_state(&base);
+    let start = base
+        .image
+        .as_ref()
+        .map(|image| lookup::start_state(&image.config.config))
+        .unwrap_or_default();
     let bench = Bench {
         environment,
         plan,

@@ -43,7 +43,11 @@ impl MetadataFile {
         };
         match probe {
             Ok(()) => Ok(file),
-            Err(error) => Err(unusable(error.into())),
+            // Without the name of the file that was tried.
+            Err(error) => Err(unusable(match error.get_ref().and_then(|it| it.source()) {
+                Some(cause) => anyhow!(cause.to_string()),
+                None => error.into(),
+            })),
         }
     }
 

@@ -149,7 +149,7 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     if let Some(cmd) = &config.cmd {
         field("Cmd", words(cmd));
     }
-    for (name, value) in environment_of(image) {
+    for (name, value) in environment_of(config) {
         field("Env", format!("{name}={value}"));
     }
     field("User", config.user.clone().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! Steps: one provisioner in one build.
 
 use super::{Names, Settings, display_name, finish, report_unknown};
-use crate::diagnostic::{Diagnostics, SourceSpan};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, Input, Provisioner};
 use crate::sandbox::Network;
@@ -99,6 +99,9 @@ pub fn plan_step(
     };
     let provisioner = provision::prepare(&component.kind, &arguments, &context);
     let provisioner = provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
+    if cache && !provisioner.changes_host() {
+        warn_of_changing_calls(template, component, diagnostics);
+    }
     let name = display_name(component);
     let secrets = template.secrets().iter().map(ToString::to_string);
     let summary = Masker::new(secrets)
@@ -120,6 +123,21 @@ pub fn plan_step(
         max_retries: component.max_retries,
         continue_on_error: component.continue_on_error,
     })
+}
+
+/// Says that the store can never have the result of a step whose arguments differ in each run.
+fn warn_of_changing_calls(template: &Template, component: &Component, diagnostics: &Diagnostics) {
+    for call in template.changing_calls(component) {
+        let differs = format!("{} differs in each run", call.written);
+        let warning = Diagnostic::warning(format!("this step can never be cached: {differs}"));
+        let warning = match call.origin {
+            None => warning.at(call.span),
+            Some(origin) => warning.at(call.span).note(origin, "it is called here"),
+        };
+        diagnostics.push(warning.help(
+            "give the value as a variable, which changes only when you say so; `cache = false` silences this warning",
+        ));
+    }
 }
 
 /// Finds the files and folders that `pattern` names, sorted.

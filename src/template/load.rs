@@ -2,6 +2,7 @@
 
 use super::body::{Body, header};
 use super::build::{self, Build, DeclaredSources};
+use super::changing;
 use super::files::{self, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
@@ -122,7 +123,13 @@ pub fn load_texts(
             diagnostics,
         });
     }
-    let template = Template::new(globals, builds, declarations.tool_settings, secrets);
+    let template = Template::new(
+        globals,
+        builds,
+        declarations.tool_settings,
+        secrets,
+        changing::of_locals(&declarations.locals),
+    );
     Ok(Loaded {
         template,
         warnings: diagnostics,
