@@ -96,11 +96,14 @@ pub struct PlannedPostProcessor {
 
 impl Plan {
     /// Makes a plan of all builds of `template` that `settings` select; with it come warnings.
+    ///
+    /// `diagnostics` are those of loading. With errors among them there is no plan, but the
+    /// components are checked all the same, so that the user learns all that is wrong at once.
     pub fn new(
         template: Template,
         settings: Settings,
+        diagnostics: Diagnostics,
     ) -> Result<(Self, Diagnostics), (Diagnostics, Sources)> {
-        let diagnostics = Diagnostics::new();
         if template.builds().is_empty() {
             diagnostics.push(
                 Diagnostic::error("there is no build block, so there is nothing to build")
@@ -387,7 +390,8 @@ fn prepare_post_processor(
         go_template: names.go_template(settings),
     };
     let prepared = postprocess::prepare(&component.kind, &arguments, &context);
-    prepared.filter(|_| finish(arguments, diagnostics, before))
+    let is_right = finish(arguments, diagnostics, before);
+    prepared.filter(|_| is_right)
 }
 
 fn report_duplicates(builds: &[PlannedBuild], diagnostics: &Diagnostics) {

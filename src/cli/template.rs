@@ -46,50 +46,56 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
         },
     };
     let colours = if color { Colours::On } else { Colours::Off };
-    let mut masker = Masker::default();
-    let mut messages = Vec::new();
-    let mut add = |masker: &Masker, diagnostics: Diagnostics, sources: &Sources| {
-        messages.extend(diagnostics.into_vec().into_iter().map(|diagnostic| {
-            Message {
-                severity: diagnostic.severity,
-                text: masker
-                    .mask(&diagnostic.render(sources, colours))
-                    .into_owned(),
+    let (template, diagnostics) = match template::load(load) {
+        Ok(loaded) => (loaded.template, loaded.warnings),
+        Err(failure) => match failure.partial {
+            Some(template) => (*template, failure.diagnostics),
+            None => {
+                let masker = Masker::default();
+                return Checked {
+                    plan: None,
+                    messages: messages(failure.diagnostics, &failure.sources, colours, &masker),
+                    masker,
+                };
             }
-        }));
+        },
     };
-    let plan = match template::load(load) {
-        Err(failure) => {
-            add(&masker, failure.diagnostics, &failure.sources);
-            None
-        }
-        Ok(loaded) => {
-            masker = Masker::new(loaded.template.secrets());
-            add(&masker, loaded.warnings, loaded.template.sources());
-            let settings = Settings {
-                working_folder: surroundings.working_folder.clone(),
-                platform: Platform::host(),
-                only: arguments.only.clone(),
-                except: arguments.except.clone(),
-                now: surroundings.now,
-            };
-            match Plan::new(loaded.template, settings) {
-                Err((diagnostics, sources)) => {
-                    add(&masker, diagnostics, &sources);
-                    None
-                }
-                Ok((plan, warnings)) => {
-                    add(&masker, warnings, plan.sources());
-                    Some(plan)
-                }
-            }
-        }
+    let masker = Masker::new(template.secrets());
+    let settings = Settings {
+        working_folder: surroundings.working_folder.clone(),
+        platform: Platform::host(),
+        only: arguments.only.clone(),
+        except: arguments.except.clone(),
+        now: surroundings.now,
     };
-    Checked {
-        plan,
-        messages,
-        masker,
+    match Plan::new(template, settings, diagnostics) {
+        Err((diagnostics, sources)) => Checked {
+            plan: None,
+            messages: messages(diagnostics, &sources, colours, &masker),
+            masker,
+        },
+        Ok((plan, warnings)) => Checked {
+            messages: messages(warnings, plan.sources(), colours, &masker),
+            plan: Some(plan),
+            masker,
+        },
     }
+}
+
+fn messages(
+    diagnostics: Diagnostics,
+    sources: &Sources,
+    colours: Colours,
+    masker: &Masker,
+) -> Vec<Message> {
+    let list = diagnostics.into_vec().into_iter();
+    list.map(|diagnostic| Message {
+        severity: diagnostic.severity,
+        text: masker
+            .mask(&diagnostic.render(sources, colours))
+            .into_owned(),
+    })
+    .collect()
 }
 
 impl Checked {

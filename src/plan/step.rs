@@ -98,7 +98,8 @@ pub fn plan_step(
         go_template: names.go_template(settings),
     };
     let provisioner = provision::prepare(&component.kind, &arguments, &context);
-    let provisioner = provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
+    let is_right = finish(arguments, diagnostics, before_errors);
+    let provisioner = provisioner.filter(|_| is_right)?;
     if cache && !provisioner.changes_host() {
         warn_of_changing_calls(template, component, diagnostics);
     }

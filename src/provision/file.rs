@@ -76,7 +76,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     } else {
         "sources"
     };
-    if content.is_some() != named.is_empty() {
+    let is_one = content.is_some() == named.is_empty();
+    if !is_one && !arguments.any_failed(&["content", "source", "sources"]) {
         let problem = if content.is_some() {
             "content cannot be given together with source or sources"
         } else {

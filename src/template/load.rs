@@ -47,6 +47,9 @@ pub struct LoadError {
     pub sources: Sources,
     /// Errors, and warnings.
     pub diagnostics: Diagnostics,
+    /// What could be made of the template, so that its components can be checked too. Values
+    /// that failed are unknown in it. None if not even its blocks are known.
+    pub partial: Option<Box<Template>>,
 }
 
 /// Reads and checks a template.
@@ -62,6 +65,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
+                partial: None,
             })
         }
     }
@@ -106,6 +110,7 @@ pub fn load_texts(
         return Err(LoadError {
             sources,
             diagnostics,
+            partial: None,
         });
     }
     world.template_folder = texts.folder;
@@ -117,12 +122,6 @@ pub fn load_texts(
     secret_places
         .into_iter()
         .for_each(|place| sources.hide(place));
-    if diagnostics.has_errors() {
-        return Err(LoadError {
-            sources: globals.sources.clone(),
-            diagnostics,
-        });
-    }
     let template = Template::new(
         globals,
         builds,
@@ -130,6 +129,13 @@ pub fn load_texts(
         secrets,
         changing::of_locals(&declarations.locals),
     );
+    if diagnostics.has_errors() {
+        return Err(LoadError {
+            sources: template.sources().clone(),
+            diagnostics,
+            partial: Some(Box::new(template)),
+        });
+    }
     Ok(Loaded {
         template,
         warnings: diagnostics,
