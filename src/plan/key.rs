@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn the_key_format_is_frozen() {
         let key = material(|_| {}).key().to_string();
-        insta::assert_snapshot!(key, @"");
+        insta::assert_snapshot!(key, @"sha256:0754da9646e720901b87de4f8084ab64db489729fcb7ce272aa7bc5e7d9c9afd");
     }
 
     #[test]
