@@ -18,10 +18,10 @@
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
 //! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
-//! | words | [`mod@format`] | sizes, durations, times | text |
-//! | secrets | [`mask`] | text | the same without sensitive values |
-//! | terminals | [`text`] | hostile text | harmless text, measured |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
+//! | secrets | [`mask`] | text | the same without sensitive values |
+//! | words | [`mod@format`] | sizes, durations, times | text |
+//! | terminals | [`text`] | hostile text | harmless text, measured |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
 pub mod base;

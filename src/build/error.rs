@@ -118,6 +118,19 @@ impl BuildError {
         }
     }
 
+    /// Whether the host is at fault, and not the template.
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Sandbox(error)
+            | Self::Unpack { source: error, .. }
+            | Self::Base {
+                source: BaseError::Sandbox(error),
+                ..
+            } => error.is_of_host(),
+            _ => false,
+        }
+    }
+
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
         matches!(self, Self::Exit { .. } | Self::TimedOut { .. })

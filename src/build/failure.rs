@@ -15,21 +15,8 @@ pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
 }
 
 /// The message for an error of a step.
-pub fn step_text(
-    plan: &Plan,
-    build: &PlannedBuild,
-    step: &Step,
-    error: &BuildError,
-    lines: &[String],
-) -> String {
-    let mut help = Vec::new();
-    if !lines.is_empty() {
-        help.push(format!(
-            "the last lines that it wrote:\n{}",
-            indented(lines)
-        ));
-    }
-    help.extend(hints(error));
+pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
+    let mut help = hints(error);
     if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),

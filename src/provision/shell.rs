@@ -76,6 +76,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     for code in valid_exit_codes {
         match i32::try_from(code) {
             Ok(code @ 0..=255) => codes.push(code),
+            // Packer's code for a lost connection, which cannot happen here.
+            Ok(2_300_218) => {}
             _ => {
                 let span = arguments.span("valid_exit_codes");
                 arguments.error(
@@ -91,7 +93,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let inline = inline.filter(|lines| !lines.is_empty());
     let scripts = scripts.filter(|scripts| !scripts.is_empty());
     let given = [inline.is_some(), script.is_some(), scripts.is_some()];
-    if given.iter().filter(|given| **given).count() != 1 {
+    let is_one = given.iter().filter(|given| **given).count() == 1;
+    if !is_one && !arguments.any_failed(&["inline", "script", "scripts"]) {
         let problem = if given.contains(&true) {
             "only one of inline, script and scripts can be given"
         } else {
@@ -360,6 +363,7 @@ impl Provisioner for Shell {
                 Script::File { path } => Some(Input {
                     label: format!("scripts[{index}] {}", base_name(path)),
                     path: path.clone(),
+                    is_generated: false,
                 }),
             })
             .collect()
