@@ -4,10 +4,11 @@
     make_foreign_images.py BUSYBOX_LAYOUT OUTPUT
 
 Each layout is a folder OUTPUT/NAME, tagged `x`, with the layer of BUSYBOX_LAYOUT at the bottom and
-what is to be looked at below /odd. stdout has a line for each: NAME, a tab, and the names of the
-readers that are to agree with hardtack, separated by commas: `umoci`, `containerd`, or `-`. Where the
-specification leaves a thing open, or a reader is known to be wrong, that reader is not named, and
-the line says why in a third field.
+what is to be looked at below /odd. stdout has a line for each: NAME, a tab, and the readers that
+are to agree with hardtack: `umoci`, `containerd`, both with a comma between them, or `-` for none.
+It is `refused` where hardtack says no as a choice of its own. A third field says why a reader is
+not named, since the specification leaves a thing open or the reader is known to be wrong; for
+what is refused it is a part of the message.
 """
 import gzip
 import hashlib
@@ -251,7 +252,11 @@ def sparse(form):
 for name, form in (("gnu", ["--format=gnu"]), ("pax-0.0", ["--format=posix", "--sparse-version=0.0"]),
                    ("pax-0.1", ["--format=posix", "--sparse-version=0.1"]),
                    ("pax-1.0", ["--format=posix", "--sparse-version=1.0"])):
-    open_point = {"readers": "", "why": "Go's tar reader does not know the type"} if name == "gnu" else {}
+    open_point = {
+        "gnu": {"readers": "", "why": "Go's tar reader does not know the type"},
+        # The readers take it. It repeats records of one header, which src/layer/pax.rs never lets pass.
+        "pax-0.0": {"readers": "refused", "why": "GNU.sparse"},
+    }.get(name, {})
     write(f"sparse-{name}", [LOWER, sparse(form)], **open_point)
 
 # Compressed and described in other ways.

@@ -78,6 +78,11 @@ for user in "${users[@]}"; do
 done
 problems=0
 while IFS=$'\t' read -r name readers why; do
+    if [ "$readers" = refused ]; then
+        ! seen_by root of-root "$name" 2> problem || fail "$name: is taken, and was to be refused"
+        contains "$name is refused" problem "$why"
+        continue
+    fi
     # Errors are gathered: each case is one of its own.
     for user in "${users[@]}"; do
         if ! seen_by "$user" "of-$user" "$name" 2> problem; then
