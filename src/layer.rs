@@ -44,3 +44,16 @@ pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
 pub use settle::{Settled, settle};
+
+#[cfg(test)]
+mod extract_tests;
+#[cfg(test)]
+mod import_tests;
+#[cfg(test)]
+mod overlay_tests;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod settle_tests;
+#[cfg(test)]
+mod tools_tests;

@@ -17,7 +17,9 @@
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
+//! | words | [`mod@format`] | sizes, durations, times | text |
 //! | secrets | [`mask`] | text | the same without sensitive values |
+//! | terminals | [`text`] | hostile text | harmless text, measured |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
@@ -26,6 +28,7 @@ pub mod build;
 pub mod cli;
 pub mod diagnostic;
 pub mod digest;
+pub mod format;
 pub mod image;
 pub mod layer;
 pub mod mask;
@@ -35,4 +38,5 @@ pub mod provision;
 pub mod sandbox;
 pub mod store;
 pub mod template;
+pub mod text;
 pub mod ui;

@@ -1,89 +1,235 @@
-//! Masking: sensitive values are replaced wherever they would be shown.
+//! The masker: hides secrets in texts that are shown.
+//!
+//! A *secret* is a value that the user marked as sensitive. It is found by its text alone, as
+//! Packer does it, so what a program makes of it (another case, base64) is not recognised.
+//!
+//! Output comes line by line, so each line of a secret of several lines is a secret too. Lines of
+//! fewer than four characters are hidden only where they make up a whole line, and lines without
+//! letters and digits never are: hiding every `{` because a secret is written in JSON would hide
+//! nothing and make all other output unreadable.
 
+use crate::text;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-/// What is shown instead, as in Packer.
-const MASK: &str = "<sensitive>";
+/// What stands in the place of a secret, as in Packer.
+pub const MASK: &str = "<sensitive>";
 
-/// Replaces sensitive strings.
+/// The shortest line of a longer secret that is hidden within other text.
+const SHORTEST_FRAGMENT: usize = 4;
+
+/// Replaces secrets by [`MASK`]. The default masker knows none.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
-    /// The longest first, so that no part of one is left over.
-    secrets: Vec<String>,
+    search: Search,
+    whole_lines: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Search {
+    /// There are no secrets.
+    #[default]
+    Nothing,
+    /// These texts are secrets.
+    Texts(AhoCorasick),
+    /// The secrets are too long to be looked for, so nothing may be shown.
+    Everything,
 }
 
 impl Masker {
-    /// Masks `secrets`. The lines of one that has several are masked too, since output comes in
-    /// lines; empty strings are left out.
-    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut all = Vec::new();
+    /// Makes a masker for `secrets`; those that are empty or white space are no secrets.
+    pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
+        let mut texts = BTreeSet::new();
+        let mut whole_lines = BTreeSet::new();
         for secret in secrets {
-            if secret.contains('\n') {
-                all.extend(
-                    secret
-                        .lines()
-                        .filter(|line| line.len() > 3)
-                        .map(str::to_owned),
-                );
+            let secret = secret.as_ref();
+            if secret.trim().is_empty() {
+                continue;
             }
-            all.push(secret);
-        }
-        all.retain(|secret| !secret.trim().is_empty());
-        all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        all.dedup();
-        Self { secrets: all }
-    }
-
-    /// Replaces every sensitive string in `text`.
-    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), MASK));
-            }
-        }
-        text
-    }
-
-    /// Replaces every sensitive string in the strings of a JSON document.
-    pub fn mask_json(&self, value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::String(text) => {
-                if let Cow::Owned(masked) = self.mask(text) {
-                    *text = masked;
+            texts.insert(secret.to_owned());
+            if secret.contains(['\n', '\r']) {
+                for line in secret.split(['\n', '\r']).map(str::trim) {
+                    if !line.contains(char::is_alphanumeric) {
+                        continue;
+                    }
+                    if line.chars().count() < SHORTEST_FRAGMENT {
+                        whole_lines.insert(line.to_owned());
+                    } else {
+                        texts.insert(line.to_owned());
+                    }
                 }
             }
-            serde_json::Value::Array(items) => {
-                items.iter_mut().for_each(|item| self.mask_json(item));
-            }
-            serde_json::Value::Object(members) => {
-                members
-                    .values_mut()
-                    .for_each(|member| self.mask_json(member));
-            }
-            _ => {}
+        }
+        let search = if texts.is_empty() {
+            Search::Nothing
+        } else {
+            AhoCorasickBuilder::new()
+                .match_kind(MatchKind::Standard)
+                .build(&texts)
+                .map_or(Search::Everything, Search::Texts)
+        };
+        Self {
+            search,
+            whole_lines,
         }
     }
+
+    /// Returns `text` without secrets. Where secrets overlap, all that they cover is hidden. A
+    /// secret that is split by control characters is hidden too; only then is the text returned
+    /// [neutral](text::neutralise).
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let masked = self.hide(text);
+        if matches!(self.search, Search::Nothing) {
+            return masked;
+        }
+        if let Cow::Owned(neutral) = text::neutralise(&masked)
+            && let Cow::Owned(hidden) = self.hide(&neutral)
+        {
+            return Cow::Owned(hidden);
+        }
+        masked
+    }
+
+    /// Returns `text` without secrets and [neutral](text::neutralise), as a terminal may get it.
+    pub fn mask_neutral<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.mask(text) {
+            Cow::Borrowed(masked) => text::neutralise(masked),
+            Cow::Owned(masked) => Cow::Owned(text::neutralise(&masked).into_owned()),
+        }
+    }
+
+    fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let masked = match &self.search {
+            Search::Nothing => return Cow::Borrowed(text),
+            Search::Everything => return Cow::Borrowed(MASK),
+            Search::Texts(texts) if texts.is_match(text) => {
+                Cow::Owned(replace(text, &covered(texts, text)))
+            }
+            Search::Texts(_) => Cow::Borrowed(text),
+        };
+        let is_secret = |line: &str| self.whole_lines.contains(line.trim());
+        if self.whole_lines.is_empty() || !masked.split('\n').any(is_secret) {
+            return masked;
+        }
+        let lines: Vec<Cow<'_, str>> = masked
+            .split('\n')
+            .map(|line| match is_secret(line) {
+                true => Cow::Owned(line.replacen(line.trim(), MASK, 1)),
+                false => Cow::Borrowed(line),
+            })
+            .collect();
+        Cow::Owned(lines.join("\n"))
+    }
+}
+
+/// Returns the places of `text` that secrets cover, in order and apart from each other.
+fn covered(texts: &AhoCorasick, text: &str) -> Vec<Range<usize>> {
+    let mut covered: Vec<Range<usize>> = Vec::new();
+    // Matches come in the order of their ends.
+    for found in texts.find_overlapping_iter(text) {
+        let mut range = found.range();
+        while let Some(last) = covered.pop_if(|last| last.end > range.start) {
+            range.start = range.start.min(last.start);
+        }
+        covered.push(range);
+    }
+    covered
+}
+
+fn replace(text: &str, places: &[Range<usize>]) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    let mut shown = 0;
+    for place in places {
+        replaced.push_str(&text[shown..place.start]);
+        replaced.push_str(MASK);
+        shown = place.end;
+    }
+    replaced.push_str(&text[shown..]);
+    replaced
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "-----BEGIN KEY-----\nMIIEvQ\nAB\n=\n-----END KEY-----\n";
+    const JSON: &str = "{\r\n  \"token\": \"t0p\"\r\n}\r\n";
 
     #[test]
-    fn secrets_are_replaced_longest_first() {
-        let secrets = ["pass", "password", "", " ", "key\nline two of it\n"].map(str::to_owned);
-        let masker = Masker::new(secrets);
-        for (text, expected) in [
-            ("nothing here", "nothing here"),
-            ("my password is pass", "my <sensitive> is <sensitive>"),
-            ("line two of it", "<sensitive>"),
-            ("", ""),
-        ] {
-            assert_eq!(masker.mask(text), expected);
+    fn secrets_are_hidden() {
+        let cases: &[(&[&str], &str, &str)] = &[
+            (&[], "text", "text"),
+            (&[""], "text", "text"),
+            (&[" ", "\n"], "a b\nc", "a b\nc"),
+            (&["hunter2"], "password=hunter2;", "password=<sensitive>;"),
+            (&["hunter2"], "hunter2hunter2", "<sensitive><sensitive>"),
+            (&["hunter2"], "Hunter2 hunter", "Hunter2 hunter"),
+            (
+                &["pass", "password"],
+                "password pass",
+                "<sensitive> <sensitive>",
+            ),
+            (&["password", "pass"], "password1", "<sensitive>1"),
+            (&["abc", "bcd"], "xabcdx", "x<sensitive>x"),
+            (&["b", "abc"], "abcb", "<sensitive><sensitive>"),
+            (&["s"], "yes", "ye<sensitive>"),
+            (&["ключ"], "мой ключ!", "мой <sensitive>!"),
+            (&["a\"b\\c"], "say a\"b\\c", "say <sensitive>"),
+            // A file's content, with the line feed at its end.
+            (&["hunter2\n"], "got hunter2", "got <sensitive>"),
+            // A secret of several lines, whole and line by line.
+            (&[KEY], KEY, "<sensitive>"),
+            (&[KEY], "  -----BEGIN KEY-----", "  <sensitive>"),
+            (&[KEY], "key MIIEvQ read", "key <sensitive> read"),
+            (&[KEY], "  AB", "  <sensitive>"),
+            (
+                &[KEY],
+                "    MIIEvQ\n    AB\n    =",
+                "    <sensitive>\n    <sensitive>\n    =",
+            ),
+            (&[KEY], "ABC AB", "ABC AB"),
+            (&[JSON], "{", "{"),
+            (&[JSON], "  \"token\": \"t0p\",", "  <sensitive>,"),
+        ];
+        for (secrets, text, expected) in cases {
+            let masked = Masker::new(*secrets).mask(text).into_owned();
+            assert_eq!(masked, *expected, "{secrets:?} in {text:?}");
         }
-        let mut json = serde_json::json!({ "a": ["password"], "b": 1 });
-        masker.mask_json(&mut json);
-        assert_eq!(json, serde_json::json!({ "a": ["<sensitive>"], "b": 1 }));
+    }
+
+    #[test]
+    fn text_without_secrets_is_not_copied() {
+        let masker = Masker::new([KEY, "hunter2"]);
+        assert!(matches!(masker.mask("plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_secret_is_found_behind_control_characters() {
+        let masker = Masker::new(["hunter2"]);
+        assert_eq!(masker.mask("hun\x1b[0mter2"), MASK);
+        assert_eq!(masker.mask("\x1b[1mbold\0"), "\x1b[1mbold\0");
+        assert_eq!(masker.mask_neutral("\x1b[1mhunter2"), MASK);
+        assert!(matches!(masker.mask_neutral("plain"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_secret_is_left(
+            secrets in proptest::collection::vec("[abc]{1,4}", 1..4),
+            text in "[abcd]{0,20}",
+        ) {
+            let masked = Masker::new(&secrets).mask(&text).replace(MASK, "|");
+            for secret in &secrets {
+                prop_assert!(!masked.contains(secret), "{secret} in {masked}");
+            }
+        }
+
+        #[test]
+        fn what_no_secret_covers_stays(text in "[a-f]{0,20}") {
+            prop_assert_eq!(Masker::new(["xyz"]).mask(&text), text.as_str());
+        }
     }
 }

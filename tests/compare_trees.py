@@ -86,7 +86,8 @@ def read(root, arguments, expected):
         if kind != stat.S_IFDIR and status.st_nlink > 1:
             links.setdefault((status.st_dev, status.st_ino), []).append(name)
     for names in links.values():
-        for name in names:
+        # The other names of an inode can be hidden, by a layer above in an overlay.
+        for name in names if len(names) > 1 else []:
             files[name]["linked with"] = sorted(other for other in names if other != name)
     return files
 

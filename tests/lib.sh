@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the end-to-end tests share; sourced by each of them.
 #
 #   $HARDTACK   the binary under test; HARDTACK=… names another
@@ -141,6 +142,7 @@ start_docker() {
         > "$WORK/dockerd.log" 2>&1 &
     DOCKERD_PID=$!
     DOCKER="/usr/bin/docker --host unix://$WORK/docker.sock"
+    # shellcheck disable=SC2034 # tests use it
     CTR="ctr --address $exec_root/containerd/containerd.sock --namespace hardtack"
     for _ in $(seq 150); do
         $DOCKER version > /dev/null 2>&1 && return

@@ -30,7 +30,9 @@ run build cargo build --release --locked
 if [ $failed -eq 0 ]; then
     if [ $# -eq 0 ]; then
         run cargo-test cargo test --locked
-        set -- $(cd tests/e2e && ls -- *.sh)
+        cd tests/e2e
+        set -- *.sh
+        cd ../..
     fi
     for test in "$@"; do
         test=${test%.sh}

@@ -215,6 +215,7 @@ fn a_full_disk_is_named_and_nothing_half_stays() {
         log: "x".repeat(100_000),
         created: "2026-01-01T00:00:00Z".to_owned(),
         seconds: 1.0,
+        epoch: None,
     };
     let error = store.put_step(&record).unwrap_err();
     assert!(matches!(error, StoreError::StorageFull { .. }), "{error}");

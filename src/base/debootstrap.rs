@@ -168,6 +168,17 @@ impl Debootstrap {
         output: &Path,
     ) -> Result<(), BaseError> {
         let sandbox = context.sandbox.get()?;
+        let mut environment = vec![
+            ("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string()),
+            ("LC_ALL".to_owned(), "C.UTF-8".to_owned()),
+            ("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()),
+        ];
+        let mut working_folder = PathBuf::from("/");
+        if sandbox.isolation() == Isolation::Root {
+            environment.push(("TMPDIR".to_owned(), folder.display().to_string()));
+            working_folder = folder.to_owned();
+        }
+        // Otherwise it works as subordinate ids, which may not enter the store.
         let mut argv: Vec<String> = match sandbox.isolation() {
             // Its mounts end with its namespace, even if everything is killed.
             Isolation::Root => ["unshare", "--mount", "--", "mmdebstrap", "--mode=root"]
@@ -198,13 +209,8 @@ impl Debootstrap {
         let status = host_command::run(
             &HostCommand {
                 argv,
-                environment: vec![
-                    ("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string()),
-                    ("LC_ALL".to_owned(), "C.UTF-8".to_owned()),
-                    ("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()),
-                    ("TMPDIR".to_owned(), folder.display().to_string()),
-                ],
-                working_folder: folder.to_owned(),
+                environment,
+                working_folder,
                 stdout: Some(file),
             },
             &mut |_, line| {

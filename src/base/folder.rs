@@ -72,8 +72,11 @@ pub fn digest(root: &Path) -> Result<Digest, BaseError> {
     Ok(all.finish().0)
 }
 
+/// Name and value of an extended attribute.
+type Attribute = (Vec<u8>, Vec<u8>);
+
 /// The extended attributes of `path`, sorted; none where the file system has none.
-fn attributes(path: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BaseError> {
+fn attributes(path: &Path) -> Result<Vec<Attribute>, BaseError> {
     let mut names = vec![0u8; 64 * 1024];
     let length = match rustix::fs::llistxattr(path, &mut names[..]) {
         Ok(length) => length,

@@ -31,7 +31,7 @@ pub enum BuildError {
         allowed: Vec<i32>,
     },
     /// A step took too long.
-    #[error("timed out after {}", crate::ui::format::duration(*limit))]
+    #[error("timed out after {}", crate::format::duration(limit.as_secs_f64()))]
     TimedOut {
         /// How long it may take.
         limit: Duration,

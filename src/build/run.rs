@@ -30,19 +30,19 @@ pub fn run(
         steps: build.steps.len(),
     });
     let result = layers_and_image(environment, plan, build, dependency, begin);
-    if let Err((error, text)) = result {
+    result.map_err(|failure| {
+        let (error, text) = *failure;
         environment.emit(Event::BuildFailed {
             build: build.name.clone(),
             error: text,
             seconds: begin.elapsed().as_secs_f64(),
         });
-        return Err(error);
-    }
-    result.map_err(|(error, _)| error)
+        error
+    })
 }
 
 /// An error and the whole message for the user.
-type Failure = (BuildError, String);
+type Failure = Box<(BuildError, String)>;
 
 fn layers_and_image(
     environment: &Arc<Environment>,
@@ -53,7 +53,7 @@ fn layers_and_image(
 ) -> Result<Finished, Failure> {
     let fail = |error: BuildError| {
         let text = failure::text(plan, build, &error);
-        (error, text)
+        Box::new((error, text))
     };
     let output = |line: &str| {
         environment.emit(Event::Notice {
@@ -98,7 +98,8 @@ fn layers_and_image(
         let layers_before = chain.links().len();
         match bench.step(step, &mut chain) {
             Ok(hit) => cached += usize::from(hit),
-            Err(StepFailure { error, lines }) => {
+            Err(failed) => {
+                let StepFailure { error, lines } = *failed;
                 environment.emit(Event::StepFailed {
                     place: bench.place(step),
                     reason: failure::one_line(&error),
@@ -107,7 +108,7 @@ fn layers_and_image(
                 let text = failure::step_text(plan, build, step, &error, &lines);
                 // What has been built so far is kept, so that the next run begins here.
                 let _ = chain.finish();
-                return Err((error, text));
+                return Err(Box::new((error, text)));
             }
         }
         history.push(assemble::StepHistory {

@@ -43,12 +43,12 @@ pub struct StepFailure {
     pub lines: Vec<String>,
 }
 
-impl<E: Into<BuildError>> From<E> for StepFailure {
+impl<E: Into<BuildError>> From<E> for Box<StepFailure> {
     fn from(error: E) -> Self {
-        Self {
+        Self::new(StepFailure {
             error: error.into(),
             lines: Vec::new(),
-        }
+        })
     }
 }
 
@@ -64,7 +64,7 @@ impl Bench<'_> {
     }
 
     /// Brings one step's layer onto the chain; says whether it came from the store.
-    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, StepFailure> {
+    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, Box<StepFailure>> {
         let environment = self.environment;
         let layers = chain.diff_ids();
         let ground = Ground {
@@ -190,7 +190,7 @@ impl Bench<'_> {
         &self,
         step: &Step,
         trees: Vec<PathBuf>,
-    ) -> Result<(StepReport, Scratch, String), StepFailure> {
+    ) -> Result<(StepReport, Scratch, String), Box<StepFailure>> {
         let mut attempt = 1;
         loop {
             if let Some(pause) = step.pause_before {
@@ -208,10 +208,10 @@ impl Bench<'_> {
                     });
                 }
                 Err(error) => {
-                    return Err(StepFailure {
+                    return Err(Box::new(StepFailure {
                         error,
                         lines: lines.into_lines(),
-                    });
+                    }));
                 }
             }
         }

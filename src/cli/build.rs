@@ -19,15 +19,17 @@ use std::sync::Arc;
 pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
     let plan = super::plan::prepare(&arguments.template, surroundings)?;
     let store = open_store(surroundings)?;
-    let display = ui::display(
+    let display = Arc::new(ui::display(
         arguments.progress,
         ui::Settings {
-            is_terminal: surroundings.stderr_is_terminal,
-            secrets: plan.secrets.clone(),
+            terminal: surroundings.stderr_is_terminal,
+            color: surroundings.color,
+            size: Box::new(super::surroundings::terminal_size),
             clock: Box::new(jiff::Timestamp::now),
-            stream: Box::new(std::io::stderr()),
+            secrets: plan.secrets.clone(),
         },
-    );
+        Box::new(std::io::stderr()),
+    ));
     let events: Arc<dyn EventSink> = display.clone();
     let mut environment = surroundings.build_environment(store, events);
     environment.no_cache = arguments.template.no_cache;

@@ -1,6 +1,8 @@
 //! Errors of commands: whose fault it is decides the exit code, hints are lines of their own.
 
-use crate::ui::report;
+use crate::mask::Masker;
+use crate::ui::palette::Palette;
+use crate::ui::report::Report;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -70,8 +72,11 @@ impl CommandError {
     /// Writes the error to stderr and gives the exit code.
     pub fn report(&self, color: bool) -> ExitCode {
         if let Some(source) = &self.source {
-            let causes: Vec<String> = source.chain().map(ToString::to_string).collect();
-            let text = report::error(&causes, &self.hints, color);
+            let mut report = Report::of(source.as_ref());
+            for hint in &self.hints {
+                report = report.hint(hint.as_str());
+            }
+            let text = report.render(Palette::new(color), &Masker::default());
             // Nobody is left to be told if stderr is closed.
             let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         }

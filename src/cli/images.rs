@@ -4,9 +4,10 @@ use super::arguments::Images;
 use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
+use crate::format;
 use crate::image;
 use crate::store::Platform;
-use crate::ui::{format, table::Table};
+use crate::ui::table::{Align, Table};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::Write;
@@ -41,9 +42,14 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
         writeln!(stdout, "{text}").context("cannot write to stdout")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(["NAME", "DIGEST", "SIZE", "BUILT"]);
+    let mut table = Table::new([
+        ("NAME", Align::Left),
+        ("DIGEST", Align::Left),
+        ("SIZE", Align::Right),
+        ("BUILT", Align::Left),
+    ]);
     for (reference, size) in &listed {
-        table.row([
+        table.push([
             reference
                 .name
                 .clone()
@@ -56,7 +62,7 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
                 .and_then(|built| built.parse().ok())
                 .map_or_else(
                     || "?".to_owned(),
-                    |built| format::age(surroundings.now, built),
+                    |built| format::age(built, surroundings.now),
                 ),
         ]);
     }

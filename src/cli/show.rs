@@ -5,9 +5,10 @@ use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
 use crate::build::environment_of;
+use crate::format;
 use crate::image::{self, Image};
 use crate::store::{Platform, Store, StoreError};
-use crate::ui::{format, table::Table};
+use crate::ui::table::{Align, Table};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -170,9 +171,13 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     for (name, value) in &image.annotations {
         field("Annotation", format!("{name}={value}"));
     }
-    let mut table = Table::new(["LAYER", "SIZE", "MADE BY"]);
+    let mut table = Table::new([
+        ("LAYER", Align::Left),
+        ("SIZE", Align::Right),
+        ("MADE BY", Align::Left),
+    ]);
     for entry in entries(image) {
-        table.row([
+        table.push([
             entry
                 .layer
                 .map_or_else(|| "-".to_owned(), |layer| layer.digest.short()),

@@ -6,6 +6,7 @@ use crate::build::Environment;
 use crate::build::event::EventSink;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
+use crate::ui::Size;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::env;
@@ -106,6 +107,15 @@ impl Surroundings {
             working_folder: self.working_folder.clone(),
         }
     }
+}
+
+/// The size of the terminal on stderr at this moment.
+pub fn terminal_size() -> Option<Size> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    Some(Size {
+        columns: size.ws_col,
+        rows: size.ws_row,
+    })
 }
 
 /// Fills `bytes` from the kernel's random numbers.

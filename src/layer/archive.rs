@@ -228,7 +228,7 @@ impl Writer<'_> {
     }
 
     fn zeros(&mut self, mut count: u64) -> Result<()> {
-        const ZEROS: [u8; 32 * 1024] = [0; 32 * 1024];
+        static ZEROS: [u8; 32 * 1024] = [0; 32 * 1024];
         while count > 0 {
             let length = usize::try_from(count).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
             self.write(&ZEROS[..length])?;

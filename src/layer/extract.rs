@@ -281,7 +281,7 @@ impl Extractor<'_> {
         target: &Target<'_>,
         entry: &ArchiveEntry,
     ) -> Result<()> {
-        let file = self.create(target, |folder, name| metadata::create_file(folder, name))?;
+        let file = self.create(target, metadata::create_file)?;
         match &entry.pieces {
             None => {
                 let mut position = 0;
@@ -414,8 +414,7 @@ impl Extractor<'_> {
             Metadata::of_file(found.parent.as_fd(), &found.name, &found.stat, source.path)?;
         match (&metadata.kind, file) {
             (Kind::File { size }, Some(file)) => {
-                let copy =
-                    self.create(source, |folder, name| metadata::create_file(folder, name))?;
+                let copy = self.create(source, metadata::create_file)?;
                 copy::content(&file, &copy, *size, source.path)?;
                 self.applier
                     .apply_open(copy.as_fd(), &metadata.attributes, true, source.path)?;

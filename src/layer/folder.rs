@@ -191,9 +191,8 @@ mod tests {
 
     #[test]
     fn a_stack_goes_deep_with_few_descriptors_and_comes_back() {
-        let scratch = tempfile::tempdir().unwrap();
-        let root = std::fs::File::open(scratch.path()).unwrap();
-        let mut stack = FolderStack::new(root.as_fd()).unwrap();
+        let scratch = super::super::sample::Scratch::new();
+        let mut stack = FolderStack::new(scratch.fd()).unwrap();
         let depth = 3_000;
         for _ in 0..depth {
             rustix::fs::mkdirat(stack.current(), c"d", Mode::RWXU).unwrap();

@@ -36,13 +36,13 @@ pub struct Imported {
 /// If something cannot be read or written, changes meanwhile, has a name that no layer can hold,
 /// or if `into` lies inside `source`. What was copied by then is to be removed.
 pub fn import_folder(source: BorrowedFd<'_>, into: BorrowedFd<'_>, epoch: i64) -> Result<Imported> {
-    let owner = rustix::fs::fstat(source).context("inspect", b"")?;
+    let owner = Metadata::of_folder(source, b"")?.attributes;
     let mut importer = Importer {
         source: FolderStack::new(source)?,
         tree: FolderStack::new(into)?,
         root: into,
         root_stat: rustix::fs::fstat(into).context("inspect", b"")?,
-        owner: (owner.st_uid, owner.st_gid),
+        owner: (owner.uid, owner.gid),
         epoch,
         applier: Applier::new(),
         first_names: HashMap::new(),

@@ -103,7 +103,7 @@ mod tests {
             std::fs::write(tree.join(format!("a/b/{number}")), "").unwrap();
         }
         for locked in ["a/b/c", "a/b", "a"] {
-            std::fs::set_permissions(tree.join(locked), PermissionsExt::from_mode(0)).unwrap();
+            std::fs::set_permissions(tree.join(locked), PermissionsExt::from_mode(0o0)).unwrap();
         }
         remove_tree(parent.as_fd(), OsStr::new("tree")).unwrap();
         assert!(!tree.exists());

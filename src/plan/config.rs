@@ -13,8 +13,8 @@ pub fn decode_blocks(
     changes: &mut ConfigChanges,
     annotations: &mut BTreeMap<String, String>,
 ) {
-    for mut block in arguments.blocks("config") {
-        decode(&mut block, changes, annotations);
+    for block in arguments.blocks("config") {
+        decode(&block, changes, annotations);
         block.finish();
     }
 }
@@ -100,8 +100,8 @@ pub fn decode(
             &[],
         );
     }
-    for mut block in blocks {
-        if let Some(healthcheck) = decode_healthcheck(&mut block) {
+    for block in blocks {
+        if let Some(healthcheck) = decode_healthcheck(&block) {
             changes.healthcheck = Some(healthcheck);
         }
         block.finish();
@@ -142,6 +142,5 @@ fn decode_healthcheck(arguments: &Arguments<'_>) -> Option<Healthcheck> {
         start_period: nanoseconds(start_period),
         start_interval: nanoseconds(start_interval),
         retries: retries.map(|retries| i64::try_from(retries).unwrap_or(i64::MAX)),
-        ..Healthcheck::default()
     })
 }

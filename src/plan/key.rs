@@ -100,13 +100,8 @@ impl KeyMaterial {
 /// Replaces every string that contains a secret by the digest of the string.
 fn hide(value: &mut Value, secrets: &[String]) {
     match value {
-        Value::String(text) => {
-            if secrets
-                .iter()
-                .any(|secret| !secret.is_empty() && text.contains(secret))
-            {
-                *value = json!({ "sensitive": Digest::of(text.as_bytes()) });
-            }
+        Value::String(text) if secrets.iter().any(|it| !it.is_empty() && text.contains(it)) => {
+            *value = json!({ "sensitive": Digest::of(text.as_bytes()) });
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
         Value::Object(members) => members
@@ -231,13 +226,18 @@ fn dotted(path: &[Part]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
 
-    fn material(change: impl FnOnce(&mut Ingredients<'_>)) -> KeyMaterial {
-        let start = StartState::default();
-        let layers = [DiffId(Digest::of("base"))];
+    fn material<'a>(change: impl FnOnce(&mut Ingredients<'a>)) -> KeyMaterial {
+        static START: StartState = StartState {
+            environment: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        };
+        static LAYERS: LazyLock<[DiffId; 1]> = LazyLock::new(|| [DiffId(Digest::of("base"))]);
         let mut ingredients = Ingredients {
-            layers: &layers,
-            start: &start,
+            layers: LAYERS.as_slice(),
+            start: &START,
             provisioner: "shell",
             options: json!({ "scripts": [{ "inline": "echo hunter2" }], "binary": false }),
             inputs: BTreeMap::from([("a/b".to_owned(), "file 0644 x".to_owned())]),

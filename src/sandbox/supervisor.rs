@@ -109,7 +109,8 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
         .map_err(|error| failed(error.to_string()))?;
     // A single id may not; the caller's own groups then stay, which give nothing inside.
     let _ = rustix::thread::set_thread_groups(&[]);
-    Ok(())
+    // Merging the layers below takes a mount namespace that belongs to this user namespace.
+    sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(error.to_string()))
 }
 
 /// Tries the namespaces that a step needs.

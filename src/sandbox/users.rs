@@ -25,7 +25,8 @@ impl User {
 /// Finds a user, as Docker does: names and numbers, with an optional group; empty is root.
 pub fn resolve(text: &str) -> Result<User, String> {
     let read = |path: &str| match fs::metadata(path) {
-        Ok(metadata) if metadata.len() <= FILE_LIMIT => fs::read(path)
+        // Anything but a file could block, or never end.
+        Ok(metadata) if metadata.is_file() && metadata.len() <= FILE_LIMIT => fs::read(path)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default(),
         _ => String::new(),

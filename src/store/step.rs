@@ -147,6 +147,7 @@ mod tests {
             log: "done\n".to_owned(),
             created: "2026-01-01T00:00:00Z".to_owned(),
             seconds: 0.25,
+            epoch: None,
         }
     }
 

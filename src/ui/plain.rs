@@ -1,321 +1,342 @@
-//! One line for each event: for logs and pipes.
+//! The plain display: lines for logs, in the order of the events.
+//!
+//! A line that begins with `==>` tells what happened, an indented one is output:
+//!
+//! ```text
+//! ==> oci.base [2/5] shell: running
+//!     oci.base: Reading package lists...
+//! ==> oci.base [2/5] shell: finished in 12.4s, 45.2 MB
+//! ```
 
-use super::{Display, format, summary, text};
-use crate::build::event::{Event, EventSink, LayerSummary, Level, StepPlace};
-use crate::mask::Masker;
+use super::palette::{Palette, Tone};
+use super::running::{Running, Work};
+use super::summary::Summary;
+use super::{Clock, View, wording};
+use crate::build::event::{Event, StepPlace};
+use crate::{format, text};
 use std::io::Write;
-use std::sync::Mutex;
 
-/// Writes events as lines, Packer's way: `==> BUILD: …` for what hardtack says, four spaces before
-/// what a command writes.
-pub struct Plain {
-    state: Mutex<State>,
-    masker: Masker,
-    /// Only failures and warnings.
-    quiet: bool,
-}
+/// How many bytes of an output line are shown; log viewers choke on more.
+const LINE_BYTES: usize = 16 * 1024;
 
-struct State {
-    stream: Box<dyn Write + Send>,
-    summary: Vec<String>,
+pub(super) struct Plain {
+    output: Box<dyn Write + Send>,
+    clock: Clock,
+    palette: Palette,
+    running: Running,
+    summary: Summary,
+    /// Whether builds ran at the same time, so that a failed step's output may stand apart.
+    interleaved: bool,
+    finished: bool,
 }
 
 impl Plain {
-    /// Writes to `stream`.
-    pub fn new(stream: Box<dyn Write + Send>, masker: Masker) -> Self {
+    pub(super) fn new(output: Box<dyn Write + Send>, clock: Clock, palette: Palette) -> Self {
         Self {
-            state: Mutex::new(State {
-                stream,
-                summary: Vec::new(),
-            }),
-            masker,
-            quiet: false,
+            output,
+            clock,
+            palette,
+            running: Running::default(),
+            summary: Summary::default(),
+            interleaved: false,
+            finished: false,
         }
     }
 
-    /// Writes only failures and warnings.
-    pub fn quiet(stream: Box<dyn Write + Send>, masker: Masker) -> Self {
-        Self {
-            quiet: true,
-            ..Self::new(stream, masker)
-        }
+    fn print(&mut self, text: &str) {
+        super::write(&mut *self.output, text.as_bytes());
     }
-}
 
-impl EventSink for Plain {
-    fn emit(&self, event: Event) {
-        let is_failure = matches!(event, Event::BuildFailed { .. })
-            || matches!(
-                event,
-                Event::Notice {
-                    level: Level::Warning,
-                    ..
+    /// Prints an output line, or several if it holds line feeds.
+    fn print_output(&mut self, build: &str, line: &str) {
+        let mut printed = String::with_capacity(build.len() + line.len() + 8);
+        for line in line.split('\n') {
+            let line = text::shorten(line, LINE_BYTES);
+            printed.push_str("    ");
+            printed.push_str(build);
+            printed.push_str(": ");
+            printed.push_str(&line);
+            printed.truncate(printed.trim_end().len());
+            printed.push('\n');
+        }
+        self.print(&printed);
+    }
+
+    /// Returns what is told of an event that is no output.
+    fn tell(&self, event: &Event) -> String {
+        let arrow = self.palette.paint(Tone::Good, "==>");
+        let of_build = |build: &str, what: &str| {
+            let build = self.palette.paint(Tone::Strong, build);
+            format!("{arrow} {build}: {what}")
+        };
+        let of_step = |place: &StepPlace, what: &str| {
+            let step = wording::step(place, self.palette);
+            format!("{arrow} {step}: {what}")
+        };
+        let after = |seconds: f64| format::duration(seconds);
+        match event {
+            Event::BuildStarted { build, steps } => of_build(
+                build,
+                &format!("building, {}", format::count(*steps, "step")),
+            ),
+            Event::BaseResolved {
+                build,
+                base,
+                digest,
+                seconds,
+            } => {
+                let digest = digest.map(|digest| format!(" ({digest})"));
+                let digest = digest.unwrap_or_default();
+                let after = after(*seconds);
+                of_build(build, &format!("base {base}{digest} found in {after}"))
+            }
+            Event::StepStarted { place, .. } => of_step(place, "running"),
+            Event::StepCached { place, layer, .. } => {
+                of_step(place, &wording::with_layer("cached", layer.as_ref()))
+            }
+            Event::StepWaiting { place } => {
+                of_step(place, "waiting for the same step of another build")
+            }
+            Event::StepRetried {
+                place,
+                attempt,
+                reason,
+            } => {
+                let reason = wording::first_line(reason);
+                of_step(place, &format!("{reason}; attempt {attempt} begins"))
+            }
+            Event::StepFinished {
+                place,
+                layer,
+                seconds,
+            } => {
+                let finished = format!("finished in {}", after(*seconds));
+                of_step(place, &wording::with_layer(&finished, layer.as_ref()))
+            }
+            Event::StepFailed {
+                place,
+                reason,
+                seconds,
+            } => {
+                let after = after(*seconds);
+                let reason = wording::first_line(reason);
+                of_step(place, &format!("failed after {after}: {reason}"))
+            }
+            Event::PostProcessorStarted {
+                build,
+                post_processor,
+            } => of_build(build, &format!("{post_processor}: running")),
+            Event::PostProcessorFinished {
+                build,
+                post_processor,
+                seconds,
+            } => {
+                let after = after(*seconds);
+                of_build(build, &format!("{post_processor}: finished in {after}"))
+            }
+            Event::Notice { build, level, text } => {
+                let notice = wording::notice(*level, text, self.palette);
+                match build {
+                    Some(build) => of_build(build, &notice),
+                    None => notice,
                 }
-            );
-        if self.quiet && !is_failure {
-            return;
-        }
-        let Ok(mut state) = self.state.lock() else {
-            return;
-        };
-        if let Some(line) = summary::of(&event) {
-            state.summary.push(line);
-        }
-        if let Some(line) = line(&event) {
-            let line = self.masker.mask(&line);
-            // Who does not listen any more misses nothing that decides anything.
-            let _ = writeln!(state.stream, "{line}");
-        }
-    }
-}
-
-impl Display for Plain {
-    fn finish(&self) {
-        let Ok(mut state) = self.state.lock() else {
-            return;
-        };
-        for line in std::mem::take(&mut state.summary) {
-            let line = self.masker.mask(&line).into_owned();
-            let _ = writeln!(state.stream, "{line}");
-        }
-        let _ = state.stream.flush();
-    }
-}
-
-/// `BUILD: [2/5] shell`
-fn place(place: &StepPlace) -> String {
-    format!(
-        "{}: [{}/{}] {}",
-        place.build, place.step, place.steps, place.name
-    )
-}
-
-fn layer(layer: Option<&LayerSummary>) -> String {
-    match layer {
-        None => "nothing changed".to_owned(),
-        Some(LayerSummary {
-            diff_id,
-            bytes: None,
-        }) => format!("layer {}", diff_id.0.short()),
-        Some(LayerSummary {
-            diff_id,
-            bytes: Some(bytes),
-        }) => {
-            format!("layer {}, {}", diff_id.0.short(), format::bytes(*bytes))
+            }
+            Event::Artifact { build, kind, value } => of_build(build, &format!("{kind} {value}")),
+            Event::BuildFinished {
+                build,
+                digest,
+                bytes,
+                cached,
+                steps,
+                seconds,
+            } => {
+                let after = after(*seconds);
+                let size = format::bytes(*bytes);
+                let what =
+                    format!("built in {after}, {cached}/{steps} steps cached, {size}, {digest}");
+                of_build(build, &what)
+            }
+            Event::BuildFailed {
+                build,
+                error,
+                seconds,
+            } => {
+                let what = format!("failed after {}\n{}", after(*seconds), error.trim_end());
+                of_build(build, &what)
+            }
+            Event::StepOutput { .. } | Event::PostProcessorOutput { .. } => String::new(),
         }
     }
 }
 
-/// The line for an event; none for those that the summary tells.
-pub fn line(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::BuildStarted { .. } | Event::BuildFinished { .. } | Event::Artifact { .. } => {
-            return None;
-        }
-        Event::BaseResolved {
-            build,
-            base,
-            digest,
-            seconds,
-        } => {
-            let digest = digest
-                .map(|digest| format!(" {}", digest.short()))
-                .unwrap_or_default();
-            format!(
-                "==> {build}: base {base}{digest} ({})",
-                format::seconds(*seconds)
-            )
-        }
-        Event::StepStarted { place: at, .. } => format!("==> {}", place(at)),
-        Event::StepCached {
-            place: at,
-            layer: one,
-            ..
-        } => {
-            format!("==> {}: cached ({})", place(at), layer(one.as_ref()))
-        }
-        Event::StepWaiting { place: at } => {
-            format!(
-                "==> {}: waiting for another build that runs the same step",
-                place(at)
-            )
-        }
-        Event::StepOutput { place, line, .. } => {
-            format!("    {}: {}", place.build, text::visible(line))
-        }
-        Event::StepRetried {
-            place: at,
-            attempt,
-            reason,
-        } => {
-            format!("==> {}: {reason}; attempt {attempt}", place(at))
-        }
-        Event::StepFinished {
-            place: at,
-            layer: one,
-            seconds,
-        } => {
-            format!(
-                "==> {}: {} ({})",
-                place(at),
-                layer(one.as_ref()),
-                format::seconds(*seconds)
-            )
-        }
-        Event::StepFailed {
-            place: at,
-            reason,
-            seconds,
-        } => {
-            format!(
-                "==> {}: failed: {} ({})",
-                place(at),
-                text::visible(reason),
-                format::seconds(*seconds)
-            )
-        }
-        Event::PostProcessorStarted {
-            build,
-            post_processor,
-        } => {
-            format!("==> {build}: {post_processor}")
-        }
-        Event::PostProcessorFinished {
-            build,
-            post_processor,
-            seconds,
-        } => {
-            format!(
-                "==> {build}: {post_processor}: done ({})",
-                format::seconds(*seconds)
-            )
-        }
-        Event::PostProcessorOutput {
-            build,
-            post_processor,
-            line,
-        } => {
-            format!("    {build} ({post_processor}): {}", text::visible(line))
-        }
-        Event::Notice {
-            build,
-            level,
-            text: notice,
-        } => {
-            let build = build
-                .as_ref()
-                .map(|build| format!("{build}: "))
-                .unwrap_or_default();
-            match level {
-                Level::Info => format!("    {build}{}", text::visible(notice)),
-                Level::Warning => format!("warning: {build}{}", text::visible(notice)),
+impl View for Plain {
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::StepOutput { place, line, .. } => {
+                self.print_output(&place.build, &line);
+                if self.interleaved {
+                    self.running.step_wrote(&place, line);
+                }
+            }
+            Event::PostProcessorOutput {
+                build,
+                post_processor,
+                line,
+            } => {
+                self.print_output(&build, &line);
+                if self.interleaved {
+                    self.running
+                        .post_processor_wrote(&build, &post_processor, line);
+                }
+            }
+            event => {
+                let ended = self.running.observe(&event, (self.clock)());
+                self.summary.observe(&event);
+                self.interleaved |= self.running.has_several_builds();
+                let mut told = String::new();
+                let failed = |work: &Work| match event {
+                    Event::StepFailed { .. } => true,
+                    Event::BuildFailed { .. } => matches!(work, Work::PostProcessor(_)),
+                    _ => false,
+                };
+                wording::push_line(&mut told, &self.tell(&event));
+                for activity in ended.iter().filter(|activity| failed(&activity.work)) {
+                    wording::push_tail(&mut told, &activity.tail);
+                }
+                self.print(&told);
             }
         }
-        Event::BuildFailed { build, error, .. } => {
-            format!("==> {build}: failed\n{}", error.trim_end())
+    }
+
+    fn finish(&mut self) {
+        if std::mem::replace(&mut self.finished, true) || self.summary.is_short() {
+            return;
         }
-    })
+        let mut told = self.palette.paint(Tone::Good, "==>");
+        told.push_str(" summary\n");
+        for line in self.summary.lines(self.palette) {
+            wording::push_line(&mut told, &format!("    {line}"));
+        }
+        self.print(&told);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::digest::{DiffId, Digest, StepKey};
-    use std::sync::{Arc, Mutex};
+    use crate::build::event::Event;
+    use crate::ui::Progress;
+    use crate::ui::sample_events::{
+        every_event, failed, finished, output, place, started, step_failed, step_started,
+        two_builds,
+    };
+    use crate::ui::testing::shown;
 
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+    #[test]
+    fn two_builds_at_once() {
+        insta::assert_snapshot!(shown(Progress::Plain, two_builds()), @r#"
+        ==> oci.base: building, 5 steps
+        ==> oci.web: building, 2 steps
+        ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.base [1/5] shell.packages: cached, 1.2 MB
+        ==> oci.base [2/5] shell.packages: running
+        ==> oci.web: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.web [1/2] file: running
+            oci.base: Reading package lists...
+            oci.web: copying
+            oci.base: Unpacking nginx (1.22.1-9) ...
+        ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
+        ==> oci.base [3/5] shell.packages: running
+            oci.base: E: Unable to locate package ngins
+        ==> oci.web [1/2] file: finished in 20ms, no changes
+        ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
+            E: Unable to locate package ngins
+        ==> oci.base: failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited with status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its output
+        ==> oci.web: built in 12.8s, 1/5 steps cached, 45.2 MB, sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        ==> summary
+            ✗ oci.base  failed after 15.5s  1/5 steps cached
+            ✔ oci.web   built in 12.8s      1/5 steps cached  45.2 MB
+              sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        "#);
     }
 
-    fn shown(quiet: bool) -> String {
-        let captured = Captured::default();
-        let masker = Masker::new(["hunter2".to_owned()]);
-        let mut plain = Plain::new(Box::new(captured.clone()), masker);
-        plain.quiet = quiet;
-        let place = StepPlace {
-            build: "oci.a".into(),
-            step: 1,
-            steps: 2,
-            name: "shell".into(),
-        };
-        let layer = LayerSummary {
-            diff_id: DiffId(Digest::of("x")),
-            bytes: Some(10_240),
-        };
-        let events = [
-            Event::BuildStarted {
-                build: "oci.a".into(),
-                steps: 2,
-            },
-            Event::BaseResolved {
-                build: "oci.a".into(),
-                base: "scratch".into(),
-                digest: None,
-                seconds: 0.0,
-            },
-            Event::StepStarted {
-                place: place.clone(),
-                key: StepKey(Digest::of("k")),
-            },
-            Event::StepOutput {
-                place: place.clone(),
-                stream: crate::build::event::LogStream::Stdout,
-                line: "the password is hunter2\u{1b}[2J".into(),
-            },
-            Event::StepFinished {
-                place: place.clone(),
-                layer: Some(layer),
-                seconds: 1.5,
-            },
-            Event::StepCached {
-                place,
-                key: StepKey(Digest::of("k")),
-                layer: None,
-            },
-            Event::BuildFinished {
-                build: "oci.a".into(),
-                digest: Digest::of("m"),
-                bytes: 2048,
-                cached: 1,
-                steps: 2,
-                seconds: 1.6,
-            },
-            Event::BuildFailed {
-                build: "oci.b".into(),
-                error: "error: no\n".into(),
-                seconds: 0.1,
-            },
+    #[test]
+    fn every_event_has_its_line() {
+        insta::assert_snapshot!(shown(Progress::Plain, every_event()), @r#"
+        ==> oci.base: building, 5 steps
+        ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
+        ==> oci.base [2/5] shell.packages: running
+        ==> oci.base [1/5] shell.packages: cached, 1.2 MB
+        ==> oci.base [3/5] shell.packages: waiting for the same step of another build
+            oci.base: Unpacking nginx (1.22.1-9) ...
+        ==> oci.base [2/5] shell.packages: the script exited with status 100; attempt 2 begins
+        ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
+        ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
+        ==> oci.base: shell-local: running
+            oci.base: signed
+        ==> oci.base: shell-local: finished in 0.3s
+        ==> oci.base: warning: step 4 uses timestamp() and can never be cached
+        ==> oci.base: oci-archive out/base.tar
+        ==> oci.base: built in 12.8s, 1/5 steps cached, 45.2 MB, sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+        ==> oci.base: failed after 15.5s
+        error: step 3 (shell.packages) failed: the script exited with status 100
+          --> web.pkr.hcl:12:3
+        hint: run it again with `--progress=plain` to see all of its output
+        "#);
+    }
+
+    #[test]
+    fn a_single_build_needs_no_summary_and_no_repetition() {
+        let events = vec![
+            started("oci.base", 5),
+            step_started(place(1)),
+            output(place(1), "only once"),
+            step_failed(place(1), 0.5),
+            failed("oci.base"),
         ];
-        events.into_iter().for_each(|event| plain.emit(event));
-        plain.finish();
-        let bytes = captured.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        let shown = shown(Progress::Plain, events);
+        assert_eq!(shown.matches("only once").count(), 1);
+        assert!(!shown.contains("summary"));
     }
 
     #[test]
-    fn a_build_reads_from_top_to_bottom() {
-        insta::assert_snapshot!(shown(false), @r"
-        ==> oci.a: base scratch (0.00s)
-        ==> oci.a: [1/2] shell
-            oci.a: the password is <sensitive>
-        ==> oci.a: [1/2] shell: layer 2d711642b726, 10.2kB (1.50s)
-        ==> oci.a: [1/2] shell: cached (nothing changed)
-        ==> oci.b: failed
-        error: no
-        oci.a  sha256:62c66a7a5dd70c3146618063c344e531e6d4b59e379808443ce962b3abd63c5a  2 steps, 1 cached, 2.05kB, 1.60s
-        ");
+    fn output_cannot_pass_for_our_own_lines() {
+        let events = vec![
+            started("oci.base", 5),
+            step_started(place(1)),
+            output(
+                place(1),
+                "a\n==> oci.base: built\r\x1b[2K==> oci.base: fine",
+            ),
+            output(place(1), &"x".repeat(20_000)),
+            finished("oci.base"),
+        ];
+        let shown = shown(Progress::Plain, events);
+        assert!(shown.contains("    oci.base: ==> oci.base: fine\n"));
+        assert!(shown.contains("… (3616 more bytes)\n"));
+        let ours = shown.lines().filter(|line| line.starts_with("==>"));
+        assert_eq!(ours.count(), 3);
     }
 
     #[test]
-    fn quiet_tells_only_failures() {
-        assert_eq!(shown(true), "==> oci.b: failed\nerror: no\n");
+    fn an_interrupted_build_is_in_the_summary() {
+        let shown = shown(Progress::Plain, vec![started("oci.base", 5)]);
+        insta::assert_snapshot!(shown, @r#"
+        ==> oci.base: building, 5 steps
+        ==> summary
+            ✗ oci.base  stopped  0/5 steps cached
+        "#);
+    }
+
+    #[test]
+    fn a_notice_may_concern_no_build() {
+        let notice = Event::Notice {
+            build: None,
+            level: crate::build::event::Level::Info,
+            text: "text".to_owned(),
+        };
+        assert_eq!(shown(Progress::Plain, vec![notice]), "note: text\n");
     }
 }

@@ -1,7 +1,7 @@
 # A web server on a real Debian. It needs mmdebstrap on the host and Debian's package archive:
 #
 #   hardtack build templates/debian-nginx
-#   hardtack run debian-nginx.debootstrap.debian -- nginx -v
+#   hardtack run debian-nginx.debootstrap.debian -- -v
 
 variable "suite" {
   type        = string
@@ -19,7 +19,8 @@ build {
   name    = "debian-nginx"
   sources = ["source.debootstrap.debian"]
 
-  provisioner "shell" "packages" {
+  provisioner "shell" {
+    name = "packages"
     env = {
       DEBIAN_FRONTEND = "noninteractive"
     }
@@ -28,7 +29,7 @@ build {
       "apt-get install --yes --no-install-recommends nginx-light",
       # What differs from one run to the next, and nothing needs.
       "apt-get clean",
-      "rm -rf /var/lib/apt/lists/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old",
+      "rm -rf /var/lib/apt/lists/*_* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old",
       "rm -f /var/log/dpkg.log /var/log/apt/* /var/log/alternatives.log",
     ]
   }
@@ -48,7 +49,8 @@ build {
   }
 
   # A mistake in the configuration fails the build, not the first start.
-  provisioner "shell" "check" {
+  provisioner "shell" {
+    name = "check"
     network = "none"
     inline = [
       "nginx -t -q",

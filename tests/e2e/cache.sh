@@ -17,19 +17,23 @@ source "oci" "base" {
 build {
   name    = "cache"
   sources = ["source.oci.base"]
-  provisioner "shell" "one" {
+  provisioner "shell" {
+    name = "one"
     inline = ["mkdir /srv; echo one > /srv/one"]
   }
-  provisioner "file" "two" {
+  provisioner "file" {
+    name = "two"
     source      = "${path.root}/files"
     destination = "/srv"
   }
-  provisioner "shell" "three" {
+  provisioner "shell" {
+    name = "three"
     env    = { WORD = var.word }
     # Only the length counts: two words of one length give the same layer.
     inline = ["echo $${#WORD} > /srv/three"]
   }
-  provisioner "shell" "four" {
+  provisioner "shell" {
+    name = "four"
     inline = ["cat /srv/one /srv/files/* /srv/three > /srv/four; sleep 1"]
   }
 }
@@ -41,7 +45,7 @@ steps() {
 }
 # states: the same for what `hardtack plan` says; l for later.
 states() {
-    "$HARDTACK" plan --store store --json "$@" template \
+    "$HARDTACK" plan --store store --json template \
         | jq --raw-output '[.builds[].steps[].state[0:1]] | join("")'
 }
 equal "plan: before anything was built" muuu "$(states)"
@@ -118,15 +122,18 @@ source "oci" "base" {
 build {
   name    = "always"
   sources = ["source.oci.base"]
-  provisioner "shell" "inputs" {
+  provisioner "shell" {
+    name = "inputs"
     inputs = ["${path.root}/input-*"]
     inline = ["echo x > /x"]
   }
-  provisioner "shell" "never" {
+  provisioner "shell" {
+    name = "never"
     cache  = false
     inline = ["echo y > /y"]
   }
-  provisioner "shell" "after" {
+  provisioner "shell" {
+    name = "after"
     inline = ["echo z > /z"]
   }
 }

@@ -49,10 +49,11 @@ HCL
 build store export.json export
 umoci unpack --image out:x bundle
 chroot bundle/rootfs dpkg --verify > verified || true
-[ ! -s verified ] || { cat verified; fail "dpkg --verify finds changed files"; }
+# The template's own file is the only one that is not as packaged.
+equal "dpkg --verify" "??5?????? c /etc/nginx/nginx.conf" "$(cat verified)"
 chroot bundle/rootfs dpkg --audit > audited
 [ ! -s audited ] || { cat audited; fail "dpkg --audit finds something"; }
-echo "ok: dpkg --verify and --audit"
+echo "ok: dpkg --audit"
 equal "owner and mode of a file of www-data's group" "$(chroot bundle/rootfs stat -c '%a %U:%G' /etc/shadow)" "640 root:shadow"
 
 start_docker

@@ -10,7 +10,7 @@ for number in $(seq 40); do
 done
 echo deep > repo/template/files/deep/file
 ln -s ../1 repo/template/files/deep/link
-chmod 750 repo/template/files/2
+chmod 754 repo/template/files/2
 cat > repo/template/determinism.pkr.hcl <<'HCL'
 source "oci" "one" {
   layout = "${path.root}/../fixtures/busybox"

@@ -1,0 +1,142 @@
+//! The texts of an event: every field that a template, a program or the system wrote.
+//!
+//! Digests, keys, numbers and fixed words are no texts. Every field is named here, so that a new
+//! one does not compile before someone has decided which it is.
+
+use crate::build::event::{Event, StepPlace};
+
+/// Calls `edit` with every text of `event`.
+pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
+    match event {
+        Event::BuildStarted { build, steps: _ } => edit(build),
+        Event::BaseResolved {
+            build,
+            base,
+            digest: _,
+            seconds: _,
+        } => {
+            edit(build);
+            edit(base);
+        }
+        Event::StepStarted { place, key: _ } => edit_place(place, edit),
+        Event::StepCached {
+            place,
+            key: _,
+            layer: _,
+        } => edit_place(place, edit),
+        Event::StepWaiting { place } => edit_place(place, edit),
+        Event::StepOutput {
+            place,
+            stream: _,
+            line,
+        } => {
+            edit_place(place, edit);
+            edit(line);
+        }
+        Event::StepRetried {
+            place,
+            attempt: _,
+            reason,
+        } => {
+            edit_place(place, edit);
+            edit(reason);
+        }
+        Event::StepFinished {
+            place,
+            layer: _,
+            seconds: _,
+        } => edit_place(place, edit),
+        Event::StepFailed {
+            place,
+            reason,
+            seconds: _,
+        } => {
+            edit_place(place, edit);
+            edit(reason);
+        }
+        Event::PostProcessorStarted {
+            build,
+            post_processor,
+        }
+        | Event::PostProcessorFinished {
+            build,
+            post_processor,
+            seconds: _,
+        } => {
+            edit(build);
+            edit(post_processor);
+        }
+        Event::PostProcessorOutput {
+            build,
+            post_processor,
+            line,
+        } => {
+            edit(build);
+            edit(post_processor);
+            edit(line);
+        }
+        Event::Notice {
+            build,
+            level: _,
+            text,
+        } => {
+            if let Some(build) = build {
+                edit(build);
+            }
+            edit(text);
+        }
+        Event::Artifact { build, kind, value } => {
+            edit(build);
+            edit(kind);
+            edit(value);
+        }
+        Event::BuildFinished {
+            build,
+            digest: _,
+            bytes: _,
+            cached: _,
+            steps: _,
+            seconds: _,
+        } => edit(build),
+        Event::BuildFailed {
+            build,
+            error,
+            seconds: _,
+        } => {
+            edit(build);
+            edit(error);
+        }
+    }
+}
+
+fn edit_place(place: &mut StepPlace, edit: &mut dyn FnMut(&mut String)) {
+    let StepPlace {
+        build,
+        step: _,
+        steps: _,
+        name,
+    } = place;
+    edit(build);
+    edit(name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::sample_events::every_event;
+
+    #[test]
+    fn every_text_of_every_event_is_edited() {
+        // Fields that are no texts, though JSON writes them as strings.
+        const FIXED: [&str; 5] = ["event", "key", "digest", "stream", "level"];
+        for mut event in every_event() {
+            edit(&mut event, &mut |text| *text = "edited".to_owned());
+            let json = serde_json::to_value(&event).expect("events can be written as JSON");
+            for (field, value) in json.as_object().expect("an event is an object") {
+                if value.is_string() && !FIXED.contains(&field.as_str()) {
+                    assert_eq!(value, "edited", "{field} of {json}");
+                }
+            }
+        }
+    }
+}
