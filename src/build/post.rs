@@ -89,6 +89,7 @@ fn run_chain(
             .run(&current, &context)
             .map_err(|source| BuildError::PostProcessor {
                 name: planned.name.clone(),
+                span: planned.span,
                 source,
             })?;
         let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
