@@ -82,7 +82,7 @@ pub enum BuildError {
         /// Its place in the template.
         span: SourceSpan,
         /// Why.
-        source: PostProcessError,
+        source: Box<PostProcessError>,
     },
     /// Options that depend on the build's result are wrong.
     #[error("{0}")]

@@ -109,13 +109,14 @@ fn hints(error: &BuildError) -> Vec<String> {
         }
         | BuildError::Sandbox(source)
         | BuildError::Unpack { source, .. } => hints.extend(source.hint()),
-        BuildError::PostProcessor {
-            source: PostProcessError::NoFiles { .. },
-            ..
-        } => hints.push(
-            "put it into a `post-processors` block, after one that writes files, as oci-archive"
-                .to_owned(),
-        ),
+        BuildError::PostProcessor { source, .. }
+            if matches!(**source, PostProcessError::NoFiles { .. }) =>
+        {
+            hints.push(
+                "put it into a `post-processors` block, after one that writes files, as oci-archive"
+                    .to_owned(),
+            );
+        }
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

@@ -90,7 +90,7 @@ fn run_chain(
             .map_err(|source| BuildError::PostProcessor {
                 name: planned.name.clone(),
                 span: planned.span,
-                source,
+                source: Box::new(source),
             })?;
         let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
         if index == 0 {
