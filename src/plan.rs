@@ -89,6 +89,8 @@ pub struct PlannedBuild {
 pub struct PlannedPostProcessor {
     /// The type, and the name if it has one.
     pub name: String,
+    /// The post-processor's block.
+    pub span: SourceSpan,
     /// What the template says of its input artifact.
     pub keep_input: Option<bool>,
     component: Component,
@@ -336,6 +338,7 @@ fn plan_build(
             prepare_post_processor(template, settings, &names, component, later, diagnostics);
             planned.push(PlannedPostProcessor {
                 name: display_name(component),
+                span: component.kind_span,
                 keep_input: component.keep_input_artifact,
                 component: component.clone(),
             });

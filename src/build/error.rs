@@ -1,6 +1,7 @@
 //! What can go wrong in a build.
 
 use crate::base::BaseError;
+use crate::diagnostic::SourceSpan;
 use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::postprocess::PostProcessError;
@@ -78,8 +79,10 @@ pub enum BuildError {
     PostProcessor {
         /// Its type, and its name if it has one.
         name: String,
+        /// Its place in the template.
+        span: SourceSpan,
         /// Why.
-        source: PostProcessError,
+        source: Box<PostProcessError>,
     },
     /// Options that depend on the build's result are wrong.
     #[error("{0}")]

@@ -7,11 +7,14 @@ use std::error::Error;
 
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
-    let span = match error {
-        BuildError::Base { .. } | BuildError::Dependency { .. } => build.source_span,
-        _ => build.span,
+    let (span, label) = match error {
+        BuildError::Base { .. } | BuildError::Dependency { .. } => {
+            (build.source_span, format!("the source of {}", build.name))
+        }
+        BuildError::PostProcessor { span, .. } => (*span, format!("of {}", build.name)),
+        _ => (build.span, format!("in {}", build.name)),
     };
-    render(plan, error, span, "in this build", hints(error))
+    render(plan, error, span, &label, hints(error))
 }
 
 /// The message for an error of a step.
@@ -76,6 +79,7 @@ fn indented(lines: &[String]) -> String {
 /// What to do about an error that has a known remedy.
 fn hints(error: &BuildError) -> Vec<String> {
     use crate::base::BaseError;
+    use crate::postprocess::PostProcessError;
     let mut hints = Vec::new();
     match error {
         BuildError::Base {
@@ -105,6 +109,14 @@ fn hints(error: &BuildError) -> Vec<String> {
         }
         | BuildError::Sandbox(source)
         | BuildError::Unpack { source, .. } => hints.extend(source.hint()),
+        BuildError::PostProcessor { source, .. }
+            if matches!(**source, PostProcessError::NoFiles { .. }) =>
+        {
+            hints.push(
+                "put it into a `post-processors` block, after one that writes files, as oci-archive"
+                    .to_owned(),
+            );
+        }
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

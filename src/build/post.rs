@@ -89,7 +89,8 @@ fn run_chain(
             .run(&current, &context)
             .map_err(|source| BuildError::PostProcessor {
                 name: planned.name.clone(),
-                source,
+                span: planned.span,
+                source: Box::new(source),
             })?;
         let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
         if index == 0 {

@@ -1,7 +1,7 @@
 //! Forecasts: what a build would do with each step, and why. Runs no step.
 
 use super::lookup::{self, Ground};
-use super::{BuildError, Environment};
+use super::{BuildError, Environment, failure};
 use crate::base::ResolvedBase;
 use crate::digest::{DiffId, StepKey};
 use crate::image::config::ContainerConfig;
@@ -41,7 +41,12 @@ pub struct Forecast {
 ///
 /// A base that has to be made or unpacked first is made, as a build would; one that is the result
 /// of another build is known only if all of that build's steps are.
-pub fn forecast(environment: &Environment, plan: &Plan) -> Result<Vec<Forecast>, BuildError> {
+///
+/// An error comes with the whole message for the user.
+pub fn forecast(
+    environment: &Environment,
+    plan: &Plan,
+) -> Result<Vec<Forecast>, Box<(BuildError, String)>> {
     let mut outlooks: Vec<Option<Outlook>> = plan.builds.iter().map(|_| None).collect();
     for index in 0..plan.builds.len() {
         // From the build that depends on nothing to this one; the plan has no circles.
@@ -57,22 +62,13 @@ pub fn forecast(environment: &Environment, plan: &Plan) -> Result<Vec<Forecast>,
             let Some(build) = plan.builds.get(index) else {
                 continue;
             };
-            let outlook = match build.depends_on {
-                None => {
-                    let base = lookup::resolve_base(environment, build, None, &|_| {})?;
-                    look(environment, plan, build, Foundation::of(&base))?
-                }
-                Some(below) => match outlooks.get(below).and_then(Option::as_ref) {
-                    Some(Outlook {
-                        result: Some(result),
-                        ..
-                    }) => look(environment, plan, build, result.clone())?,
-                    _ => Outlook {
-                        steps: vec![StepForecast::Unknown; build.steps.len()],
-                        result: None,
-                    },
-                },
-            };
+            let below = build
+                .depends_on
+                .and_then(|below| outlooks.get(below)?.as_ref());
+            let outlook = outlook(environment, plan, build, below).map_err(|error| {
+                let text = failure::text(plan, build, &error);
+                Box::new((error, text))
+            })?;
             if let Some(place) = outlooks.get_mut(index) {
                 *place = Some(outlook);
             }
@@ -82,6 +78,29 @@ pub fn forecast(environment: &Environment, plan: &Plan) -> Result<Vec<Forecast>,
         .into_iter()
         .map(|outlook| outlook.map(|outlook| outlook.steps).unwrap_or_default());
     Ok(steps.map(|steps| Forecast { steps }).collect())
+}
+
+/// Looks at one build, with the outlook of the one that it starts from.
+fn outlook(
+    environment: &Environment,
+    plan: &Plan,
+    build: &PlannedBuild,
+    below: Option<&Outlook>,
+) -> Result<Outlook, BuildError> {
+    match below {
+        None => {
+            let base = lookup::resolve_base(environment, build, None, &|_| {})?;
+            look(environment, plan, build, Foundation::of(&base))
+        }
+        Some(Outlook {
+            result: Some(result),
+            ..
+        }) => look(environment, plan, build, result.clone()),
+        Some(Outlook { result: None, .. }) => Ok(Outlook {
+            steps: vec![StepForecast::Unknown; build.steps.len()],
+            result: None,
+        }),
+    }
 }
 
 /// What a build would do, and what would come of it.

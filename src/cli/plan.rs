@@ -10,6 +10,7 @@ use crate::mask::Masker;
 use crate::plan::{Plan, PlannedBuild};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Runs the command.
@@ -23,7 +24,15 @@ pub fn run(
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
-    let forecasts = build::forecast(&environment, &plan).map_err(CommandError::user)?;
+    let forecasts = match build::forecast(&environment, &plan) {
+        Ok(forecasts) => forecasts,
+        Err(failure) => {
+            let (error, text) = *failure;
+            // Nobody is left to be told if stderr is closed.
+            let _ = write!(std::io::stderr(), "{}", checked.masker.mask_neutral(&text));
+            return Ok(ExitCode::from(if error.is_of_host() { 4 } else { 1 }));
+        }
+    };
     if arguments.json {
         output::print_json(&as_json(&plan, &forecasts, &checked.masker))?;
     } else {

@@ -205,7 +205,11 @@ fn phrase(path: &[Part], verb: &str) -> String {
             format!("the base's {what} {verb}")
         }
         [Part::Member(inputs), Part::Member(file), ..] if inputs == "inputs" => {
-            format!("file {file} {verb}")
+            // The place in the option tells files of one name apart, and the user nothing.
+            let name = file
+                .split_once("] ")
+                .map_or(file.as_str(), |(_, name)| name);
+            format!("file {name} {verb}")
         }
         [Part::Member(options), rest @ ..] if options == "options" && !rest.is_empty() => {
             format!("option {} {verb}", dotted(rest))
