@@ -31,6 +31,10 @@ pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
+    // What a careless caller has left open is no business of a step's.
+    if sys::keep_descriptors_private().is_err() {
+        return BROKEN;
+    }
     let Ok(mut connection) = Connection::inherited() else {
         return BROKEN;
     };

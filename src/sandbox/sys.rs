@@ -14,6 +14,25 @@ pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
 
+/// Keeps what this process was started with, beside its three standard streams, from whatever it
+/// executes (`close_range(2)`, Linux 5.11).
+pub fn keep_descriptors_private() -> io::Result<()> {
+    // SAFETY: the call takes no pointer, and closes nothing in this process.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
 pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
     #[repr(C)]
