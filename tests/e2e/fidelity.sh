@@ -149,6 +149,8 @@ for user in hardtack-sub hardtack-single; do
     as_user "$user" env --chdir="$WORK/of-$user" "$HARDTACK" build --store store \
         --metadata-file metadata.json -var root=odd.tar template > "of-$user/out" 2>&1 \
         || { cat "of-$user/out"; fail "$user: build"; }
+    # With a single id the owners of links and fifos cannot be kept (docs/sandbox.md).
+    [ "$user" != hardtack-single ] || continue
     equal "$user: base" "$(digest_of metadata.json base.rootfs.odd)" \
         "$(digest_of "of-$user/metadata.json" base.rootfs.odd)"
     equal "$user: changes" "$digest" "$(digest_of "of-$user/metadata.json" changed.rootfs.odd)"
@@ -166,10 +168,11 @@ for form in odd.tar.gz reordered.tar; do
         "$(jq --raw-output '.builds["base.rootfs.odd"].layers[0].diff_id' forms.json)"
 done
 
-# A folder has no newest time of its own: all are 1970, unless SOURCE_DATE_EPOCH says otherwise.
+# The times of a folder are those of its copy; all entries get the source date epoch.
 SOURCE_DATE_EPOCH=$NEWEST build store-forms folder.json --only 'base.*' -var root=folder template
 umoci unpack --image out-folder/base:x umoci-folder
-compare "a folder" --clamp $NEWEST folder umoci-folder/rootfs
+find folder -exec touch --no-dereference --date=@$NEWEST {} +
+compare "a folder" folder umoci-folder/rootfs
 
 # Devices, which only root can make.
 "$REPO/tests/make_odd_tree.py" --devices /bin/busybox devices.tar
