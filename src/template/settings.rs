@@ -13,15 +13,21 @@ pub const PACKER_VERSION: &str = "1.16.0";
 /// it is used.
 pub(super) fn check(body: &Body, scope: &Scope, diagnostics: &Diagnostics) {
     let arguments = Arguments::open(body, scope, diagnostics);
-    if let Some(text) = arguments.optional::<String>("required_version")
-        && !is_constraint(&text)
-    {
+    if let Some(text) = arguments.optional::<String>("required_version") {
         let place = arguments.span("required_version");
-        arguments.error(
-            place,
-            format!("{text:?} is no version constraint"),
-            &["write it like \">= 1.7.0, < 2.0.0\""],
-        );
+        if !is_constraint(&text) {
+            arguments.error(
+                place,
+                format!("{text:?} is no version constraint"),
+                &["write it like \">= 1.7.0, < 2.0.0\""],
+            );
+        } else if !admits(&text, PACKER_VERSION) {
+            arguments.error(
+                place,
+                format!("the template wants Packer {text}, and this is the language of {PACKER_VERSION}"),
+                &["the constraint is compared with the version of Packer whose templates hardtack reads"],
+            );
+        }
     }
     for plugins in arguments.blocks("required_plugins") {
         for name in plugins.names() {
@@ -67,17 +73,61 @@ fn check_plugin(plugins: &Arguments<'_>, name: &str) {
     }
 }
 
+/// Whether all of a list of constraints hold for `version`, which is three numbers.
+///
+/// A prerelease is only admitted by naming it, so constraints with one never hold here.
+fn admits(constraints: &str, version: &str) -> bool {
+    let version = numbers(version);
+    constraints.split(',').all(|one| {
+        let (operator, wanted) = operator(one.trim());
+        if wanted.contains('-') {
+            return operator == "!=";
+        }
+        let given = wanted.split('.').count();
+        let wanted = numbers(wanted);
+        match operator {
+            "!=" => version != wanted,
+            ">" => version > wanted,
+            ">=" => version >= wanted,
+            "<" => version < wanted,
+            "<=" => version <= wanted,
+            // All parts but the last of those given are fixed.
+            "~>" => {
+                version >= wanted
+                    && version
+                        .iter()
+                        .zip(&wanted)
+                        .take(given.max(2) - 1)
+                        .all(|(a, b)| a == b)
+            }
+            _ => version == wanted,
+        }
+    })
+}
+
+/// The first three numbers of a version; those that are not given are 0.
+fn numbers(version: &str) -> [u64; 3] {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let version = version.split(['-', '+']).next().unwrap_or_default();
+    let mut numbers = [0; 3];
+    for (number, text) in numbers.iter_mut().zip(version.split('.')) {
+        *number = text.parse().unwrap_or(u64::MAX);
+    }
+    numbers
+}
+
+/// A constraint's operator and its version; without one it is `=`.
+fn operator(constraint: &str) -> (&'static str, &str) {
+    ["!=", ">=", "<=", "~>", "=", ">", "<"]
+        .into_iter()
+        .find_map(|operator| Some((operator, constraint.strip_prefix(operator)?.trim())))
+        .unwrap_or(("=", constraint))
+}
+
 /// Whether a text is a list of constraints, such as `>= 1.7, < 2`.
 fn is_constraint(text: &str) -> bool {
-    text.split(',').all(|one| {
-        let one = one.trim();
-        let version = ["!=", ">=", "<=", "~>", "=", ">", "<"]
-            .iter()
-            .find_map(|operator| one.strip_prefix(operator))
-            .unwrap_or(one)
-            .trim();
-        is_version(version)
-    })
+    text.split(',')
+        .all(|one| is_version(operator(one.trim()).1))
 }
 
 /// Whether a text is a version: numbers, perhaps a prerelease and build metadata.
@@ -117,6 +167,27 @@ mod tests {
             (">> 1", false),
         ] {
             assert_eq!(is_constraint(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_constraints_admit() {
+        for (text, expected) in [
+            (">= 1.7.0", true),
+            ("~> 1.7", true),
+            ("~> 1.16.0", true),
+            ("~> 1.15.0", false),
+            ("~> 1", true),
+            ("1.16", true),
+            ("= v1.16.0", true),
+            ("1.16.1", false),
+            ("!= 1.16.0", false),
+            (">= 1.7, < 1.16", false),
+            ("> 1.15.9, <= 1.16.0", true),
+            (">= 99", false),
+            (">= 1.16.0-beta1", false),
+        ] {
+            assert_eq!(admits(text, "1.16.0"), expected, "{text}");
         }
     }
 }
