@@ -14,6 +14,29 @@ pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
 
+/// Closes all descriptors from `first` on, whoever has left them open (`close_range(2)`, Linux
+/// 5.9). Only for the beginning of a process, when none of them has an owner here.
+pub fn close_descriptors_from(first: u32) -> io::Result<()> {
+    // SAFETY: the call touches no memory, and by contract no owner of such a descriptor exists yet.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Gives every signal its default action again, whatever the caller of hardtack ignores.
+pub fn reset_signals() {
+    // Those that cannot be changed are refused, which is as well.
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: a default action runs no code of this process.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
 /// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
 pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
     #[repr(C)]
