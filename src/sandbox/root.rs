@@ -18,11 +18,13 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 /// Links that are followed before it counts as a circle, as in the kernel.
 const LINK_LIMIT: usize = 40;
+/// Each try takes microseconds, and something must be renamed or mounted during every one.
+const UNSURE_LIMIT: usize = 10_000;
 
 /// A mount point that was made for the step, relative to the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +71,7 @@ pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stu
 /// through.
 fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{Timestamps, XattrFlags};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     let metadata = fs::metadata(from)?;
     // Without the right to give files away, the effective owner is a recorded attribute.
     let _ = std::os::unix::fs::chown(to, Some(metadata.uid()), Some(metadata.gid()));
@@ -127,8 +129,12 @@ pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, Str
         // On the file system of /dev, so that its mount tells nothing of the host's paths.
         let copy = target.join("dev").join(name);
         fs::write(&copy, text).map_err(failed)?;
-        mount_bind(&copy, format!("/proc/self/fd/{}", place.as_raw_fd()))
-            .map_err(|error| failed(error.into()))?;
+        // In an image where both names lead to one file, the first has been mounted on it.
+        let own = fs::metadata(&copy).map_err(failed)?.dev();
+        if fstat(&place).map_err(|error| failed(error.into()))?.st_dev != own {
+            mount_bind(&copy, format!("/proc/self/fd/{}", place.as_raw_fd()))
+                .map_err(|error| failed(error.into()))?;
+        }
         fs::remove_file(&copy).map_err(failed)?;
     }
     Ok(stubs)
@@ -139,7 +145,14 @@ pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, Str
 fn place(root: &OwnedFd, path: &Path, stubs: &mut Vec<Stub>) -> io::Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let open = |path: &Path, flags: OFlags| {
-        openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        // Renames and mounts elsewhere on the machine make the kernel unsure about `..`.
+        for _ in 0..UNSURE_LIMIT {
+            match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                opened => return opened,
+            }
+        }
+        Err(Errno::AGAIN)
     };
     let mut path = path.to_owned();
     for _ in 0..LINK_LIMIT {
@@ -150,7 +163,8 @@ fn place(root: &OwnedFd, path: &Path, stubs: &mut Vec<Stub>) -> io::Result<Optio
             }
             Err(Errno::NOENT) => {}
             // A circle of links, or a file in the place of a folder.
-            Err(_) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(None);
@@ -178,8 +192,8 @@ fn place(root: &OwnedFd, path: &Path, stubs: &mut Vec<Stub>) -> io::Result<Optio
                     }
                     open(&current, OFlags::PATH | OFlags::DIRECTORY)?
                 }
-                Err(_) => return Ok(None),
-                Ok(folder) => folder,
+                Err(Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+                folder => folder?,
             };
         }
         match readlinkat(&folder, name, Vec::new()) {
@@ -192,7 +206,7 @@ fn place(root: &OwnedFd, path: &Path, stubs: &mut Vec<Stub>) -> io::Result<Optio
                 openat(&folder, name, flags, Mode::from_raw_mode(0o644))?;
                 stubs.push(Stub::new(root, &folder, name, false)?);
             }
-            Err(_) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(None)

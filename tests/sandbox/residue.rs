@@ -75,6 +75,40 @@ fn names_are_resolved_whatever_the_image_has_for_it() {
     }
 }
 
+/// Links and special files where the sandbox has files of its own.
+#[test]
+fn odd_files_for_name_resolution_are_harmless() {
+    for network in [Network::None, Network::Host] {
+        let mut bench = Bench::new();
+        bench.network = network;
+        let etc = bench.base().join("etc");
+        for name in ["hosts", "resolv.conf"] {
+            fs::remove_file(etc.join(name)).unwrap();
+            symlink("/one/place", etc.join(name)).unwrap();
+        }
+        let ran = bench.shell("cat /etc/hosts").done();
+        assert!(ran.stdout.contains("localhost"), "{ran:?}");
+        assert_eq!(ran.changed(), Vec::<String>::new());
+
+        fs::remove_file(etc.join("hosts")).unwrap();
+        fs::create_dir(etc.join("hosts")).unwrap();
+        let fifo = etc.join("resolv.conf");
+        fs::remove_file(&fifo).unwrap();
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(bench.shell("true").done().changed(), Vec::<String>::new());
+
+        fs::remove_dir_all(&etc).unwrap();
+        fs::write(&etc, "a file").unwrap();
+        assert_eq!(bench.shell("cat /etc").done().stdout, "a file");
+    }
+}
+
 #[test]
 fn an_image_without_layers_gets_nothing() {
     let mut bench = Bench::new();
