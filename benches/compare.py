@@ -3,8 +3,9 @@
 
     benches/compare.py [--rounds N] [--tools hardtack,buildkit,buildah] [--only CASE]… [--hardtack BINARY]
 
-Run it as root on a machine prepared by tests/setup.sh, with target/release/hardtack built. The
-tools take turns within each round, so that what else happens on the machine meets all of them.
+Run it as root on a machine prepared by tests/setup.sh, with target/release/hardtack built, and with
+nothing else to do. The tools take turns within each round, in an order that goes round, and what
+one wrote is on the disk before the next begins: else each would pay for the one before it.
 Each has its own storage below a temporary folder, which the base image is put into beforehand.
 BuildKit is the one in a dockerd of this script alone.
 
@@ -13,6 +14,10 @@ Cases:
   unchanged  a build of 4 steps on a Debian of about 190 MB, everything from the cache
   cold       140 MB of new files in a step and 27 MB copied, nothing from the cache, written out:
              an OCI layout with gzip; BuildKit writes a docker archive without compression
+
+Times are medians, with the fastest and the slowest behind them. Peak memory is that of the largest
+single process: of the commands and what they start for hardtack and buildah, of dockerd alone for
+BuildKit, without its client, containerd and runc. It is no sum.
 """
 import argparse
 import os
@@ -170,14 +175,19 @@ class BuildKit:
         if case != "unchanged":
             command.append("--no-cache")
         commands = [command + [self.work.contexts[case]]]
+        self.reset_peak()
         if case == "cold":
             archive = self.work.folder / "out-docker.tar"
             archive.unlink(missing_ok=True)
             commands.append(self.client + ["save", "--output", archive, f"bench-{case}"])
         measured = measure(commands, self.work.folder / "log", {**ENVIRONMENT, "DOCKER_BUILDKIT": "1"})
-        # The work is done by the daemon, whose peak is since its start.
+        # The work is done by the daemon.
         measured.peak = self.daemon_peak()
         return measured
+
+    def reset_peak(self):
+        """Forgets the daemon's peak, which is else that of loading the base images (proc(5))."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def daemon_peak(self):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -236,18 +246,22 @@ def prepare_images(work):
              f"docker-archive:{work.folder / archive}:localhost/{name}:base"])
 
 
+def duration(seconds):
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
 def table(results, cases, tools):
     print("| case | " + " | ".join(tool.name for tool in tools) + " | "
           + " | ".join(f"{tools[0].name} / {tool.name}" for tool in tools[1:]) + " |")
     print("|---" * (2 * len(tools)) + "|")
     for case in cases:
-        medians = []
+        medians, cells = [], []
         for tool in tools:
-            seconds = statistics.median(item.seconds for item in results[case, tool.name])
-            medians.append(seconds / STEPS if case == "steps" else seconds)
-        unit = [f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s" for value in medians]
+            seconds = [item.seconds / (STEPS if case == "steps" else 1) for item in results[case, tool.name]]
+            medians.append(statistics.median(seconds))
+            cells.append(f"{duration(medians[-1])} ({duration(min(seconds))} to {duration(max(seconds))})")
         ratios = [f"{medians[0] / value:.2f}" for value in medians[1:]]
-        print(f"| {case} | " + " | ".join(unit + ratios) + " |")
+        print(f"| {case} | " + " | ".join(cells + ratios) + " |")
         peaks = [max(item.peak for item in results[case, tool.name]) for tool in tools]
         ratios = [f"{peaks[0] / value:.2f}" for value in peaks[1:]]
         print(f"| {case}, peak memory | " + " | ".join([f"{peak / 1024:.0f} MiB" for peak in peaks] + ratios) + " |")
@@ -255,7 +269,7 @@ def table(results, cases, tools):
 
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--tools", default="hardtack,buildkit,buildah")
     parser.add_argument("--only", action="append", choices=["steps", "unchanged", "cold"])
     parser.add_argument("--hardtack", default=REPOSITORY / "target" / "release" / "hardtack", type=pathlib.Path)
@@ -264,6 +278,9 @@ def main():
         sys.exit("dockerd and buildah need root here")
     cases = arguments.only or ["steps", "unchanged", "cold"]
 
+    busy = os.getloadavg()[0]
+    if busy > 0.5:
+        print(f"the machine is busy (load {busy:.1f}): the times will say little", file=sys.stderr)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="hardtack-bench.", dir="/var/tmp"))
     work = Work(folder)
     known = {"hardtack": lambda: Hardtack(work, arguments.hardtack.resolve()),
@@ -278,7 +295,9 @@ def main():
         for case in cases:
             # The first turn fills caches, and counts for nobody.
             for number in range(arguments.rounds + 1):
-                for tool in tools:
+                first = number % len(tools)
+                for tool in tools[first:] + tools[:first]:
+                    os.sync()
                     measured = tool.measure(case)
                     print(f"{case} {number} {tool.name}: {measured.seconds:.3f} s", file=sys.stderr)
                     if number > 0:

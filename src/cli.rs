@@ -8,10 +8,13 @@ pub mod arguments;
 mod build;
 mod error;
 mod images;
+mod metadata;
+mod output;
 mod plan;
 mod run;
 mod show;
 mod surroundings;
+mod template;
 
 use arguments::{Arguments, Command};
 use clap::Parser;

@@ -12,7 +12,6 @@
 pub mod archive;
 pub mod assemble;
 pub mod change;
-pub mod compression;
 pub mod config;
 pub mod docker;
 mod error;

@@ -19,7 +19,6 @@ mod archive;
 mod attributes;
 mod compress;
 mod copy;
-mod decompress;
 mod error;
 mod extract;
 mod folder;
@@ -36,7 +35,6 @@ mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
 pub use compress::GzipWriter;
-pub use decompress::{Compression, decompress};
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use extract::{ExtractLimits, ExtractOptions, Extracted, extract};
 pub use import::{Imported, import_folder};

@@ -8,24 +8,26 @@
 //! | arguments | [`cli`] | a command line | calls, an exit code |
 //! | display | [`ui`] | events | terminal, plain lines, JSON |
 //! | run | [`build`] | a plan | images in the store, events |
-//! | after the build | [`postprocess`] | an image | archives, names, checksums |
-//! | steps | [`provision`] | a provisioner's options | key material and actions |
-//! | bases | [`base`] | a source's options | the first layers |
 //! | plan | [`plan`] | a template | builds, steps, keys |
+//! | after the build | [`postprocess`] | an image | archives, names, checksums |
+//! | bases | [`base`] | a source's options | the first layers |
+//! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
-//! | words | [`mod@format`] | sizes, durations, times | text |
-//! | secrets | [`mask`] | text | the same without sensitive values |
-//! | terminals | [`text`] | hostile text | harmless text, measured |
+//! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
+//! | secrets | [`mask`] | text | the same without sensitive values |
+//! | words | [`mod@format`] | sizes, durations, times | text |
+//! | terminals | [`text`] | hostile text | harmless text, measured |
 //! | digests | [`digest`] | bytes | [`digest::Digest`] |
 
 pub mod base;
 pub mod build;
 pub mod cli;
+pub mod decompress;
 pub mod diagnostic;
 pub mod digest;
 pub mod format;

@@ -15,6 +15,7 @@ pub use step::Step;
 use crate::base::{self, Base};
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
+use crate::mask::Masker;
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
@@ -46,8 +47,8 @@ pub struct Plan {
     pub platform: Platform,
     /// Strings that must be shown nowhere.
     pub secrets: Vec<String>,
-    /// Warnings, ready to be shown.
-    pub warnings: Vec<Diagnostic>,
+    /// Hides them.
+    pub masker: Masker,
     template: Template,
     settings: Settings,
 }
@@ -88,15 +89,29 @@ pub struct PlannedBuild {
 pub struct PlannedPostProcessor {
     /// The type, and the name if it has one.
     pub name: String,
+    /// The post-processor's block.
+    pub span: SourceSpan,
     /// What the template says of its input artifact.
     pub keep_input: Option<bool>,
     component: Component,
 }
 
 impl Plan {
-    /// Makes a plan of all builds of `template` that `settings` select.
-    pub fn new(template: Template, settings: Settings) -> Result<Self, (Diagnostics, Sources)> {
-        let diagnostics = Diagnostics::new();
+    /// Makes a plan of all builds of `template` that `settings` select; with it come warnings.
+    ///
+    /// `diagnostics` are those of loading. With errors among them there is no plan, but the
+    /// components are checked all the same, so that the user learns all that is wrong at once.
+    pub fn new(
+        template: Template,
+        settings: Settings,
+        diagnostics: Diagnostics,
+    ) -> Result<(Self, Diagnostics), (Diagnostics, Sources)> {
+        if template.builds().is_empty() {
+            diagnostics.push(
+                Diagnostic::error("there is no build block, so there is nothing to build")
+                    .help("add `build { sources = [\"source.TYPE.NAME\"] }`"),
+            );
+        }
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {
@@ -117,15 +132,15 @@ impl Plan {
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
-        let warnings = diagnostics.into_vec();
-        Ok(Self {
+        let plan = Self {
             builds,
             platform: settings.platform.clone(),
             secrets: template.secrets().iter().map(ToString::to_string).collect(),
-            warnings,
+            masker: Masker::new(template.secrets()),
             template,
             settings,
-        })
+        };
+        Ok((plan, diagnostics))
     }
 
     /// The platform in words, as `linux/amd64`.
@@ -323,6 +338,7 @@ fn plan_build(
             prepare_post_processor(template, settings, &names, component, later, diagnostics);
             planned.push(PlannedPostProcessor {
                 name: display_name(component),
+                span: component.kind_span,
                 keep_input: component.keep_input_artifact,
                 component: component.clone(),
             });
@@ -377,7 +393,8 @@ fn prepare_post_processor(
         go_template: names.go_template(settings),
     };
     let prepared = postprocess::prepare(&component.kind, &arguments, &context);
-    prepared.filter(|_| finish(arguments, diagnostics, before))
+    let is_right = finish(arguments, diagnostics, before);
+    prepared.filter(|_| is_right)
 }
 
 fn report_duplicates(builds: &[PlannedBuild], diagnostics: &Diagnostics) {

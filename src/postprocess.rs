@@ -90,9 +90,10 @@ pub trait PostProcessor: fmt::Debug + Send + Sync {
     /// The block's type.
     fn kind(&self) -> &'static str;
 
-    /// Whether the input artifact stays if the template does not say.
-    fn keeps_input(&self) -> bool {
-        true
+    /// Whether the input artifact stays whatever the template says, since the output is of no use
+    /// without it. Where this is false it stays too unless the template says otherwise.
+    fn needs_input(&self) -> bool {
+        false
     }
 
     /// Does the work.

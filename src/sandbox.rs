@@ -165,6 +165,10 @@ impl Sandbox {
 
     /// Does work on trees, as the owner of their files.
     pub fn task(&self, task: &Task, cancel: &Cancel) -> Result<TaskReport, SandboxError> {
+        // Real root owns everything here as well, and these end soon by themselves.
+        if self.isolation() == Isolation::Root && !matches!(task, Task::Extract { .. }) {
+            return tasks::run(task.clone()).map_err(SandboxError::Work);
+        }
         let request = Request::Task(task.clone());
         match helper::ask(&self.settings, &self.map, &request, cancel)? {
             Answer::Task(report) => Ok(report),

@@ -8,6 +8,7 @@
 mod arguments;
 mod body;
 mod build;
+mod changing;
 mod component;
 pub mod convert;
 mod decode;
@@ -32,6 +33,7 @@ mod variables;
 pub use arguments::Arguments;
 pub use body::Body;
 pub use build::{Build, SourceUse};
+pub use changing::ChangingCall;
 pub use component::Component;
 pub use decode::FromValue;
 pub use files::{FileError, NamedText, TemplateTexts};

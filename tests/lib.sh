@@ -123,7 +123,7 @@ left_behind() {
         sleep 0.1
     done
     [ -z "$processes" ] || fail "processes are left: $processes"
-    mounts=$(grep -F " $WORK" /proc/self/mountinfo | grep -vF podman || true)
+    mounts=$(grep -F " $WORK" /proc/self/mountinfo | grep -vF -e podman -e " $WORK/docker" || true)
     [ -z "$mounts" ] || fail "mounts are left: $mounts"
     if [ -d "$store/tmp" ] && [ -n "$(ls -A "$store/tmp")" ]; then
         fail "temporary folders are left: $(ls -A "$store/tmp")"

@@ -13,7 +13,7 @@ packages=(
     # What the Debian template and rootless builds with subordinate ids need.
     mmdebstrap uidmap
     # For odd files, and for looking at results.
-    acl attr busybox-static e2fsprogs file jq libcap2-bin procps python3 time util-linux
+    acl attr busybox-static bzip2 e2fsprogs file jq libcap2-bin procps python3 time util-linux xz-utils zstd
     # Benchmarks, and the program whose templates hardtack reads.
     hyperfine packer
     # To build hardtack.

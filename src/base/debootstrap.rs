@@ -29,6 +29,12 @@ const VARIANTS: [&str; 10] = [
     "standard",
     "debootstrap",
 ];
+/// Whether apt gave these folders to its own user depends on whether that user could enter them.
+const OWNERS_HOOK: &str = r#"for folder in cache/apt/archives lib/apt/lists; do
+    if [ -d "$1/var/$folder/partial" ] && chroot "$1" getent passwd _apt > /dev/null; then
+        chroot "$1" chown _apt:root "/var/$folder/partial"
+    fi
+done"#;
 /// How many of mmdebstrap's last lines an error shows.
 const ERROR_LINES: usize = 15;
 
@@ -194,6 +200,7 @@ impl Debootstrap {
             // Every run-time brings its own /dev.
             "--skip=output/dev".to_owned(),
             "--skip=output/mknod".to_owned(),
+            format!("--customize-hook={OWNERS_HOOK}"),
         ]);
         if !self.packages.is_empty() {
             argv.push(format!("--include={}", self.packages.join(",")));
@@ -301,7 +308,12 @@ impl Base for Debootstrap {
                 epoch,
             };
             match sandbox.task(&task, context.cancel)? {
-                TaskReport::Extracted(_) => Ok(epoch),
+                TaskReport::Extracted(_) => {
+                    // Left out above with what is in it.
+                    let dev = root.join("dev");
+                    std::fs::create_dir(&dev).map_err(BaseError::read(&dev))?;
+                    Ok(epoch)
+                }
                 other => Err(other.unexpected("extract").into()),
             }
         })

@@ -53,7 +53,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
         image.is_some(),
         from.is_some(),
     ];
-    if given.iter().filter(|given| **given).count() != 1 {
+    let is_one = given.iter().filter(|given| **given).count() == 1;
+    if !is_one && !arguments.any_failed(&["layout", "archive", "scratch", "image", "from"]) {
         let problem = if given.contains(&true) {
             "only one of layout, archive, scratch, image and from can be given"
         } else {

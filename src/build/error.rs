@@ -1,6 +1,7 @@
 //! What can go wrong in a build.
 
 use crate::base::BaseError;
+use crate::diagnostic::SourceSpan;
 use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::postprocess::PostProcessError;
@@ -78,8 +79,10 @@ pub enum BuildError {
     PostProcessor {
         /// Its type, and its name if it has one.
         name: String,
+        /// Its place in the template.
+        span: SourceSpan,
         /// Why.
-        source: PostProcessError,
+        source: Box<PostProcessError>,
     },
     /// Options that depend on the build's result are wrong.
     #[error("{0}")]
@@ -115,6 +118,19 @@ impl BuildError {
             operation,
             path: path.into(),
             source,
+        }
+    }
+
+    /// Whether the host is at fault, and not the template.
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Sandbox(error)
+            | Self::Unpack { source: error, .. }
+            | Self::Base {
+                source: BaseError::Sandbox(error),
+                ..
+            } => error.is_of_host(),
+            _ => false,
         }
     }
 

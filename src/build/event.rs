@@ -54,6 +54,8 @@ pub enum Level {
     Info,
     /// Probably not what the user wants.
     Warning,
+    /// Why nothing is built at all.
+    Error,
 }
 
 /// One thing that happened. `seconds` are wall-clock seconds that it took.
@@ -168,14 +170,14 @@ pub enum Event {
         /// The line without its end.
         line: String,
     },
-    /// Something to know that stops nothing.
+    /// Something to know beside the builds: a warning, or why there are none.
     Notice {
         /// The build's name, if it concerns one.
         #[serde(skip_serializing_if = "Option::is_none")]
         build: Option<String>,
         /// How serious it is.
         level: Level,
-        /// The text, one line.
+        /// The text, possibly of several lines.
         text: String,
     },
     /// An artifact is ready.

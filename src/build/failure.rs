@@ -7,29 +7,19 @@ use std::error::Error;
 
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
-    let span = match error {
-        BuildError::Base { .. } | BuildError::Dependency { .. } => build.source_span,
-        _ => build.span,
+    let (span, label) = match error {
+        BuildError::Base { .. } | BuildError::Dependency { .. } => {
+            (build.source_span, format!("the source of {}", build.name))
+        }
+        BuildError::PostProcessor { span, .. } => (*span, format!("of {}", build.name)),
+        _ => (build.span, format!("in {}", build.name)),
     };
-    render(plan, error, span, "in this build", hints(error))
+    render(plan, error, span, &label, hints(error))
 }
 
 /// The message for an error of a step.
-pub fn step_text(
-    plan: &Plan,
-    build: &PlannedBuild,
-    step: &Step,
-    error: &BuildError,
-    lines: &[String],
-) -> String {
-    let mut help = Vec::new();
-    if !lines.is_empty() {
-        help.push(format!(
-            "the last lines that it wrote:\n{}",
-            indented(lines)
-        ));
-    }
-    help.extend(hints(error));
+pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
+    let mut help = hints(error);
     if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
@@ -89,6 +79,7 @@ fn indented(lines: &[String]) -> String {
 /// What to do about an error that has a known remedy.
 fn hints(error: &BuildError) -> Vec<String> {
     use crate::base::BaseError;
+    use crate::postprocess::PostProcessError;
     let mut hints = Vec::new();
     match error {
         BuildError::Base {
@@ -118,6 +109,14 @@ fn hints(error: &BuildError) -> Vec<String> {
         }
         | BuildError::Sandbox(source)
         | BuildError::Unpack { source, .. } => hints.extend(source.hint()),
+        BuildError::PostProcessor { source, .. }
+            if matches!(**source, PostProcessError::NoFiles { .. }) =>
+        {
+            hints.push(
+                "put it into a `post-processors` block, after one that writes files, as oci-archive"
+                    .to_owned(),
+            );
+        }
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

@@ -8,6 +8,7 @@ use super::{BuildError, Environment};
 use crate::base::{self, ResolvedBase};
 use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
+use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
 use crate::plan::{Plan, PlannedBuild, Step};
 use crate::provision::{StartState, input};
@@ -39,7 +40,7 @@ pub fn material(plan: &Plan, step: &Step, ground: &Ground<'_>) -> Result<KeyMate
         network: step.network.name(),
         platform: &plan.platform_name(),
         epoch: ground.epoch,
-        secrets: &plan.secrets,
+        masker: &plan.masker,
     }))
 }
 
@@ -92,20 +93,18 @@ pub fn resolve_base(
         })
 }
 
-/// What a command finds when it starts on `base`.
-pub fn start_state(base: &ResolvedBase) -> StartState {
-    base.image
-        .as_ref()
-        .map_or_else(StartState::default, |image| StartState {
-            environment: environment_of(image),
-            user: image.config.config.user.clone().unwrap_or_default(),
-            workdir: image.config.config.working_dir.clone().unwrap_or_default(),
-        })
+/// What a command finds when it starts in an image with this configuration.
+pub fn start_state(config: &ContainerConfig) -> StartState {
+    StartState {
+        environment: environment_of(config),
+        user: config.user.clone().unwrap_or_default(),
+        workdir: config.working_dir.clone().unwrap_or_default(),
+    }
 }
 
 /// The environment variables of an image's configuration.
-pub fn environment_of(image: &Image) -> Vec<(String, String)> {
-    let pairs = image.config.config.env.iter().flatten();
+pub fn environment_of(config: &ContainerConfig) -> Vec<(String, String)> {
+    let pairs = config.env.iter().flatten();
     pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -11,6 +11,7 @@ use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
 use crate::postprocess::{Artifact, Context};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Runs all chains; gives the artifacts that are left, in Packer's order: the build's own, then
@@ -88,17 +89,19 @@ fn run_chain(
             .run(&current, &context)
             .map_err(|source| BuildError::PostProcessor {
                 name: planned.name.clone(),
-                source,
+                span: planned.span,
+                source: Box::new(source),
             })?;
-        let keep = planned.keep_input.unwrap_or_else(|| ready.keeps_input());
+        let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
         if index == 0 {
             keep_own = keep;
         } else if keep {
             left.push(current);
-        } else if current.files != made.files {
-            // What the next one did not pass on and the user does not want kept.
-            for file in &current.files {
-                fs::remove_file(file).map_err(BuildError::file("remove", file))?;
+        } else {
+            // What this one did not pass on and the user does not want kept.
+            let passed_on = |file: &PathBuf| made.files.contains(file);
+            for file in current.files.iter().filter(|file| !passed_on(file)) {
+                remove(file)?;
             }
         }
         environment.emit(Event::PostProcessorFinished {
@@ -113,4 +116,14 @@ fn run_chain(
         left.push(current);
     }
     Ok((keep_own, left))
+}
+
+/// Removes a file of an artifact; a device that an archive was written to is none of it.
+fn remove(file: &Path) -> Result<(), BuildError> {
+    match fs::symlink_metadata(file) {
+        Ok(found) if found.is_file() => {
+            fs::remove_file(file).map_err(BuildError::file("remove", file))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,11 +1,13 @@
 //! Forecasts: what a build would do with each step, and why. Runs no step.
 
 use super::lookup::{self, Ground};
-use super::{BuildError, Environment};
+use super::{BuildError, Environment, failure};
 use crate::base::ResolvedBase;
 use crate::digest::{DiffId, StepKey};
+use crate::image::config::ContainerConfig;
 use crate::plan::key::KeyMaterial;
 use crate::plan::{Plan, PlannedBuild, Step};
+use crate::store::StepLookup;
 
 /// What would happen to one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,49 +41,138 @@ pub struct Forecast {
 ///
 /// A base that has to be made or unpacked first is made, as a build would; one that is the result
 /// of another build is known only if all of that build's steps are.
-pub fn forecast(environment: &Environment, plan: &Plan) -> Result<Vec<Forecast>, BuildError> {
-    let mut forecasts = Vec::with_capacity(plan.builds.len());
-    for build in &plan.builds {
-        let steps = if build.depends_on.is_some() {
-            vec![StepForecast::Unknown; build.steps.len()]
-        } else {
-            let base = lookup::resolve_base(environment, build, None, &|_| {})?;
-            steps(environment, plan, build, &base)?
-        };
-        forecasts.push(Forecast { steps });
+///
+/// An error comes with the whole message for the user.
+pub fn forecast(
+    environment: &Environment,
+    plan: &Plan,
+) -> Result<Vec<Forecast>, Box<(BuildError, String)>> {
+    let mut outlooks: Vec<Option<Outlook>> = plan.builds.iter().map(|_| None).collect();
+    for index in 0..plan.builds.len() {
+        // From the build that depends on nothing to this one; the plan has no circles.
+        let mut way = vec![index];
+        while let Some(below) = way
+            .last()
+            .and_then(|last| plan.builds.get(*last)?.depends_on)
+            .filter(|below| outlooks.get(*below).is_some_and(Option::is_none))
+        {
+            way.push(below);
+        }
+        for index in way.into_iter().rev() {
+            let Some(build) = plan.builds.get(index) else {
+                continue;
+            };
+            let below = build
+                .depends_on
+                .and_then(|below| outlooks.get(below)?.as_ref());
+            let outlook = outlook(environment, plan, build, below).map_err(|error| {
+                let text = failure::text(plan, build, &error);
+                Box::new((error, text))
+            })?;
+            if let Some(place) = outlooks.get_mut(index) {
+                *place = Some(outlook);
+            }
+        }
     }
-    Ok(forecasts)
+    let steps = outlooks
+        .into_iter()
+        .map(|outlook| outlook.map(|outlook| outlook.steps).unwrap_or_default());
+    Ok(steps.map(|steps| Forecast { steps }).collect())
 }
 
-fn steps(
+/// Looks at one build, with the outlook of the one that it starts from.
+fn outlook(
     environment: &Environment,
     plan: &Plan,
     build: &PlannedBuild,
-    base: &ResolvedBase,
-) -> Result<Vec<StepForecast>, BuildError> {
-    let start = lookup::start_state(base);
-    let mut layers = base.diff_ids();
+    below: Option<&Outlook>,
+) -> Result<Outlook, BuildError> {
+    match below {
+        None => {
+            let base = lookup::resolve_base(environment, build, None, &|_| {})?;
+            look(environment, plan, build, Foundation::of(&base))
+        }
+        Some(Outlook {
+            result: Some(result),
+            ..
+        }) => look(environment, plan, build, result.clone()),
+        Some(Outlook { result: None, .. }) => Ok(Outlook {
+            steps: vec![StepForecast::Unknown; build.steps.len()],
+            result: None,
+        }),
+    }
+}
+
+/// What a build would do, and what would come of it.
+struct Outlook {
+    steps: Vec<StepForecast>,
+    /// None if a step must run before that is known.
+    result: Option<Foundation>,
+}
+
+/// What the steps of a build stand on: all of an image that their keys depend on.
+#[derive(Clone)]
+struct Foundation {
+    layers: Vec<DiffId>,
+    config: ContainerConfig,
+    epoch: i64,
+}
+
+impl Foundation {
+    fn of(base: &ResolvedBase) -> Self {
+        let image = base.image.as_ref();
+        Self {
+            layers: base.diff_ids(),
+            config: image.map_or_else(ContainerConfig::default, |it| it.config.config.clone()),
+            epoch: base.epoch,
+        }
+    }
+}
+
+fn look(
+    environment: &Environment,
+    plan: &Plan,
+    build: &PlannedBuild,
+    mut foundation: Foundation,
+) -> Result<Outlook, BuildError> {
+    let start = lookup::start_state(&foundation.config);
     let mut steps = Vec::with_capacity(build.steps.len());
     for step in &build.steps {
         let ground = Ground {
-            layers: &layers,
+            layers: &foundation.layers,
             start: &start,
-            epoch: base.epoch,
+            epoch: foundation.epoch,
         };
         let material = lookup::material(plan, step, &ground)?;
         let key = material.key();
         let Some(record) = lookup::cached(environment, step, &key)? else {
             let reasons = reasons(environment, build, step, &material)?;
             steps.push(StepForecast::Miss { key, reasons });
+            // It runs for its effect on the host; what it does to the image is known.
+            if step.provisioner.changes_host()
+                && !environment.no_cache
+                && let StepLookup::Hit(record) = environment.store.step(&key)?
+            {
+                let layer = record.layer.map(|layer| layer.diff_id);
+                foundation.layers.extend(layer);
+                continue;
+            }
             // What it will yield decides about all that follow.
             steps.resize(build.steps.len(), StepForecast::Unknown);
-            break;
+            return Ok(Outlook {
+                steps,
+                result: None,
+            });
         };
         let layer = record.layer.map(|layer| layer.diff_id);
-        layers.extend(layer);
+        foundation.layers.extend(layer);
         steps.push(StepForecast::Hit { key, layer });
     }
-    Ok(steps)
+    build.changes.apply(&mut foundation.config)?;
+    Ok(Outlook {
+        steps,
+        result: Some(foundation),
+    })
 }
 
 fn reasons(

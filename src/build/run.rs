@@ -2,7 +2,7 @@
 
 use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
-use super::step::{Bench, StepFailure};
+use super::step::Bench;
 use super::{BuildError, Built, Environment, assemble, failure, lookup, post};
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild};
@@ -83,7 +83,11 @@ fn layers_and_image(
             origin: None,
         });
     }
-    let start = lookup::start_state(&base);
+    let start = base
+        .image
+        .as_ref()
+        .map(|image| lookup::start_state(&image.config.config))
+        .unwrap_or_default();
     let bench = Bench {
         environment,
         plan,
@@ -98,17 +102,27 @@ fn layers_and_image(
         let layers_before = chain.links().len();
         match bench.step(step, &mut chain) {
             Ok(hit) => cached += usize::from(hit),
-            Err(failed) => {
-                let StepFailure { error, lines } = *failed;
+            Err(error) => {
                 environment.emit(Event::StepFailed {
                     place: bench.place(step),
                     reason: failure::one_line(&error),
                     seconds: step_begin.elapsed().as_secs_f64(),
                 });
-                let text = failure::step_text(plan, build, step, &error, &lines);
-                // What has been built so far is kept, so that the next run begins here.
-                let _ = chain.finish();
-                return Err(Box::new((error, text)));
+                if !(step.continue_on_error && error.is_worth_a_retry()) {
+                    let text = failure::step_text(plan, build, step, &error);
+                    // What has been built so far is kept, so that the next run begins here.
+                    let _ = chain.finish();
+                    return Err(Box::new((error, text)));
+                }
+                environment.emit(Event::Notice {
+                    build: Some(build.name.clone()),
+                    level: Level::Warning,
+                    text: format!(
+                        "step {} ({}) failed; the build goes on without its changes, as continue_on_error says",
+                        step.index + 1,
+                        step.name
+                    ),
+                });
             }
         }
         history.push(assemble::StepHistory {

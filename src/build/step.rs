@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many of a step's last lines are kept for the record and for errors.
+/// How many of a step's last lines are kept for the record.
 const KEPT_LINES: usize = 20;
 /// How much of one line is kept.
 const KEPT_LINE_LENGTH: usize = 4096;
@@ -35,23 +35,6 @@ pub struct Bench<'a> {
     pub epoch: i64,
 }
 
-/// A step that failed, with what is needed to say so.
-pub struct StepFailure {
-    /// Why.
-    pub error: BuildError,
-    /// The last lines that it wrote.
-    pub lines: Vec<String>,
-}
-
-impl<E: Into<BuildError>> From<E> for Box<StepFailure> {
-    fn from(error: E) -> Self {
-        Self::new(StepFailure {
-            error: error.into(),
-            lines: Vec::new(),
-        })
-    }
-}
-
 impl Bench<'_> {
     /// Names a step for events.
     pub fn place(&self, step: &Step) -> StepPlace {
@@ -64,7 +47,7 @@ impl Bench<'_> {
     }
 
     /// Brings one step's layer onto the chain; says whether it came from the store.
-    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, Box<StepFailure>> {
+    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, BuildError> {
         let environment = self.environment;
         let layers = chain.diff_ids();
         let ground = Ground {
@@ -190,7 +173,7 @@ impl Bench<'_> {
         &self,
         step: &Step,
         trees: Vec<PathBuf>,
-    ) -> Result<(StepReport, Scratch, String), Box<StepFailure>> {
+    ) -> Result<(StepReport, Scratch, String), BuildError> {
         let mut attempt = 1;
         loop {
             if let Some(pause) = step.pause_before {
@@ -207,12 +190,7 @@ impl Bench<'_> {
                         reason: error.to_string(),
                     });
                 }
-                Err(error) => {
-                    return Err(Box::new(StepFailure {
-                        error,
-                        lines: lines.into_lines(),
-                    }));
-                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -245,9 +223,12 @@ impl Bench<'_> {
             epoch: self.epoch,
         };
         let place = self.place(step);
+        let masker = &self.plan.masker;
         let mut splitter = LineSplitter::default();
         let mut emit = |stream: OutputStream, line: &[u8]| {
-            let line = String::from_utf8_lossy(line).into_owned();
+            let line = String::from_utf8_lossy(line);
+            // The store keeps the last lines, and must not keep what is sensitive.
+            let line = masker.mask(&line).into_owned();
             lines.push(&line);
             let stream = match stream {
                 OutputStream::Stdout => LogStream::Stdout,
@@ -304,9 +285,5 @@ impl LastLines {
 
     fn text(&self) -> String {
         self.0.iter().map(|line| format!("{line}\n")).collect()
-    }
-
-    fn into_lines(self) -> Vec<String> {
-        self.0.into()
     }
 }

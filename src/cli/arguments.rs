@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ pub struct Arguments {
         global = true,
         value_name = "DIR",
         env = "HARDTACK_STORE",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
 }
@@ -58,17 +60,14 @@ pub struct TemplateArguments {
     #[arg(long = "var-file", value_name = "FILE")]
     pub variable_files: Vec<PathBuf>,
 
-    /// Only the builds whose name matches one of these comma-separated globs.
+    /// Only the builds whose name matches one of these comma-separated globs, and those that they
+    /// start from.
     #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
     pub only: Vec<String>,
 
-    /// All builds, and post-processors, but those whose name matches one of these globs.
-    #[arg(
-        long,
-        value_name = "GLOBS",
-        value_delimiter = ',',
-        conflicts_with = "only"
-    )]
+    /// Not the builds whose name matches one of these comma-separated globs, and not the
+    /// post-processors of one of these names or types.
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
     pub except: Vec<String>,
 
     /// Run every step, whatever the store holds.
@@ -94,7 +93,7 @@ pub struct Build {
     )]
     pub progress: crate::ui::Progress,
 
-    /// Write digests, layers and artifacts of all builds to this file as JSON.
+    /// Write digests, layers and artifacts of all builds to this file as JSON (docs/events.md).
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 

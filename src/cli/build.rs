@@ -2,34 +2,62 @@
 
 use super::arguments::Build;
 use super::error::CommandError;
-use super::surroundings::Surroundings;
-use crate::build::event::EventSink;
-use crate::build::{self, BuildError, Outcome};
-use crate::postprocess::Artifact;
+use super::metadata::MetadataFile;
+use super::surroundings::{self, Surroundings};
+use super::{output, template};
+use crate::build::event::{Event, EventSink, Level};
+use crate::build::{self, Outcome};
+use crate::diagnostic::Severity;
+use crate::mask::Masker;
 use crate::store::Store;
-use crate::ui;
-use anyhow::Context as _;
-use serde_json::json;
-use std::io::Write;
-use std::path::Path;
+use crate::ui::{self, Display, Progress};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
-    let plan = super::plan::prepare(&arguments.template, surroundings)?;
+    match build(arguments, surroundings) {
+        // Whoever reads JSON lines gets no other ones.
+        Err(error) if arguments.progress == Progress::Json => {
+            if let Some(text) = error.text(false) {
+                let display = display(arguments, surroundings, Vec::new());
+                display.emit(notice(Level::Error, &text));
+            }
+            Ok(error.exit_code())
+        }
+        result => result,
+    }
+}
+
+fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
+    let is_json = arguments.progress == Progress::Json;
+    let metadata = match &arguments.metadata_file {
+        Some(path) => {
+            let path = surroundings.working_folder.join(path);
+            Some(MetadataFile::prepare(&path)?)
+        }
+        None => None,
+    };
+    let color = surroundings.color && !is_json;
+    let checked = template::check(&arguments.template, surroundings, color);
+    let secrets = match &checked.plan {
+        Some(plan) => plan.secrets.clone(),
+        None => Vec::new(),
+    };
+    let display = Arc::new(display(arguments, surroundings, secrets));
+    if is_json {
+        for message in &checked.messages {
+            let level = match message.severity {
+                Severity::Error => Level::Error,
+                Severity::Warning => Level::Warning,
+            };
+            display.emit(notice(level, &message.text));
+        }
+    } else {
+        checked.print_messages(arguments.progress != Progress::Quiet);
+    }
+    let plan = checked.plan.ok_or_else(CommandError::reported)?;
     let store = open_store(surroundings)?;
-    let display = Arc::new(ui::display(
-        arguments.progress,
-        ui::Settings {
-            terminal: surroundings.stderr_is_terminal,
-            color: surroundings.color,
-            size: Box::new(super::surroundings::terminal_size),
-            clock: Box::new(jiff::Timestamp::now),
-            secrets: plan.secrets.clone(),
-        },
-        Box::new(std::io::stderr()),
-    ));
     let events: Arc<dyn EventSink> = display.clone();
     let mut environment = surroundings.build_environment(store, events);
     environment.no_cache = arguments.template.no_cache;
@@ -42,28 +70,15 @@ pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, C
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     display.finish();
 
-    let mut stdout = std::io::stdout().lock();
-    for (outcome, artifact) in artifacts(&outcomes) {
-        writeln!(
-            stdout,
-            "{} {} {}",
-            outcome.name, artifact.kind, artifact.value
-        )
-        .context("cannot write to stdout")?;
+    output::print(&artifact_lines(&outcomes, &checked.masker))?;
+    if let Some(metadata) = metadata {
+        metadata.write(&outcomes, &checked.masker)?;
     }
-    if let Some(path) = &arguments.metadata_file {
-        write_metadata(&surroundings.working_folder.join(path), &outcomes)?;
-    }
-    if outcomes
-        .iter()
-        .any(|outcome| is_host_error(outcome.result.as_ref().err()))
-    {
-        return Ok(ExitCode::from(4));
-    }
-    Ok(if outcomes.iter().all(|outcome| outcome.result.is_ok()) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
+    let errors = || outcomes.iter().filter_map(|it| it.result.as_ref().err());
+    Ok(match errors().next() {
+        None => ExitCode::SUCCESS,
+        Some(_) if errors().any(|error| error.is_of_host()) => ExitCode::from(4),
+        Some(_) => ExitCode::from(1),
     })
 }
 
@@ -74,76 +89,38 @@ pub fn open_store(surroundings: &Surroundings) -> Result<Store, CommandError> {
     })
 }
 
-/// Whether an error is the host's and not the template's.
-fn is_host_error(error: Option<&BuildError>) -> bool {
-    matches!(error, Some(BuildError::Sandbox(error)) if error.is_of_host())
+fn display(arguments: &Build, surroundings: &Surroundings, secrets: Vec<String>) -> Display {
+    ui::display(
+        arguments.progress,
+        ui::Settings {
+            terminal: surroundings.stderr_is_terminal,
+            color: surroundings.color,
+            size: Box::new(surroundings::terminal_size),
+            clock: Box::new(jiff::Timestamp::now),
+            secrets,
+        },
+        Box::new(std::io::stderr()),
+    )
 }
 
-fn artifacts(outcomes: &[Outcome]) -> impl Iterator<Item = (&Outcome, &Artifact)> {
-    outcomes.iter().flat_map(|outcome| {
-        let built = outcome.result.as_ref().ok();
-        built
-            .into_iter()
-            .flat_map(move |built| built.artifacts.iter().map(move |it| (outcome, it)))
-    })
+fn notice(level: Level, text: &str) -> Event {
+    Event::Notice {
+        build: None,
+        level,
+        text: text.trim_end().to_owned(),
+    }
 }
 
-/// Writes what was built as JSON, in one piece.
-fn write_metadata(path: &Path, outcomes: &[Outcome]) -> Result<(), CommandError> {
-    let mut builds = serde_json::Map::new();
+/// One line for each artifact: the build, what it is, and its digest or place.
+fn artifact_lines(outcomes: &[Outcome], masker: &Masker) -> String {
+    let mut lines = String::new();
     for outcome in outcomes {
         let Ok(built) = &outcome.result else { continue };
-        let layers: Vec<_> = built
-            .layers
-            .iter()
-            .map(|layer| {
-                json!({
-                    "diff_id": layer.layer.diff_id,
-                    "digest": layer.layer.digest,
-                    "size": layer.layer.size,
-                    "media_type": layer.layer.media_type.to_string(),
-                    "step": layer.step,
-                    "key": layer.key,
-                    "cached": layer.cached,
-                })
-            })
-            .collect();
-        let artifacts: Vec<_> = built
-            .artifacts
-            .iter()
-            .map(|artifact| {
-                json!({
-                    "kind": artifact.kind,
-                    "value": artifact.value,
-                    "digest": artifact.digest,
-                    "files": artifact.files,
-                    "names": artifact.names,
-                })
-            })
-            .collect();
-        builds.insert(
-            outcome.name.clone(),
-            json!({
-                "digest": built.digest,
-                "config": built.config,
-                "layers": layers,
-                "artifacts": artifacts,
-                "seconds": outcome.seconds,
-            }),
-        );
+        for artifact in &built.artifacts {
+            let line = format!("{} {} {}", outcome.name, artifact.kind, artifact.value);
+            lines.push_str(&masker.mask_neutral(&line));
+            lines.push('\n');
+        }
     }
-    let mut text = serde_json::to_string_pretty(&json!({ "builds": builds }))
-        .context("cannot write the metadata as JSON")?;
-    text.push('\n');
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(mode)?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    lines
 }

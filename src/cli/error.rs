@@ -71,15 +71,24 @@ impl CommandError {
 
     /// Writes the error to stderr and gives the exit code.
     pub fn report(&self, color: bool) -> ExitCode {
-        if let Some(source) = &self.source {
-            let mut report = Report::of(source.as_ref());
-            for hint in &self.hints {
-                report = report.hint(hint.as_str());
-            }
-            let text = report.render(Palette::new(color), &Masker::default());
+        if let Some(text) = self.text(color) {
             // Nobody is left to be told if stderr is closed.
             let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         }
+        self.exit_code()
+    }
+
+    /// The error, its causes and hints, a line each; none where everything has been said already.
+    pub fn text(&self, color: bool) -> Option<String> {
+        let mut report = Report::of(self.source.as_ref()?.as_ref());
+        for hint in &self.hints {
+            report = report.hint(hint.as_str());
+        }
+        Some(report.render(Palette::new(color), &Masker::default()))
+    }
+
+    /// What the process ends with.
+    pub fn exit_code(&self) -> ExitCode {
         match self.kind {
             ErrorKind::User => ExitCode::from(1),
             ErrorKind::Host => ExitCode::from(4),

@@ -3,14 +3,13 @@
 use super::arguments::Images;
 use super::build::open_store;
 use super::error::CommandError;
+use super::output;
 use super::surroundings::Surroundings;
 use crate::format;
 use crate::image;
 use crate::store::Platform;
 use crate::ui::table::{Align, Table};
-use anyhow::Context as _;
 use serde_json::json;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Runs the command.
@@ -25,7 +24,6 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
             .map(|image| image.layers.iter().map(|layer| layer.size).sum::<u64>());
         listed.push((reference, size));
     }
-    let mut stdout = std::io::stdout().lock();
     if arguments.json {
         let images: Vec<_> = listed
             .iter()
@@ -38,8 +36,7 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
                 })
             })
             .collect();
-        let text = serde_json::to_string_pretty(&images).context("cannot write JSON")?;
-        writeln!(stdout, "{text}").context("cannot write to stdout")?;
+        output::print_json(&images.into())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new([
@@ -66,6 +63,6 @@ pub fn run(arguments: &Images, surroundings: &Surroundings) -> Result<ExitCode, 
                 ),
         ]);
     }
-    write!(stdout, "{table}").context("cannot write to stdout")?;
+    output::print(&table.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,100 +1,49 @@
-//! `hardtack plan`, and what it shares with `hardtack build`: from arguments to a plan.
+//! `hardtack plan`.
 
-use super::arguments::{Plan as PlanArguments, TemplateArguments};
+use super::arguments::Plan as PlanArguments;
 use super::build::open_store;
 use super::error::CommandError;
 use super::surroundings::Surroundings;
+use super::{output, template};
 use crate::build::{self, Forecast, StepForecast};
-use crate::diagnostic::{Colours, Diagnostics, Sources};
-use crate::plan::{Plan, PlannedBuild, Settings};
-use crate::store::Platform;
-use crate::template::{self, LoadArguments, World};
-use anyhow::Context as _;
-use serde_json::json;
+use crate::mask::Masker;
+use crate::plan::{Plan, PlannedBuild};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
-
-/// Loads the template and plans its builds; whatever is wrong is written to stderr, all at once.
-pub fn prepare(
-    arguments: &TemplateArguments,
-    surroundings: &Surroundings,
-) -> Result<Plan, CommandError> {
-    let load = LoadArguments {
-        path: arguments.path.clone(),
-        variables: arguments.variables.clone(),
-        variable_files: arguments.variable_files.clone(),
-        world: World {
-            // The loader sets it from the path.
-            template_folder: PathBuf::new(),
-            working_folder: surroundings.working_folder.clone(),
-            home: surroundings.home.clone(),
-            now: surroundings.now,
-            random: Arc::new(super::surroundings::random),
-            environment: surroundings.environment.clone(),
-        },
-    };
-    let write = |diagnostics: &Diagnostics, sources: &Sources| {
-        let text = diagnostics.render(sources, colours(surroundings));
-        // Nobody is left to be told if stderr is closed.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    };
-    let loaded = template::load(load).map_err(|failure| {
-        write(&failure.diagnostics, &failure.sources);
-        CommandError::reported()
-    })?;
-    write(&loaded.warnings, loaded.template.sources());
-    let settings = Settings {
-        working_folder: surroundings.working_folder.clone(),
-        platform: Platform::host(),
-        only: arguments.only.clone(),
-        except: arguments.except.clone(),
-        now: surroundings.now,
-    };
-    let plan = Plan::new(loaded.template, settings).map_err(|(diagnostics, sources)| {
-        write(&diagnostics, &sources);
-        CommandError::reported()
-    })?;
-    for warning in &plan.warnings {
-        let text = warning.render(plan.sources(), colours(surroundings));
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-    Ok(plan)
-}
-
-fn colours(surroundings: &Surroundings) -> Colours {
-    if surroundings.color {
-        Colours::On
-    } else {
-        Colours::Off
-    }
-}
 
 /// Runs the command.
 pub fn run(
     arguments: &PlanArguments,
     surroundings: &Surroundings,
 ) -> Result<ExitCode, CommandError> {
-    let plan = prepare(&arguments.template, surroundings)?;
+    let checked = template::check(&arguments.template, surroundings, surroundings.color);
+    checked.print_messages(true);
+    let plan = checked.plan.ok_or_else(CommandError::reported)?;
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
-    let forecasts = build::forecast(&environment, &plan).map_err(CommandError::user)?;
-    let text = if arguments.json {
-        as_json(&plan, &forecasts)?
-    } else {
-        as_text(&plan, &forecasts)
+    let forecasts = match build::forecast(&environment, &plan) {
+        Ok(forecasts) => forecasts,
+        Err(failure) => {
+            let (error, text) = *failure;
+            // Nobody is left to be told if stderr is closed.
+            let _ = write!(std::io::stderr(), "{}", checked.masker.mask_neutral(&text));
+            return Ok(ExitCode::from(if error.is_of_host() { 4 } else { 1 }));
+        }
     };
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")?;
+    if arguments.json {
+        output::print_json(&as_json(&plan, &forecasts, &checked.masker))?;
+    } else {
+        let text = as_text(&plan, &forecasts);
+        output::print(&checked.masker.mask_neutral(&text))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(plan: &Plan, forecasts: &[Forecast]) -> Result<String, CommandError> {
+fn as_json(plan: &Plan, forecasts: &[Forecast], masker: &Masker) -> Value {
+    let masked = |text: &str| masker.mask(text).into_owned();
     let builds: Vec<_> = plan
         .builds
         .iter()
@@ -106,26 +55,24 @@ fn as_json(plan: &Plan, forecasts: &[Forecast]) -> Result<String, CommandError> 
                 .zip(&forecast.steps)
                 .map(|(step, forecast)| match forecast {
                     StepForecast::Hit { key, layer } => json!({
-                        "name": step.name, "key": key, "state": "hit", "diff_id": layer,
+                        "name": masked(&step.name), "key": key, "state": "hit", "diff_id": layer,
                     }),
                     StepForecast::Miss { key, reasons } => json!({
-                        "name": step.name, "key": key, "state": "miss", "reasons": reasons,
+                        "name": masked(&step.name), "key": key, "state": "miss",
+                        "reasons": reasons.iter().map(|reason| masked(reason)).collect::<Vec<_>>(),
                     }),
-                    StepForecast::Unknown => json!({ "name": step.name, "state": "unknown" }),
+                    StepForecast::Unknown => json!({ "name": masked(&step.name), "state": "unknown" }),
                 })
                 .collect();
             json!({
-                "name": build.name,
-                "base": { "type": build.source_type, "description": build.base.description() },
-                "depends_on": build.depends_on.and_then(|index| plan.builds.get(index)).map(|build| &build.name),
+                "name": masked(&build.name),
+                "base": { "type": build.source_type, "description": masked(&build.base.description()) },
+                "depends_on": build.depends_on.and_then(|index| plan.builds.get(index)).map(|build| masked(&build.name)),
                 "steps": steps,
             })
         })
         .collect();
-    let mut text =
-        serde_json::to_string_pretty(&json!({ "builds": builds })).context("cannot write JSON")?;
-    text.push('\n');
-    Ok(text)
+    json!({ "builds": builds })
 }
 
 fn as_text(plan: &Plan, forecasts: &[Forecast]) -> String {

@@ -33,7 +33,7 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
                 .hint("name one: hardtack run IMAGE -- COMMAND"),
         );
     }
-    let mut env = build::environment_of(&image);
+    let mut env = build::environment_of(config);
     for pair in &arguments.env {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(CommandError::user(anyhow!(

@@ -3,16 +3,17 @@
 use super::arguments::Show;
 use super::build::open_store;
 use super::error::CommandError;
+use super::output;
 use super::surroundings::Surroundings;
 use crate::build::environment_of;
 use crate::format;
 use crate::image::{self, Image};
 use crate::store::{Platform, Store, StoreError};
+use crate::text;
 use crate::ui::table::{Align, Table};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// The store checks no document larger than this.
@@ -22,15 +23,12 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 pub fn run(arguments: &Show, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
     let store = open_store(surroundings)?;
     let image = find(&store, &arguments.image)?;
-    let text = if arguments.json {
-        as_json(&store, &image)?
+    if arguments.json {
+        output::print_json(&as_json(&store, &image)?)?;
     } else {
-        as_text(&store, &image)?
-    };
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")?;
+        // Labels and variables come from images that others made.
+        output::print(&text::neutralise(&as_text(&store, &image)?))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,7 +75,7 @@ fn entries(image: &Image) -> Vec<Entry<'_>> {
     entries
 }
 
-fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
+fn as_json(store: &Store, image: &Image) -> Result<serde_json::Value, CommandError> {
     let layers: Vec<_> = entries(image)
         .iter()
         .map(|entry| {
@@ -102,17 +100,14 @@ fn as_json(store: &Store, image: &Image) -> Result<String, CommandError> {
         .filter(|reference| reference.descriptor.digest == image.manifest.digest)
         .filter_map(|reference| reference.name)
         .collect();
-    let document = json!({
+    Ok(json!({
         "digest": image.manifest.digest,
         "config_digest": image.config_descriptor.digest,
         "names": names,
         "annotations": &image.annotations,
         "config": config,
         "layers": layers,
-    });
-    let mut text = serde_json::to_string_pretty(&document).context("cannot write JSON")?;
-    text.push('\n');
-    Ok(text)
+    }))
 }
 
 /// The names in one of the configuration's sets.
@@ -154,7 +149,7 @@ fn as_text(store: &Store, image: &Image) -> Result<String, CommandError> {
     if let Some(cmd) = &config.cmd {
         field("Cmd", words(cmd));
     }
-    for (name, value) in environment_of(image) {
+    for (name, value) in environment_of(config) {
         field("Env", format!("{name}={value}"));
     }
     field("User", config.user.clone().unwrap_or_default());

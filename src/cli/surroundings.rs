@@ -54,7 +54,12 @@ impl Surroundings {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .or_else(|| home.as_ref().map(|home| home.join(".local/share")));
-        let store = match (&arguments.store, data_home) {
+        // An empty HARDTACK_STORE is as good as none.
+        let given = arguments
+            .store
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty());
+        let store = match (given, data_home) {
             (Some(store), _) => working_folder.join(store),
             (None, Some(data_home)) => data_home.join("hardtack"),
             (None, None) => {
@@ -66,12 +71,8 @@ impl Surroundings {
         };
         let source_date_epoch = match environment.get("SOURCE_DATE_EPOCH") {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
-                CommandError::user(anyhow!(
-                    "SOURCE_DATE_EPOCH is {text:?}, which is not a number"
-                ))
-                .hint("set it to seconds since 1970, or unset it")
-            })?),
+            Some(text) if text.is_empty() => None,
+            Some(text) => Some(epoch(text)?),
         };
         let stderr_is_terminal = std::io::stderr().is_terminal();
         let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
@@ -107,6 +108,19 @@ impl Surroundings {
             working_folder: self.working_folder.clone(),
         }
     }
+}
+
+/// Reads `SOURCE_DATE_EPOCH`: a time from 1970 to 9999, the last year that RFC 3339 can write.
+fn epoch(text: &str) -> Result<i64, CommandError> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| (0..=253_402_300_799).contains(seconds))
+        .ok_or_else(|| {
+            CommandError::user(anyhow!(
+                "SOURCE_DATE_EPOCH is {text:?}, which is not a time in seconds since 1970"
+            ))
+            .hint("set it to a whole number such as 1735689600, or unset it")
+        })
 }
 
 /// The size of the terminal on stderr at this moment.

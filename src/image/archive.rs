@@ -9,10 +9,10 @@ mod write;
 pub use write::write_oci;
 pub(crate) use write::{Member, write_members};
 
-use super::compression::Compression;
 use super::manifest::DOCUMENT_LIMIT;
 use super::source::ImageSource;
 use super::{DockerArchive, ImageError};
+use crate::decompress::Compression;
 use crate::digest::Digest;
 use crate::store::blob::BlobInput;
 use crate::store::write::temporary_file;

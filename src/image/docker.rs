@@ -5,10 +5,10 @@
 //! that is not compressed is named by its diffID, so that nothing is hashed before it is needed.
 
 use super::archive::{Archive, Member, write_members};
-use super::compression::Compression;
 use super::manifest::{Manifest, parse};
 use super::source::ImageSource;
 use super::{Image, ImageConfiguration, ImageError};
+use crate::decompress::Compression;
 use crate::digest::{DiffId, Digest, Hasher};
 use crate::store::blob::BlobInput;
 use crate::store::index::Index;

@@ -637,7 +637,11 @@ fn the_archive_is_that_of_this_version_of_the_format() {
         assert_eq!(packed.size, blob.len() as u64);
         assert_eq!(packed.digest, crate::digest::Digest::of(&blob));
         let mut plain = Vec::new();
-        std::io::copy(&mut decompress(&blob[..]).unwrap().0, &mut plain).unwrap();
+        std::io::copy(
+            &mut crate::decompress::decompress(&blob[..]).unwrap().0,
+            &mut plain,
+        )
+        .unwrap();
         assert_eq!(crate::digest::Digest::of(plain), diff_id.0);
     }
 }

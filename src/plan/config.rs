@@ -102,9 +102,26 @@ pub fn decode(
     }
     for block in blocks {
         if let Some(healthcheck) = decode_healthcheck(&block) {
-            changes.healthcheck = Some(healthcheck);
+            let change = ConfigChanges {
+                healthcheck: Some(healthcheck),
+                ..ConfigChanges::default()
+            };
+            report_refused(&change, &block);
+            changes.healthcheck = change.healthcheck;
         }
         block.finish();
+    }
+    let rest = ConfigChanges {
+        healthcheck: None,
+        ..changes.clone()
+    };
+    report_refused(&rest, arguments);
+}
+
+/// Reports what an image's configuration cannot hold.
+fn report_refused(changes: &ConfigChanges, arguments: &Arguments<'_>) {
+    if let Err(error) = changes.check() {
+        arguments.error(arguments.header(), error.to_string(), &[]);
     }
 }
 

@@ -20,6 +20,7 @@
 //! this table changes, or with `--no-cache` or `cache = false`.
 
 use crate::digest::{DiffId, Digest, StepKey};
+use crate::mask::Masker;
 use crate::provision::StartState;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -50,8 +51,8 @@ pub struct Ingredients<'a> {
     pub platform: &'a str,
     /// Seconds since 1970.
     pub epoch: i64,
-    /// Strings that must not lie in a file.
-    pub secrets: &'a [String],
+    /// Finds what must not lie in a file.
+    pub masker: &'a Masker,
 }
 
 impl KeyMaterial {
@@ -72,7 +73,7 @@ impl KeyMaterial {
             "platform": ingredients.platform,
             "epoch": ingredients.epoch,
         });
-        hide(&mut document, ingredients.secrets);
+        hide(&mut document, ingredients.masker);
         Self(document)
     }
 
@@ -98,15 +99,24 @@ impl KeyMaterial {
 }
 
 /// Replaces every string that contains a secret by the digest of the string.
-fn hide(value: &mut Value, secrets: &[String]) {
+fn hide(value: &mut Value, masker: &Masker) {
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    let is_secret = |text: &str| masker.mask(text) != text;
     match value {
-        Value::String(text) if secrets.iter().any(|it| !it.is_empty() && text.contains(it)) => {
-            *value = json!({ "sensitive": Digest::of(text.as_bytes()) });
+        Value::String(text) if is_secret(text) => {
+            *value = json!({ "sensitive": digest(text) });
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
-        Value::Object(members) => members
-            .values_mut()
-            .for_each(|member| hide(member, secrets)),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, masker)),
+        Value::Object(members) => {
+            // Names of variables and paths of files can be secret too.
+            let names: Vec<String> = members.keys().filter(|it| is_secret(it)).cloned().collect();
+            for name in names {
+                if let Some(member) = members.remove(&name) {
+                    members.insert(format!("sensitive {}", digest(&name)), member);
+                }
+            }
+            members.values_mut().for_each(|member| hide(member, masker));
+        }
         _ => {}
     }
 }
@@ -195,7 +205,11 @@ fn phrase(path: &[Part], verb: &str) -> String {
             format!("the base's {what} {verb}")
         }
         [Part::Member(inputs), Part::Member(file), ..] if inputs == "inputs" => {
-            format!("file {file} {verb}")
+            // The place in the option tells files of one name apart, and the user nothing.
+            let name = file
+                .split_once("] ")
+                .map_or(file.as_str(), |(_, name)| name);
+            format!("file {name} {verb}")
         }
         [Part::Member(options), rest @ ..] if options == "options" && !rest.is_empty() => {
             format!("option {} {verb}", dotted(rest))
@@ -234,6 +248,7 @@ mod tests {
             user: String::new(),
             workdir: String::new(),
         };
+        static NO_SECRETS: LazyLock<Masker> = LazyLock::new(Masker::default);
         static LAYERS: LazyLock<[DiffId; 1]> = LazyLock::new(|| [DiffId(Digest::of("base"))]);
         let mut ingredients = Ingredients {
             layers: LAYERS.as_slice(),
@@ -244,7 +259,7 @@ mod tests {
             network: "host",
             platform: "linux/amd64",
             epoch: 0,
-            secrets: &[],
+            masker: &NO_SECRETS,
         };
         change(&mut ingredients);
         KeyMaterial::new(ingredients)
@@ -253,7 +268,7 @@ mod tests {
     #[test]
     fn the_key_format_is_frozen() {
         let key = material(|_| {}).key().to_string();
-        insta::assert_snapshot!(key, @"");
+        insta::assert_snapshot!(key, @"sha256:0754da9646e720901b87de4f8084ab64db489729fcb7ce272aa7bc5e7d9c9afd");
     }
 
     #[test]
@@ -280,12 +295,15 @@ mod tests {
 
     #[test]
     fn a_secret_decides_the_key_but_is_not_in_the_document() {
-        let secrets = ["hunter2".to_owned()];
-        let hidden = material(|it| it.secrets = &secrets);
+        let masker = Masker::new(["hunter2"]);
+        let hidden = material(|it| {
+            it.inputs = BTreeMap::from([("hunter2/a".to_owned(), String::new())]);
+            it.masker = &masker;
+        });
         assert!(!hidden.document().to_string().contains("hunter2"));
         let other = material(|it| {
             it.options = json!({ "scripts": [{ "inline": "echo hunter2!" }], "binary": false });
-            it.secrets = &secrets;
+            it.masker = &masker;
         });
         assert_ne!(hidden.key(), other.key());
     }

@@ -49,9 +49,11 @@ pub fn select(
         }
     }
     if !builds.is_empty() && !asked.contains(&true) {
-        diagnostics.push(Diagnostic::error("no builds to run").help(
-            "-only and -except leave none; run `hardtack plan` without them to see the names",
-        ));
+        let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
+        diagnostics.push(
+            Diagnostic::error("no builds to run: -only and -except leave none")
+                .help(format!("builds are {}", names.join(", "))),
+        );
     }
     // Places change when builds are left out.
     let mut places = Vec::with_capacity(builds.len());

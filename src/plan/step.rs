@@ -1,7 +1,7 @@
 //! Steps: one provisioner in one build.
 
 use super::{Names, Settings, display_name, finish, report_unknown};
-use crate::diagnostic::{Diagnostics, SourceSpan};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, Input, Provisioner};
 use crate::sandbox::Network;
@@ -41,6 +41,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// How many further attempts a failure is granted.
     pub max_retries: u32,
+    /// Whether the build goes on, without the step's changes, when all attempts have failed.
+    pub continue_on_error: bool,
 }
 
 /// Plans one provisioner; none after an error.
@@ -96,7 +98,11 @@ pub fn plan_step(
         go_template: names.go_template(settings),
     };
     let provisioner = provision::prepare(&component.kind, &arguments, &context);
-    let provisioner = provisioner.filter(|_| finish(arguments, diagnostics, before_errors))?;
+    let is_right = finish(arguments, diagnostics, before_errors);
+    let provisioner = provisioner.filter(|_| is_right)?;
+    if cache && !provisioner.changes_host() {
+        warn_of_changing_calls(template, component, diagnostics);
+    }
     let name = display_name(component);
     let secrets = template.secrets().iter().map(ToString::to_string);
     let summary = Masker::new(secrets)
@@ -116,7 +122,23 @@ pub fn plan_step(
         pause_before: component.pause_before,
         timeout: component.timeout,
         max_retries: component.max_retries,
+        continue_on_error: component.continue_on_error,
     })
+}
+
+/// Says that the store can never have the result of a step whose arguments differ in each run.
+fn warn_of_changing_calls(template: &Template, component: &Component, diagnostics: &Diagnostics) {
+    for call in template.changing_calls(component) {
+        let differs = format!("{} differs in each run", call.written);
+        let warning = Diagnostic::warning(format!("this step can never be cached: {differs}"));
+        let warning = match call.origin {
+            None => warning.at(call.span),
+            Some(origin) => warning.at(call.span).note(origin, "it is called here"),
+        };
+        diagnostics.push(warning.help(
+            "give the value as a variable, which changes only when you say so; `cache = false` silences this warning",
+        ));
+    }
 }
 
 /// Finds the files and folders that `pattern` names, sorted.
@@ -143,6 +165,7 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
         return Ok(vec![Input {
             label: label(&whole),
             path: whole,
+            is_generated: false,
         }]);
     }
     if !pattern.contains(['*', '?', '[', '{']) {
@@ -172,6 +195,7 @@ fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
                 found.push(Input {
                     label: label(&path),
                     path,
+                    is_generated: false,
                 });
             }
         }

@@ -84,6 +84,10 @@ impl PostProcessor for Checksum {
         "checksum"
     }
 
+    fn needs_input(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         if input.files.is_empty() {
             return Err(PostProcessError::NoFiles {

@@ -92,6 +92,10 @@ impl PostProcessor for DockerTag {
         "docker-tag"
     }
 
+    fn needs_input(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         let mut artifact = input.clone();
         artifact.kind = "docker-tag";

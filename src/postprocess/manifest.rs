@@ -69,6 +69,10 @@ impl PostProcessor for Manifest {
         "manifest"
     }
 
+    fn needs_input(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         let path = context.working_folder.join(&self.output);
         let mut files = Vec::new();

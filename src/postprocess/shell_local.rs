@@ -55,7 +55,8 @@ pub fn prepare(
         script.is_some(),
         scripts.is_some(),
     ];
-    if given.iter().filter(|given| **given).count() != 1 {
+    let is_one = given.iter().filter(|given| **given).count() == 1;
+    if !is_one && !arguments.any_failed(&["command", "inline", "script", "scripts"]) {
         arguments.error(
             arguments.header(),
             "exactly one of command, inline, script and scripts must be given",

@@ -76,7 +76,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     } else {
         "sources"
     };
-    if content.is_some() != named.is_empty() {
+    let is_one = content.is_some() == named.is_empty();
+    if !is_one && !arguments.any_failed(&["content", "source", "sources"]) {
         let problem = if content.is_some() {
             "content cannot be given together with source or sources"
         } else {
@@ -189,12 +190,13 @@ impl Provisioner for Files {
                     format!("sources[{index}] {}", base_name(&source.path))
                 },
                 path: source.path.clone(),
+                is_generated: self.generated,
             })
             .collect()
     }
 
     fn changes_host(&self) -> bool {
-        self.generated || matches!(self.transfer, Transfer::Download(_))
+        matches!(self.transfer, Transfer::Download(_))
     }
 
     fn actions(&self, scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {

@@ -7,6 +7,7 @@ use super::ProvisionError;
 use crate::digest::Digest;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Input {
     pub label: String,
     /// Where it is on this host.
     pub path: PathBuf,
+    /// It may be missing when the key is computed, since something else makes it during the run.
+    pub is_generated: bool,
 }
 
 /// Digests `input`: one entry for a file, one for each member of a folder, by label and the path
@@ -40,8 +43,16 @@ pub fn digest(input: &Input) -> Result<BTreeMap<String, String>, ProvisionError>
             fs::metadata(&path)
         } else {
             fs::symlink_metadata(&path)
-        }
-        .map_err(ProvisionError::read(&path))?;
+        };
+        let metadata = match metadata {
+            Err(error)
+                if depth == 0 && input.is_generated && error.kind() == ErrorKind::NotFound =>
+            {
+                entries.insert(label, "missing".to_owned());
+                continue;
+            }
+            metadata => metadata.map_err(ProvisionError::read(&path))?,
+        };
         let mode = metadata.permissions().mode() & 0o7777;
         let kind = metadata.file_type();
         let entry = if kind.is_dir() {
@@ -90,6 +101,7 @@ mod tests {
         digest(&Input {
             label: "in".into(),
             path: path.into(),
+            is_generated: false,
         })
         .unwrap()
     }
@@ -134,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_generated_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = |is_generated| Input {
+            label: "in".into(),
+            path: folder.path().join("later"),
+            is_generated,
+        };
+        assert!(digest(&input(false)).is_err());
+        let missing = digest(&input(true)).unwrap();
+        fs::write(folder.path().join("later"), "").unwrap();
+        assert_ne!(digest(&input(true)).unwrap(), missing);
+    }
+
+    #[test]
     fn what_cannot_be_copied_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
@@ -141,6 +167,7 @@ mod tests {
         let error = digest(&Input {
             label: "in".into(),
             path: folder.path().into(),
+            is_generated: false,
         })
         .unwrap_err();
         assert!(matches!(

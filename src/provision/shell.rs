@@ -71,27 +71,13 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let _: Option<String> = arguments.optional("start_retry_timeout");
     let _: Option<String> = arguments.optional("pause_after");
 
-    let mut valid = true;
-    let mut codes = Vec::new();
-    for code in valid_exit_codes {
-        match i32::try_from(code) {
-            Ok(code @ 0..=255) => codes.push(code),
-            _ => {
-                let span = arguments.span("valid_exit_codes");
-                arguments.error(
-                    span,
-                    format!("{code} is not an exit code"),
-                    &["exit codes are whole numbers from 0 to 255"],
-                );
-                valid = false;
-            }
-        }
-    }
-
+    let codes = exit_codes(arguments, &valid_exit_codes);
+    let mut valid = codes.is_some();
     let inline = inline.filter(|lines| !lines.is_empty());
     let scripts = scripts.filter(|scripts| !scripts.is_empty());
     let given = [inline.is_some(), script.is_some(), scripts.is_some()];
-    if given.iter().filter(|given| **given).count() != 1 {
+    let is_one = given.iter().filter(|given| **given).count() == 1;
+    if !is_one && !arguments.any_failed(&["inline", "script", "scripts"]) {
         let problem = if given.contains(&true) {
             "only one of inline, script and scripts can be given"
         } else {
@@ -121,21 +107,9 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         "scripts"
     };
     for script in script.into_iter().chain(scripts.into_iter().flatten()) {
-        let path = context.working_folder.join(&script);
-        if path.is_file() {
-            prepared.push(Script::File { path });
-        } else {
-            let problem = if path.exists() {
-                format!("the script {script} is not a file")
-            } else {
-                format!("the script {script} does not exist")
-            };
-            arguments.error(
-                arguments.span(option),
-                problem,
-                &[&format!("scripts are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template", context.working_folder.display())],
-            );
-            valid = false;
+        match script_file(arguments, option, &script, context) {
+            Some(file) => prepared.push(file),
+            None => valid = false,
         }
     }
 
@@ -167,7 +141,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         }),
         use_variable_file,
         execute_command: execute_command.unwrap_or_else(|| default_command.to_owned()),
-        valid_exit_codes: codes,
+        valid_exit_codes: codes.unwrap_or_default(),
         remote_folder,
         skip_clean,
         binary,
@@ -188,6 +162,49 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         valid = false;
     }
     valid.then(|| Box::new(shell) as Box<dyn Provisioner>)
+}
+
+/// Takes `valid_exit_codes`; none after an error.
+fn exit_codes(arguments: &Arguments<'_>, given: &[i64]) -> Option<Vec<i32>> {
+    // Packer's code for a lost connection, which cannot happen here.
+    let given = given.iter().filter(|code| **code != 2_300_218);
+    let (right, wrong): (Vec<i64>, Vec<i64>) = given.partition(|code| (0..=255).contains(*code));
+    for code in &wrong {
+        arguments.error(
+            arguments.span("valid_exit_codes"),
+            format!("{code} is not an exit code"),
+            &["exit codes are whole numbers from 0 to 255"],
+        );
+    }
+    let codes = right.iter().filter_map(|code| i32::try_from(*code).ok());
+    wrong.is_empty().then(|| codes.collect())
+}
+
+/// Takes one of `scripts`; none after an error.
+fn script_file(
+    arguments: &Arguments<'_>,
+    option: &str,
+    script: &str,
+    context: &Context,
+) -> Option<Script> {
+    let path = context.working_folder.join(script);
+    if path.is_file() {
+        return Some(Script::File { path });
+    }
+    let problem = if path.exists() {
+        format!("the script {script} is not a file")
+    } else {
+        format!("the script {script} does not exist")
+    };
+    arguments.error(
+        arguments.span(option),
+        problem,
+        &[&format!(
+            "scripts are looked up from the working directory {}; use \"${{path.root}}/…\" for files beside the template",
+            context.working_folder.display()
+        )],
+    );
+    None
 }
 
 /// Collects `environment_vars`, `env` and Packer's own variables.
@@ -360,6 +377,7 @@ impl Provisioner for Shell {
                 Script::File { path } => Some(Input {
                     label: format!("scripts[{index}] {}", base_name(path)),
                     path: path.clone(),
+                    is_generated: false,
                 }),
             })
             .collect()

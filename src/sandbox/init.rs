@@ -64,9 +64,6 @@ type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
-    if sys::close_descriptors_from(3).is_err() {
-        return 125;
-    }
     sys::reset_signals();
     let Ok(mut connection) = Connection::inherited() else {
         return 125;

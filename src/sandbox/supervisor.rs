@@ -31,8 +31,9 @@ pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
-    // A folder that the caller has left open would be a way out of the root (CVE-2024-21626).
-    if sys::close_descriptors_from(3).is_err() {
+    // A folder that a careless caller has left open would be a way out of the root
+    // (CVE-2024-21626).
+    if sys::keep_descriptors_private().is_err() {
         return BROKEN;
     }
     let Ok(mut connection) = Connection::inherited() else {

@@ -14,11 +14,18 @@ pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
 
-/// Closes all descriptors from `first` on, whoever has left them open (`close_range(2)`, Linux
-/// 5.9). Only for the beginning of a process, when none of them has an owner here.
-pub fn close_descriptors_from(first: u32) -> io::Result<()> {
-    // SAFETY: the call touches no memory, and by contract no owner of such a descriptor exists yet.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+/// Keeps what this process was started with, beside its three standard streams, from whatever it
+/// executes (`close_range(2)`, Linux 5.11).
+pub fn keep_descriptors_private() -> io::Result<()> {
+    // SAFETY: the call takes no pointer, and closes nothing in this process.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
     if result == 0 {
         Ok(())
     } else {

@@ -2,6 +2,7 @@
 
 use super::mounts;
 use super::protocol::{Extracted, PackedLayer, Task, TaskReport};
+use crate::decompress::decompress;
 use crate::digest::{DiffId, Hasher};
 use crate::layer::{self, ExtractOptions};
 use rustix::fs::{Mode, OFlags, open};
@@ -123,7 +124,7 @@ fn extract(
 ) -> Result<Extracted, String> {
     let name = archive.display();
     let file = File::open(archive).map_err(|error| format!("open {name}: {error}"))?;
-    let (stream, _) = layer::decompress(file).map_err(|error| format!("read {name}: {error}"))?;
+    let (stream, _) = decompress(file).map_err(|error| format!("read {name}: {error}"))?;
     let mut hashed = HashedReader {
         stream,
         hasher: Hasher::new(io::sink()),

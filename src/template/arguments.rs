@@ -28,6 +28,7 @@ pub struct Arguments<'a> {
     attributes: BTreeMap<&'a str, Attribute<'a>>,
     blocks: Vec<(FileId, &'a Block)>,
     asked_attributes: RefCell<BTreeSet<String>>,
+    failed_attributes: RefCell<BTreeSet<String>>,
     asked_blocks: RefCell<BTreeSet<String>>,
 }
 
@@ -110,6 +111,7 @@ impl<'a> Arguments<'a> {
             attributes,
             blocks,
             asked_attributes: RefCell::default(),
+            failed_attributes: RefCell::default(),
             asked_blocks: RefCell::default(),
         }
     }
@@ -173,6 +175,13 @@ impl<'a> Arguments<'a> {
     /// Whether an argument is written, be it null. Does not count as asking for it.
     pub fn has(&self, name: &str) -> bool {
         self.attributes.contains_key(name)
+    }
+
+    /// Whether one of these arguments was asked for and is wrong, which has been reported: then
+    /// it is not said to be missing.
+    pub fn any_failed(&self, names: &[&str]) -> bool {
+        let failed = self.failed_attributes.borrow();
+        names.iter().any(|name| failed.contains(*name))
     }
 
     /// Whether a block is written. Does not count as asking for it.
@@ -363,6 +372,14 @@ impl<'a> Arguments<'a> {
     }
 
     fn read<T: FromValue>(&self, name: &str) -> Read<T> {
+        let read = self.try_to_read(name);
+        if matches!(read, Read::Failed) {
+            self.failed_attributes.borrow_mut().insert(name.to_owned());
+        }
+        read
+    }
+
+    fn try_to_read<T: FromValue>(&self, name: &str) -> Read<T> {
         self.asked_attributes.borrow_mut().insert(name.to_owned());
         let Some(attribute) = self.attributes.get(name) else {
             return Read::Nothing;

@@ -2,6 +2,7 @@
 
 use super::body::{Body, header};
 use super::build::{self, Build, DeclaredSources};
+use super::changing;
 use super::files::{self, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
@@ -46,6 +47,9 @@ pub struct LoadError {
     pub sources: Sources,
     /// Errors, and warnings.
     pub diagnostics: Diagnostics,
+    /// What could be made of the template, so that its components can be checked too. Values
+    /// that failed are unknown in it. None if not even its blocks are known.
+    pub partial: Option<Box<Template>>,
 }
 
 /// Reads and checks a template.
@@ -61,6 +65,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
+                partial: None,
             })
         }
     }
@@ -105,6 +110,7 @@ pub fn load_texts(
         return Err(LoadError {
             sources,
             diagnostics,
+            partial: None,
         });
     }
     world.template_folder = texts.folder;
@@ -116,13 +122,20 @@ pub fn load_texts(
     secret_places
         .into_iter()
         .for_each(|place| sources.hide(place));
+    let template = Template::new(
+        globals,
+        builds,
+        declarations.tool_settings,
+        secrets,
+        changing::of_locals(&declarations.locals),
+    );
     if diagnostics.has_errors() {
         return Err(LoadError {
-            sources: globals.sources.clone(),
+            sources: template.sources().clone(),
             diagnostics,
+            partial: Some(Box::new(template)),
         });
     }
-    let template = Template::new(globals, builds, declarations.tool_settings, secrets);
     Ok(Loaded {
         template,
         warnings: diagnostics,

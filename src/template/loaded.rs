@@ -3,6 +3,8 @@
 use super::arguments::Arguments;
 use super::body::Body;
 use super::build::Build;
+use super::changing::{self, ChangingCall, ChangingLocals};
+use super::component::Component;
 use super::parse::parse_expression;
 use super::scope::{Globals, Reach, Scope};
 use super::secrets::Secrets;
@@ -19,6 +21,7 @@ pub struct Template {
     builds: Vec<Build>,
     settings: Vec<Body>,
     secrets: Secrets,
+    changing: ChangingLocals,
 }
 
 /// Names that a body can refer to beside those of the template.
@@ -38,12 +41,14 @@ impl Template {
         builds: Vec<Build>,
         settings: Vec<Body>,
         secrets: Secrets,
+        changing: ChangingLocals,
     ) -> Template {
         Template {
             globals,
             builds,
             settings,
             secrets,
+            changing,
         }
     }
 
@@ -97,6 +102,16 @@ impl Template {
         diagnostics: &'a Diagnostics,
     ) -> Arguments<'a> {
         Arguments::open(body, scope, diagnostics)
+    }
+
+    /// What in the arguments of a component differs in each run, in the order of the text.
+    ///
+    /// Of the arguments that all components share only `override` is looked at, since the others
+    /// do not change what the component does.
+    pub fn changing_calls(&self, component: &Component) -> Vec<ChangingCall> {
+        let shared = component.body.taken.iter().copied();
+        let without: Vec<&str> = shared.filter(|name| *name != "override").collect();
+        changing::of_body(&component.body, &self.changing, &without)
     }
 
     /// The values of the variables, by name.

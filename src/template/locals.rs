@@ -166,7 +166,7 @@ impl Local {
     }
 
     /// The file and expression that the value comes from.
-    fn expression(&self) -> Option<(FileId, &Expression)> {
+    pub(super) fn expression(&self) -> Option<(FileId, &Expression)> {
         match &self.source {
             LocalSource::Expression(expression) => Some((self.file, expression)),
             LocalSource::Block(body) => body.parts.first().and_then(|part| {

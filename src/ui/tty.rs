@@ -146,6 +146,7 @@ impl Tty {
                 let mark = match level {
                     Level::Info => "-".to_owned(),
                     Level::Warning => self.palette.paint(Tone::Warning, "!"),
+                    Level::Error => self.palette.paint(Tone::Bad, "✗"),
                 };
                 let notice = wording::notice(*level, text, self.palette);
                 Some(match build {

@@ -39,6 +39,7 @@ pub(super) fn notice(level: Level, text: &str, palette: Palette) -> String {
     let label = match level {
         Level::Info => palette.paint(Tone::Hint, "note:"),
         Level::Warning => palette.paint(Tone::Warning, "warning:"),
+        Level::Error => palette.paint(Tone::Bad, "error:"),
     };
     format!("{label} {text}")
 }

@@ -3,7 +3,7 @@
 # succeeds with the same digest. Ctrl-C and timeouts leave nothing at all.
 . "$(dirname "$0")/../lib.sh"
 
-ROUNDS=${ROUNDS:-25}
+ROUNDS=${ROUNDS:-30}
 copy_templates "$WORK/repo"
 mkdir template
 cat > template/killed.pkr.hcl <<'HCL'

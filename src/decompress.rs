@@ -1,4 +1,4 @@
-//! Reads an archive whatever it is compressed with: gzip, zstd, xz, bzip2 or not at all.
+//! Decompression: reads an archive whatever it is compressed with: gzip, zstd, xz, bzip2 or not at all.
 //!
 //! The first bytes decide, not a media type or a file name. All formats may consist of several
 //! members or frames one after the other; anything else after the last one is an error, as is an
@@ -51,6 +51,18 @@ impl Compression {
             Self::None
         }
     }
+
+    /// The plain content of `compressed`, which begins where the file does.
+    pub fn reader<'a>(self, compressed: impl Read + 'a) -> Box<dyn Read + 'a> {
+        let compressed = BufReader::with_capacity(BUFFER, compressed);
+        match self {
+            Self::None => Box::new(compressed),
+            Self::Gzip => Box::new(MultiGzDecoder::new(compressed)),
+            Self::Zstd => Box::new(ZstdReader::new(compressed)),
+            Self::Xz => Box::new(XzReader::new_mem_limit(compressed, true, XZ_MEMORY_KIB)),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(compressed)),
+        }
+    }
 }
 
 /// Returns a reader of what `input` holds, decompressed, and how it was compressed.
@@ -64,14 +76,7 @@ pub fn decompress<'a>(input: impl Read + 'a) -> io::Result<(Box<dyn Read + 'a>, 
     let mut start = Vec::with_capacity(6);
     input.by_ref().take(6).read_to_end(&mut start)?;
     let compression = Compression::of(&start);
-    let input = BufReader::with_capacity(BUFFER, io::Cursor::new(start).chain(input));
-    let reader: Box<dyn Read + 'a> = match compression {
-        Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
-        Compression::Zstd => Box::new(ZstdReader::new(input)),
-        Compression::Xz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB)),
-        Compression::Bzip2 => Box::new(MultiBzDecoder::new(input)),
-    };
+    let reader = compression.reader(io::Cursor::new(start).chain(input));
     Ok((reader, compression))
 }
 
