@@ -25,6 +25,7 @@ mod helper;
 pub mod host_command;
 mod identity;
 mod init;
+mod inside;
 mod lazy;
 mod lines;
 mod mounts;

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::init::InitReport;
 use super::sys::{self, HandedOverCall};
 use crate::layer;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, readlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, fstatfs, open, openat, readlinkat};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -132,7 +132,10 @@ fn wish(call: &HandedOverCall) -> io::Result<Wish> {
 fn record(wish: &Wish) -> io::Result<()> {
     let stat = fstat(&wish.file)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
-    if !matches!(kind, FileType::RegularFile | FileType::Directory) {
+    // What is on no overlay is no part of the layer: /dev/shm, or a file of the host that the
+    // caller has got as its output.
+    let is_of_layer = fstatfs(&wish.file)?.f_type == libc::OVERLAYFS_SUPER_MAGIC;
+    if !is_of_layer || !matches!(kind, FileType::RegularFile | FileType::Directory) {
         return Ok(());
     }
     let (old_uid, old_gid) = layer::recorded_owner(wish.file.as_fd())?.unwrap_or((0, 0));
@@ -224,7 +227,10 @@ fn resolve(
             current = root.try_clone()?;
             continue;
         }
-        // The root of the step's mount namespace is its own parent.
+        // The caller cannot climb above its root; this process, which has another, could.
+        if part == b".." && is_same(&current, &root)? {
+            continue;
+        }
         let next = openat(&current, &part[..], flags, Mode::empty())?;
         let kind = FileType::from_raw_mode(fstat(&next)?.st_mode);
         if kind == FileType::Symlink && (follow_last || !pending.is_empty()) {
@@ -239,4 +245,9 @@ fn resolve(
         current = next;
     }
     Ok(current)
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }

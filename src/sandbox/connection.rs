@@ -1,10 +1,12 @@
 //! A connection between hardtack, its helper and the init of a step: framed JSON over a socket,
 //! with at most one descriptor beside a message.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use rustix::time::Timespec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -105,6 +107,13 @@ impl Connection {
         let mut body = vec![0u8; length as usize];
         self.stream.read_exact(&mut body)?;
         Ok(Some((serde_json::from_slice(&body)?, descriptor)))
+    }
+
+    /// Whether there is something to receive, or the other end has gone.
+    pub fn is_readable(&self) -> bool {
+        let mut events = [PollFd::new(&self.stream, PollFlags::IN)];
+        let now = Timespec::default();
+        poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     /// Says that nothing more will be sent, which the other end takes as the end.

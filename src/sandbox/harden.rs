@@ -1,7 +1,9 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
 use super::{seccomp, sys};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
     set_capabilities, set_no_new_privs,
@@ -32,6 +34,10 @@ const PROCESSES: u64 = 32_768;
 /// Sets limits, installs the seccomp programs and drops capabilities; gives the listener for calls
 /// that are handed over where there is a single id.
 pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, String> {
+    // Its descriptors lead to folders of the host, and its program is hardtack itself
+    // (CVE-2019-5736): nobody inside may look into PID 1.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| format!("protect the first process: {error}"))?;
     limit(Resource::Core, 0);
     limit(Resource::Nofile, OPEN_FILES);
     limit(Resource::Nproc, PROCESSES);

@@ -3,15 +3,17 @@
 
 use super::connection::Connection;
 use super::protocol::{Action, FailureKind, Network, PlacedFile};
+use super::root::Stub;
 use super::transfer::{Download, Upload};
-use super::{chown, harden, mounts, sys, users};
+use super::{chown, harden, inside, mounts, sys, users};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +29,8 @@ pub(super) struct InitSpec {
     pub(super) network: Network,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
+    /// Mount points that the supervisor has made in the upper.
+    pub(super) stubs: Vec<Stub>,
 }
 
 /// The two kinds of work.
@@ -46,8 +50,8 @@ pub(super) enum Job {
 /// What PID 1 says at its end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum InitReport {
-    /// All actions succeeded.
-    Done,
+    /// All actions succeeded; all mount points that were made for the step.
+    Done { stubs: Vec<Stub> },
     /// The descriptor that comes with it hands calls over.
     Listening,
     /// A command ended with a code that is not accepted.
@@ -60,6 +64,7 @@ type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
+    sys::reset_signals();
     let Ok(mut connection) = Connection::inherited() else {
         return 125;
     };
@@ -86,6 +91,11 @@ fn work(
     };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| setup("watch the supervisor")(error.into()))?;
+    // The supervisor may have ended before that; it sends nothing more, so that all there is to
+    // hear from it is its end.
+    if connection.is_readable() {
+        return Err((FailureKind::Cancelled, "the supervisor has gone".to_owned()));
+    }
     if stdin.is_none() {
         // Without a controlling terminal there is nothing to read from or to push input into.
         rustix::process::setsid().map_err(|error| setup("start a session")(error.into()))?;
@@ -128,8 +138,10 @@ fn work(
     };
 
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
-    mounts::enter_root(&spec.lowers, &spec.scratch, spec.network)
+    let mut stubs = spec.stubs;
+    let made = mounts::enter_root(&spec.lowers, &spec.scratch, spec.network)
         .map_err(|text| (FailureKind::Setup, text))?;
+    stubs.extend(made);
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     if spec.network == Network::None {
@@ -165,7 +177,7 @@ fn work(
             }
         }
     }
-    Ok(InitReport::Done)
+    Ok(InitReport::Done { stubs })
 }
 
 /// An action whose host files are open.
@@ -253,18 +265,18 @@ impl Run {
         } else {
             &self.workdir
         };
-        if !Path::new(workdir).is_dir() {
-            return Err((
-                FailureKind::Work,
-                format!("the working directory {workdir} does not exist in the image"),
-            ));
+        // The command begins where PID 1 is.
+        let folder = inside::open(
+            &Path::new("/").join(workdir),
+            OFlags::PATH | OFlags::DIRECTORY,
+        )
+        .and_then(|folder| Ok(rustix::process::fchdir(folder)?));
+        if let Err(error) = folder {
+            let text = format!("enter the working directory {workdir} of the image: {error}");
+            return Err((FailureKind::Work, text));
         }
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .stdin(stdin)
-            .current_dir(workdir);
+        command.args(arguments).env_clear().stdin(stdin);
         command.env("PATH", DEFAULT_PATH).env("HOME", &user.home);
         if interactive {
             command.env("TERM", "xterm");
@@ -276,12 +288,8 @@ impl Run {
         let child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                // Docker's codes for what cannot be found and what cannot be executed.
-                let code = match error.kind() {
-                    io::ErrorKind::NotFound => 127,
-                    io::ErrorKind::PermissionDenied => 126,
-                    _ if error.raw_os_error() == Some(libc::ENOEXEC) => 126,
-                    _ => return Err((FailureKind::Work, format!("start {program}: {error}"))),
+                let Some(code) = code_of_start(&error) else {
+                    return Err((FailureKind::Work, format!("start {program}: {error}")));
                 };
                 eprint_line(&format!("{program}: {error}"));
                 return Ok(code);
@@ -305,6 +313,17 @@ impl Run {
     }
 }
 
+/// The shell's codes for what cannot be found and what cannot be executed; none where the command
+/// is not to blame.
+fn code_of_start(error: &io::Error) -> Option<i32> {
+    match error.raw_os_error()? {
+        libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG => Some(127),
+        libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::EISDIR => Some(126),
+        libc::ETXTBSY | libc::EINVAL | libc::ELIBBAD => Some(126),
+        _ => None,
+    }
+}
+
 /// Writes a line where the step's own error output goes.
 fn eprint_line(line: &str) {
     // If nobody reads it, the exit code still tells.
@@ -313,52 +332,31 @@ fn eprint_line(line: &str) {
 
 /// A file that was put into the root, and the folders that had to be made for it.
 struct Placed {
-    path: PathBuf,
-    folders: Vec<PathBuf>,
+    folder: OwnedFd,
+    name: OsString,
+    made: Vec<PathBuf>,
     keep: bool,
 }
 
 fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
-    let path = PathBuf::from(&file.path);
-    let folders = make_parents(&path)?;
+    let path = Path::new("/").join(&file.path);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
+    let folder = inside::make_folder(parent)?;
     // What lies there is replaced, never written through.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut target = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(file.mode & 0o7777)
-        .open(&path)?;
+    inside::remove_file(folder.descriptor.as_fd(), name)?;
+    let mode = Mode::from_raw_mode(file.mode & 0o7777);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut target = File::from(openat(&folder.descriptor, name, flags, mode)?);
     io::copy(&mut &*source, &mut target)?;
-    target.set_permissions(fs::Permissions::from_mode(file.mode & 0o7777))?;
+    rustix::fs::fchmod(&target, mode)?;
     Ok(Placed {
-        path,
-        folders,
+        name: name.to_owned(),
+        folder: folder.descriptor,
+        made: folder.made,
         keep: file.keep,
     })
-}
-
-/// Makes the folders above `path` that do not exist; gives those that it made, outermost first.
-pub(super) fn make_parents(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut missing = Vec::new();
-    let mut current = path.parent();
-    while let Some(folder) = current {
-        if folder.exists() {
-            break;
-        }
-        missing.push(folder.to_owned());
-        current = folder.parent();
-    }
-    missing.reverse();
-    for folder in &missing {
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(missing)
 }
 
 impl Placed {
@@ -367,9 +365,9 @@ impl Placed {
             return;
         }
         // The step may have removed or moved it, and may have put something beside it.
-        let _ = fs::remove_file(&self.path);
-        for folder in self.folders.iter().rev() {
-            let _ = fs::remove_dir(folder);
+        let _ = inside::remove_file(self.folder.as_fd(), &self.name);
+        for folder in self.made.iter().rev() {
+            let _ = inside::remove_empty_folder(folder);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Mounts: the root of a step, built inside the mount namespace of its PID 1.
 
 use super::protocol::Network;
-use super::{root, sys};
+use super::root::{self, Stub};
+use super::sys;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -10,11 +11,11 @@ use rustix::mount::{
     open_tree, unmount,
 };
 use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::thread::UnshareFlags;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -22,24 +23,33 @@ use std::path::{Path, PathBuf};
 const OPTIONS_LIMIT: usize = 4095;
 /// Parts of /proc that could be used against the host.
 const PROC_READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
-const PROC_MASKED: [&str; 6] = [
+/// Parts of /proc that tell of the host's devices, kernel and other users, as Docker hides them.
+const PROC_MASKED: [&str; 11] = [
+    "acpi",
+    "asound",
+    "interrupts",
     "kcore",
     "keys",
     "kmsg",
-    "timer_list",
-    "sched_debug",
     "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
 ];
+/// The same for /sys.
+const SYS_MASKED: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 /// The whole of a step's /dev, beside terminals and shared memory.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Mounts the layers and makes them this process' root.
-pub fn enter_root(lowers: &[PathBuf], scratch: &Path, network: Network) -> Result<(), String> {
-    mount_change(
-        "/",
-        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
-    )
-    .map_err(|error| format!("make mounts private: {error}"))?;
+/// Mounts the layers and makes them this process' root; gives the mount points that were made for
+/// it in the upper.
+pub fn enter_root(
+    lowers: &[PathBuf],
+    scratch: &Path,
+    network: Network,
+) -> Result<Vec<Stub>, String> {
+    make_private().map_err(|error| format!("make mounts private: {error}"))?;
     let target = scratch.join("root");
     let overlay = writable(lowers, scratch)?;
     move_mount(
@@ -51,10 +61,11 @@ pub fn enter_root(lowers: &[PathBuf], scratch: &Path, network: Network) -> Resul
     )
     .map_err(|error| format!("attach the overlay: {error}"))?;
     mount_proc(&target.join("proc"))?;
-    mount_sys(&target.join("sys"), network)?;
+    mount_sys(&target.join("sys"))?;
     mount_dev(&target.join("dev"))?;
-    root::bind_host_files(&target, scratch, network)?;
-    pivot(&target)
+    let stubs = root::bind_host_files(&target, network)?;
+    pivot(&target)?;
+    Ok(stubs)
 }
 
 /// Brings up the loopback of a network namespace of its own.
@@ -79,23 +90,33 @@ fn writable(lowers: &[PathBuf], scratch: &Path) -> Result<OwnedFd, String> {
     overlay(lowers, Some((&scratch.join("fs"), &scratch.join("work"))))
 }
 
+/// Mounts an overlay. All its folders are named by descriptors: such names are short, hold nothing
+/// that options treat specially, and tell a step that reads its mounts nothing of the host.
 fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<OwnedFd, String> {
+    let lowers: Vec<Named> = lowers
+        .iter()
+        .map(|lower| Named::open(lower))
+        .collect::<Result<_, _>>()?;
+    let upper = match upper {
+        Some((upper, work)) => Some((Named::open(upper)?, Named::open(work)?)),
+        None => None,
+    };
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: rustix::io::Errno| format!("mount an overlay ({what}): {error}")
     };
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("open"))?;
     for lower in lowers.iter().rev() {
-        match fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path()) {
+        match fsconfig_set_string(context.as_fd(), "lowerdir+", &*lower.name) {
             Ok(()) => {}
             // Before Linux 6.7 all lower directories are one option.
-            Err(rustix::io::Errno::INVAL) => return old_overlay(lowers, upper),
+            Err(rustix::io::Errno::INVAL) => return old_overlay(&lowers, upper.as_ref()),
             Err(error) => return Err(failed("lower")(error)),
         }
     }
-    if let Some((upper, work)) = upper {
-        fsconfig_set_string(context.as_fd(), "upperdir", upper).map_err(failed("upper"))?;
-        fsconfig_set_string(context.as_fd(), "workdir", work).map_err(failed("work"))?;
+    if let Some((upper, work)) = &upper {
+        fsconfig_set_string(context.as_fd(), "upperdir", &*upper.name).map_err(failed("upper"))?;
+        fsconfig_set_string(context.as_fd(), "workdir", &*work.name).map_err(failed("work"))?;
         // A crash loses a step that was not committed anyway; fsync is then free.
         fsconfig_set_flag(context.as_fd(), "volatile").map_err(failed("volatile"))?;
     }
@@ -108,51 +129,44 @@ fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<OwnedFd,
     fsmount(
         context.as_fd(),
         FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::empty(),
+        // Real root may make any device file, and must not open it.
+        MountAttrFlags::MOUNT_ATTR_NODEV,
     )
     .map_err(failed("mount"))
 }
 
-/// Mounts with the old call, on a folder of a private tmpfs, and gives the detached mount.
-fn old_overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<OwnedFd, String> {
+/// Mounts with the old call, where nobody else sees it, and gives the detached mount.
+fn old_overlay(lowers: &[Named], upper: Option<&(Named, Named)>) -> Result<OwnedFd, String> {
     let failed = |error: rustix::io::Errno| format!("mount an overlay: {error}");
-    let escaped = |path: &Path| {
-        let mut escaped = Vec::new();
-        for byte in path.as_os_str().as_bytes() {
-            if matches!(byte, b':' | b',' | b'\\') {
-                escaped.push(b'\\');
-            }
-            escaped.push(*byte);
-        }
-        escaped
-    };
-    let mut options = b"userxattr,index=off,metacopy=off,xino=off,lowerdir=".to_vec();
-    for (index, lower) in lowers.iter().rev().enumerate() {
-        if index > 0 {
-            options.push(b':');
-        }
-        options.extend(escaped(lower));
-    }
+    let names: Vec<&str> = lowers
+        .iter()
+        .rev()
+        .map(|lower| lower.name.as_str())
+        .collect();
+    let mut options = format!(
+        "userxattr,index=off,metacopy=off,xino=off,lowerdir={}",
+        names.join(":")
+    );
     if let Some((upper, work)) = upper {
-        options.extend(b",volatile,upperdir=");
-        options.extend(escaped(upper));
-        options.extend(b",workdir=");
-        options.extend(escaped(work));
+        options += &format!(",volatile,upperdir={},workdir={}", upper.name, work.name);
     }
     if options.len() > OPTIONS_LIMIT {
         return Err(format!(
-            "mount an overlay of {} layers: this kernel takes {OPTIONS_LIMIT} bytes of options, and they need {}; a shorter path for the store helps, or Linux 6.7",
-            lowers.len(),
-            options.len()
+            "mount an overlay of {} layers: before Linux 6.7 their names must fit into {OPTIONS_LIMIT} bytes",
+            lowers.len()
         ));
     }
     let options = CString::new(options).map_err(|_| "a path holds a zero byte".to_owned())?;
-    let place = Path::new("/proc");
+    // For real root, this is where the whole machine would see the mount.
+    sys::unshare(UnshareFlags::NEWNS)
+        .and_then(|()| make_private())
+        .map_err(|error| format!("make a mount namespace: {error}"))?;
+    let place = Path::new("/sys");
     mount(
         "overlay",
         place,
         "overlay",
-        MountFlags::empty(),
+        MountFlags::NODEV,
         Some(options.as_c_str()),
     )
     .map_err(failed)?;
@@ -163,6 +177,30 @@ fn old_overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<Owne
     )
     .and_then(|tree| unmount(place, UnmountFlags::DETACH).map(|()| tree))
     .map_err(failed)
+}
+
+/// A folder of an overlay, open as long as its name is needed.
+struct Named {
+    name: String,
+    _descriptor: OwnedFd,
+}
+
+impl Named {
+    fn open(path: &Path) -> Result<Self, String> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = open(path, flags, Mode::empty())
+            .map_err(|error| format!("open {}: {error}", path.display()))?;
+        Ok(Self {
+            name: format!("/proc/self/fd/{}", descriptor.as_raw_fd()),
+            _descriptor: descriptor,
+        })
+    }
+}
+
+/// Keeps mounts of this namespace from the one that it was copied from.
+fn make_private() -> io::Result<()> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    Ok(mount_change("/", flags)?)
 }
 
 fn mount_proc(target: &Path) -> Result<(), String> {
@@ -180,25 +218,39 @@ fn mount_proc(target: &Path) -> Result<(), String> {
                 .map_err(|error| format!("make /proc/{name} read-only: {error}"))?;
         }
     }
-    for name in PROC_MASKED {
+    mask(target, &PROC_MASKED)
+}
+
+/// Puts an empty file or folder over each of `names` that exists.
+fn mask(target: &Path, names: &[&str]) -> Result<(), String> {
+    for name in names {
         let path = target.join(name);
-        if path.exists() {
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if metadata.is_dir() {
+            let flags =
+                MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+            mount("tmpfs", &path, "tmpfs", flags, Some(c"size=4k,mode=555"))
+        } else {
             mount_bind("/dev/null", &path)
-                .map_err(|error| format!("mask /proc/{name}: {error}"))?;
         }
+        .map_err(|error| format!("mask {name}: {error}"))?;
     }
     Ok(())
 }
 
-fn mount_sys(target: &Path, network: Network) -> Result<(), String> {
+fn mount_sys(target: &Path) -> Result<(), String> {
     let failed = |error: io::Error| format!("mount /sys: {error}");
-    if network == Network::None {
-        let flags =
-            MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-        return mount("sysfs", target, "sysfs", flags, None).map_err(|error| failed(error.into()));
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    match mount("sysfs", target, "sysfs", flags, None) {
+        Ok(()) => return mask(target, &SYS_MASKED),
+        // A new one is for who owns the network namespace, and where no part of it is hidden yet.
+        Err(rustix::io::Errno::PERM) => {}
+        Err(error) => return Err(failed(error.into())),
     }
-    // A new one is refused to who does not own the network namespace.
     mount_bind_recursive("/sys", target).map_err(|error| failed(error.into()))?;
+    mask(target, &SYS_MASKED)?;
     let mounted = open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .map_err(|error| failed(error.into()))?;
     sys::make_read_only_recursively(mounted.as_fd()).map_err(failed)
@@ -214,7 +266,8 @@ fn mount_dev(target: &Path) -> Result<(), String> {
         mount(kind, path, kind, flags, Some(options.as_c_str())).map_err(io::Error::from)
     };
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
-    mount_at("tmpfs", target, quiet, "mode=755,size=64k").map_err(failed(""))?;
+    let no_devices = quiet | MountFlags::NODEV;
+    mount_at("tmpfs", target, no_devices, "mode=755,size=16m").map_err(failed(""))?;
     for name in DEVICES {
         let path = target.join(name);
         File::create(&path).map_err(failed(name))?;
@@ -234,7 +287,7 @@ fn mount_dev(target: &Path) -> Result<(), String> {
     mount_at(
         "tmpfs",
         &target.join("shm"),
-        quiet | MountFlags::NODEV,
+        no_devices,
         "mode=1777,size=64m",
     )
     .map_err(failed("/shm"))?;

@@ -5,16 +5,29 @@
 //! step unless the step has put something there.
 
 use super::protocol::Network;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat2, statat, unlinkat};
+use super::tasks;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
 use rustix::mount::mount_bind;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+/// Links that are followed before it counts as a circle, as in the kernel.
+const LINK_LIMIT: usize = 40;
+/// Each try takes microseconds, and something must be renamed or mounted during every one.
+const UNSURE_LIMIT: usize = 10_000;
 
 /// A mount point that was made for the step, relative to the root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stub {
     path: PathBuf,
     is_folder: bool,
@@ -58,7 +71,7 @@ pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stu
 /// through.
 fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{Timestamps, XattrFlags};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     let metadata = fs::metadata(from)?;
     // Without the right to give files away, the effective owner is a recorded attribute.
     let _ = std::os::unix::fs::chown(to, Some(metadata.uid()), Some(metadata.gid()));
@@ -90,102 +103,183 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Binds a private copy of the host's name resolution over the image's. What a step writes there is
-/// thrown away, as in Docker.
-pub fn bind_host_files(root: &Path, scratch: &Path, network: Network) -> Result<(), String> {
-    let files = [
-        ("etc/hosts", "/etc/hosts"),
-        ("etc/resolv.conf", "/etc/resolv.conf"),
-    ];
-    for (target, host) in files {
-        let text = match network {
-            Network::Host => fs::read(host).unwrap_or_default(),
-            Network::None if target == "etc/hosts" => HOSTS.as_bytes().to_vec(),
-            Network::None => continue,
-        };
-        let name = target.rsplit('/').next().unwrap_or(target);
-        let copy = scratch.join("empty").join(name);
-        let failed = |what: &str, error: io::Error| format!("{what} /{target}: {error}");
-        let mut file = File::create(&copy).map_err(|error| failed("copy", error))?;
-        file.write_all(&text)
-            .map_err(|error| failed("copy", error))?;
-        let Some(place) = open_file(root, Path::new(target)) else {
+/// Binds a copy of the host's name resolution over the image's, and makes the places for it that
+/// the image lacks. What a step writes there is thrown away, as in Docker.
+pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, String> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(target, flags, Mode::empty())
+        .map_err(|error| format!("open the root: {error}"))?;
+    let files: &[(&str, Vec<u8>)] = match network {
+        Network::Host => &[
+            ("hosts", fs::read("/etc/hosts").unwrap_or_default()),
+            (
+                "resolv.conf",
+                fs::read("/etc/resolv.conf").unwrap_or_default(),
+            ),
+        ],
+        Network::None => &[("hosts", HOSTS.as_bytes().to_vec())],
+    };
+    let mut stubs = Vec::new();
+    for (name, text) in files {
+        let failed = |error: io::Error| format!("provide /etc/{name}: {error}");
+        let Some(place) = place(&root, &Path::new("etc").join(name), &mut stubs).map_err(failed)?
+        else {
             continue;
         };
-        let place = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&place));
-        mount_bind(&copy, &place).map_err(|error| failed("bind", error.into()))?;
+        // On the file system of /dev, so that its mount tells nothing of the host's paths.
+        let copy = target.join("dev").join(name);
+        fs::write(&copy, text).map_err(failed)?;
+        // In an image where both names lead to one file, the first has been mounted on it.
+        let own = fs::metadata(&copy).map_err(failed)?.dev();
+        if fstat(&place).map_err(|error| failed(error.into()))?.st_dev != own {
+            mount_bind(&copy, format!("/proc/self/fd/{}", place.as_raw_fd()))
+                .map_err(|error| failed(error.into()))?;
+        }
+        fs::remove_file(&copy).map_err(failed)?;
     }
-    Ok(())
+    Ok(stubs)
 }
 
-/// Opens a file of the root to mount on it; none where the image has no such file to hide.
-///
-/// An image without the file resolves names by nothing of its own, so a stub would be the only
-/// residue: programs then read the copy through it, and it is removed by [`remove_stubs`].
-fn open_file(root: &Path, path: &Path) -> Option<OwnedFd> {
-    let folder = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()?;
-    let open = |flags: OFlags| {
-        openat2(
-            &folder,
-            path,
-            flags | OFlags::CLOEXEC,
-            Mode::from_raw_mode(if flags.contains(OFlags::CREATE) {
-                0o644
-            } else {
-                0
-            }),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        )
+/// Opens the file of the root to mount on, following the image's links inside the root; makes it,
+/// and the folders above it, where they are missing. None where something else is in its place.
+fn place(root: &OwnedFd, path: &Path, stubs: &mut Vec<Stub>) -> io::Result<Option<OwnedFd>> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let open = |path: &Path, flags: OFlags| {
+        // Renames and mounts elsewhere on the machine make the kernel unsure about `..`.
+        for _ in 0..UNSURE_LIMIT {
+            match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                opened => return opened,
+            }
+        }
+        Err(Errno::AGAIN)
     };
-    if let Ok(file) = open(OFlags::PATH) {
-        let kind = rustix::fs::fstat(&file)
-            .ok()
-            .map(|stat| FileType::from_raw_mode(stat.st_mode));
-        return (kind == Some(FileType::RegularFile)).then_some(file);
-    }
-    // Only below a folder that is there; nothing else is made for it.
-    open(OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY).ok()?;
-    open(OFlags::PATH).ok()
-}
-
-/// Removes mount points that the step has left empty, and the folders of the overlay.
-pub fn remove_stubs(scratch: &Path, stubs: &[Stub]) -> io::Result<()> {
-    let upper = scratch.join("fs");
-    let folder = rustix::fs::open(&upper, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    for stub in stubs {
-        let flags = if stub.is_folder {
-            AtFlags::REMOVEDIR
-        } else {
-            AtFlags::empty()
+    let mut path = path.to_owned();
+    for _ in 0..LINK_LIMIT {
+        match open(&path, OFlags::PATH) {
+            Ok(file) => {
+                let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+                return Ok((kind == FileType::RegularFile).then_some(file));
+            }
+            Err(Errno::NOENT) => {}
+            // A circle of links, or a file in the place of a folder.
+            Err(Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
         };
-        match unlinkat(&folder, &stub.path, flags) {
-            // The step has put something there, or taken it away.
-            Ok(()) | Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::NOENT) => {}
-            Err(rustix::io::Errno::NOTDIR) => {}
+        let mut current = PathBuf::new();
+        let mut folder = open(Path::new("."), OFlags::PATH | OFlags::DIRECTORY)?;
+        for part in parent.components() {
+            let Component::Normal(name) = part else {
+                current.push(part);
+                continue;
+            };
+            current.push(name);
+            folder = match open(&current, OFlags::PATH | OFlags::DIRECTORY) {
+                Err(Errno::NOENT) => {
+                    let above = match current.parent() {
+                        Some(above) if above != Path::new("") => above,
+                        _ => Path::new("."),
+                    };
+                    let above = open(above, OFlags::PATH | OFlags::DIRECTORY)?;
+                    match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
+                        Ok(()) => stubs.push(Stub::new(root, &above, name, true)?),
+                        // A link that leads nowhere: more than an image is helped with.
+                        Err(Errno::EXIST) => return Ok(None),
+                        Err(error) => return Err(error.into()),
+                    }
+                    open(&current, OFlags::PATH | OFlags::DIRECTORY)?
+                }
+                Err(Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+                folder => folder?,
+            };
+        }
+        match readlinkat(&folder, name, Vec::new()) {
+            Ok(link) => {
+                let link = Path::new(OsStr::from_bytes(link.to_bytes()));
+                path = parent.join(link);
+            }
+            Err(Errno::NOENT) => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                openat(&folder, name, flags, Mode::from_raw_mode(0o644))?;
+                stubs.push(Stub::new(root, &folder, name, false)?);
+            }
             Err(error) => return Err(error.into()),
         }
     }
-    for name in ["etc/hosts", "etc/resolv.conf"] {
-        remove_empty_file(&folder, Path::new(name));
+    Ok(None)
+}
+
+impl Stub {
+    /// Of a member that was made in `folder`, somewhere below `root`.
+    fn new(root: &OwnedFd, folder: &OwnedFd, name: &OsStr, is_folder: bool) -> io::Result<Self> {
+        let path_of = |descriptor: &OwnedFd| {
+            fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+        };
+        let folder = path_of(folder)?;
+        let inside = folder
+            .strip_prefix(path_of(root)?)
+            .map_err(|_| io::Error::other("a mount point is outside the root"))?;
+        Ok(Self {
+            path: inside.join(name),
+            is_folder,
+        })
+    }
+}
+
+/// Leaves nothing in `scratch` but the tree, and nothing in the tree of the mount points that the
+/// step has left as they were.
+pub fn tidy(scratch: &Path, stubs: &[Stub]) -> Result<(), String> {
+    let folder = rustix::fs::open(
+        scratch.join("fs"),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| format!("open the upper: {error}"))?;
+    // The innermost come last.
+    for stub in stubs.iter().rev() {
+        stub.remove(&folder)
+            .map_err(|error| format!("remove {}: {error}", stub.path.display()))?;
+    }
+    for name in ["work", "root", "empty"] {
+        tasks::remove(&scratch.join(name))?;
     }
     Ok(())
 }
 
-/// Removes an empty file of the upper that only a mount has put there.
-fn remove_empty_file(upper: &OwnedFd, path: &Path) {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
-        return;
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(parent) = openat2(upper, parent, flags, Mode::empty(), resolve) else {
-        return;
-    };
-    let is_stub = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
-    });
-    if is_stub {
-        // What cannot be removed would show up in the layer, where it harms nobody.
-        let _ = unlinkat(&parent, name, AtFlags::empty());
+impl Stub {
+    fn remove(&self, upper: &OwnedFd) -> io::Result<()> {
+        let parent = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let Some(name) = self.path.file_name() else {
+            return Ok(());
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let parent = match openat2(upper, parent, flags, Mode::empty(), resolve) {
+            Ok(parent) => parent,
+            // The step has replaced what is above it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            stat => stat?,
+        };
+        let flags = match (FileType::from_raw_mode(stat.st_mode), self.is_folder) {
+            (FileType::Directory, true) => AtFlags::REMOVEDIR,
+            (FileType::RegularFile, false) if stat.st_size == 0 => AtFlags::empty(),
+            // The step has put something else there.
+            _ => return Ok(()),
+        };
+        match unlinkat(&parent, name, flags) {
+            // The step has put something into it.
+            Ok(()) | Err(Errno::NOTEMPTY) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

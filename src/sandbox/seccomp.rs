@@ -73,6 +73,7 @@ const NATIVE_REFUSED: &[libc::c_long] = &[
     libc::SYS_nfsservctl,
     libc::SYS_open_by_handle_at,
     libc::SYS_open_tree,
+    OPEN_TREE_ATTR,
     libc::SYS_perf_event_open,
     libc::SYS_pivot_root,
     libc::SYS_quotactl,
@@ -98,12 +99,18 @@ const NATIVE_REFUSED: &[libc::c_long] = &[
 const I386_REFUSED: &[u32] = &[
     21, 22, 25, 51, 52, 79, 86, 87, 88, 101, 103, 110, 111, 113, 115, 128, 129, 131, 135, 166, 169,
     217, 253, 264, 283, 286, 287, 288, 310, 336, 338, 342, 343, 346, 350, 357, 374, 404, 405, 425,
-    426, 427, 428, 429, 430, 431, 432, 433, 442, 443,
+    426, 427, 428, 429, 430, 431, 432, 433, 442, 443, 467,
 ];
 const I386_CLONE: u32 = 120;
 const I386_IOCTL: u32 = 54;
 /// The same number everywhere.
 const CLONE3: u32 = 435;
+/// `open_tree_attr(2)`, Linux 6.15: the same number everywhere.
+const OPEN_TREE_ATTR: libc::c_long = 467;
+/// `socket`; the older `socketcall` takes its arguments in memory, where no program can look.
+const I386_SOCKET: u32 = 359;
+/// Sockets to the hypervisor, whatever the network namespace; Docker refuses them too.
+const REFUSED_FAMILY: u32 = libc::AF_VSOCK as u32;
 
 /// Pushes input into a terminal, or switches a console.
 const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, 0x541c];
@@ -120,13 +127,21 @@ pub fn program() -> Vec<sock_filter> {
     }
     native_part.extend(calls(
         &native,
-        libc::SYS_clone as u32,
-        libc::SYS_ioctl as u32,
+        &Inspected {
+            clone: libc::SYS_clone as u32,
+            ioctl: libc::SYS_ioctl as u32,
+            socket: libc::SYS_socket as u32,
+        },
     ));
     let mut program = vec![load(ARCHITECTURE)];
     program.extend(on_architecture(NATIVE, native_part));
     if NATIVE == AUDIT_X86_64 {
-        let part = calls(I386_REFUSED, I386_CLONE, I386_IOCTL);
+        let inspected = Inspected {
+            clone: I386_CLONE,
+            ioctl: I386_IOCTL,
+            socket: I386_SOCKET,
+        };
+        let part = calls(I386_REFUSED, &inspected);
         program.extend(on_architecture(AUDIT_I386, part));
     }
     program.push(give(REFUSE));
@@ -171,8 +186,15 @@ pub fn single_id_program() -> Vec<sock_filter> {
     program
 }
 
+/// The calls of one architecture whose arguments decide.
+struct Inspected {
+    clone: u32,
+    ioctl: u32,
+    socket: u32,
+}
+
 /// The checks of one architecture, from the number in the accumulator to a verdict.
-fn calls(refused: &[u32], clone: u32, ioctl: u32) -> Vec<sock_filter> {
+fn calls(refused: &[u32], inspected: &Inspected) -> Vec<sock_filter> {
     let mut part = Vec::new();
     // The C library then falls back to clone, whose flags can be looked at.
     part.extend(return_if(JUMP_EQUAL, CLONE3, NOT_IMPLEMENTED));
@@ -182,13 +204,17 @@ fn calls(refused: &[u32], clone: u32, ioctl: u32) -> Vec<sock_filter> {
     let mut flags = vec![load(argument(0))];
     flags.extend(return_if(JUMP_ANY_BIT, NEW_NAMESPACES, REFUSE));
     flags.push(give(ALLOW));
-    part.extend(on_number(clone, flags));
+    part.extend(on_number(inspected.clone, flags));
     let mut requests = vec![load(argument(1))];
     for request in REFUSED_IOCTLS {
         requests.extend(return_if(JUMP_EQUAL, request, REFUSE));
     }
     requests.push(give(ALLOW));
-    part.extend(on_number(ioctl, requests));
+    part.extend(on_number(inspected.ioctl, requests));
+    let mut family = vec![load(argument(0))];
+    family.extend(return_if(JUMP_EQUAL, REFUSED_FAMILY, REFUSE));
+    family.push(give(ALLOW));
+    part.extend(on_number(inspected.socket, family));
     part.push(give(ALLOW));
     part
 }
@@ -320,6 +346,8 @@ mod tests {
             REFUSE
         );
         assert_eq!(native(libc::SYS_ioctl, [0, libc::TIOCGWINSZ]), ALLOW);
+        assert_eq!(native(libc::SYS_socket, [libc::AF_INET as u64, 0]), ALLOW);
+        assert_eq!(native(libc::SYS_socket, [libc::AF_VSOCK as u64, 0]), REFUSE);
         assert_eq!(verdict(&program, 0x1234, 0, [0; 2]), REFUSE);
     }
 

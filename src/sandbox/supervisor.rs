@@ -31,7 +31,8 @@ pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
-    // What a careless caller has left open is no business of a step's.
+    // A folder that a careless caller has left open would be a way out of the root
+    // (CVE-2024-21626).
     if sys::keep_descriptors_private().is_err() {
         return BROKEN;
     }
@@ -164,7 +165,10 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
 fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
     let outcome = match end {
-        End::Reported(InitReport::Done | InitReport::Listening) => StepOutcome::Done,
+        End::Reported(InitReport::Done { stubs }) => {
+            root::tidy(&spec.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
+            StepOutcome::Done
+        }
         End::Reported(InitReport::Exited { code, action }) => {
             let allowed = match spec.actions.get(action) {
                 Some(Action::Run { accept, .. }) => accept.clone(),
@@ -173,6 +177,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
+        End::Reported(InitReport::Listening) => return Err(unexpected_report()),
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
     };
@@ -185,7 +190,8 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         return Ok(Answer::Step(report));
     }
     die_with_parent();
-    if is_hung_up(connection) {
+    // It sends nothing more, so that all there is to hear is its end.
+    if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
     let (diff_id, tar_size) =
@@ -220,11 +226,17 @@ fn run(
     );
     empty(&spec.scratch);
     match result? {
-        End::Reported(InitReport::Done | InitReport::Listening) => Ok(Answer::Run { code: 0 }),
+        End::Reported(InitReport::Done { .. }) => Ok(Answer::Run { code: 0 }),
         End::Reported(InitReport::Exited { code, .. }) => Ok(Answer::Run { code }),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
+        End::Reported(InitReport::Listening) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
+}
+
+fn unexpected_report() -> Failure {
+    let text = "the first process gave a report out of turn; this is a bug in hardtack";
+    (FailureKind::Setup, text.to_owned())
 }
 
 /// How PID 1 ended.
@@ -279,13 +291,14 @@ fn watched(
         network,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
+        stubs,
     };
     let sent = match &stdin {
         Some(stdin) => init.send_with(&spec, stdin.as_fd()),
         None => init.send(&spec),
     };
     drop(stdin);
-    let end = match sent {
+    match sent {
         Ok(()) => watch(connection, &mut init, child, timeout),
         Err(error) => {
             kill_and_wait(child);
@@ -294,9 +307,7 @@ fn watched(
                 format!("talk to the first process: {error}"),
             ))
         }
-    };
-    root::remove_stubs(scratch, &stubs).map_err(setup("clean up mount points"))?;
-    end
+    }
 }
 
 /// Points this process' own output elsewhere.
@@ -398,15 +409,6 @@ fn kill_and_wait(mut child: Child) -> String {
     child
         .wait()
         .map_or_else(|error| error.to_string(), |status| status.to_string())
-}
-
-fn is_hung_up(connection: &Connection) -> bool {
-    let mut events = [PollFd::new(connection, PollFlags::IN)];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Removes all that is in the scratch folder of a step that failed.

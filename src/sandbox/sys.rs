@@ -33,6 +33,17 @@ pub fn keep_descriptors_private() -> io::Result<()> {
     }
 }
 
+/// Gives every signal its default action again, whatever the caller of hardtack ignores.
+pub fn reset_signals() {
+    // Those that cannot be changed are refused, which is as well.
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: a default action runs no code of this process.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
 /// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
 pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
     #[repr(C)]

@@ -170,7 +170,8 @@ impl<R: io::Read> io::Read for HashedReader<R> {
     }
 }
 
-fn remove(path: &Path) -> Result<(), String> {
+/// Removes a file or folder with all that is in it.
+pub fn remove(path: &Path) -> Result<(), String> {
     let Some((parent, name)) = path.parent().zip(path.file_name()) else {
         return Err(format!("{} cannot be removed", path.display()));
     };

@@ -3,17 +3,17 @@
 //! The host's side is opened before the root changes, so that afterwards every path is one of the
 //! root. Packer's rules for trailing slashes hold.
 
-use super::init::make_parents;
+use super::inside;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, open, openat, readlinkat,
-    statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, open, openat, readlinkat, statat,
+    symlinkat,
 };
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Folders may nest this deep.
 const DEPTH_LIMIT: usize = 200;
@@ -52,23 +52,22 @@ impl Upload {
         let destination = Path::new("/").join(&self.destination);
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let says_folder = self.destination.ends_with('/') || self.destination.ends_with("/.");
+        let into_folder = || says_folder || inside::is_folder(&destination);
         let target = match (is_folder, self.contents_only) {
             (true, true) => destination,
             (true, false) => destination.join(&self.name),
-            (false, _) if says_folder || destination.is_dir() => destination.join(&self.name),
+            (false, _) if into_folder() => destination.join(&self.name),
             (false, _) => destination,
         };
-        make_parents(&target).map_err(failed)?;
         let parent = target.parent().unwrap_or(Path::new("/"));
-        let parent = open_folder(CWD, parent.as_os_str(), true).map_err(failed)?;
+        let parent = inside::make_folder(parent).map_err(failed)?.descriptor;
+        let copier = Copier::IntoRoot;
         match target.file_name() {
-            Some(name) => {
-                let name = name.to_owned();
-                copy(self.source, &stat, parent.as_fd(), &name, 0).map_err(failed)
-            }
+            Some(name) => copier.copy(self.source, &stat, parent.as_fd(), name, 0),
             // The contents of a folder into the root itself.
-            None => copy_entries(self.source.as_fd(), parent.as_fd(), 0).map_err(failed),
+            None => copier.copy_entries(self.source.as_fd(), parent.as_fd(), 0),
         }
+        .map_err(failed)
     }
 }
 
@@ -96,7 +95,8 @@ impl Download {
             )
         };
         fs::create_dir_all(&folder).map_err(failed)?;
-        let folder = open_folder(CWD, folder.as_os_str(), true).map_err(failed)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(&folder, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
         Ok(Self {
             source,
             folder,
@@ -108,105 +108,126 @@ impl Download {
     pub fn carry_out(self) -> Result<(), String> {
         let failed = |error: io::Error| format!("copy {}: {error}", self.source);
         let path = Path::new("/").join(&self.source);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let source = open(&path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let source = inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(failed)?;
+        let copier = Copier::OntoHost;
         let stat = fstat(&source).map_err(|error| failed(error.into()))?;
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         if is_folder && self.source.ends_with('/') && self.name.is_none() {
-            return copy_entries(source.as_fd(), self.folder.as_fd(), 0).map_err(failed);
+            return copier
+                .copy_entries(source.as_fd(), self.folder.as_fd(), 0)
+                .map_err(failed);
         }
         let name = self
             .name
             .clone()
             .or_else(|| path.file_name().map(OsStr::to_owned));
         let name = name.unwrap_or_else(|| OsString::from_vec(b"root".to_vec()));
-        copy(source, &stat, self.folder.as_fd(), &name, 0).map_err(failed)
+        copier
+            .copy(source, &stat, self.folder.as_fd(), &name, 0)
+            .map_err(failed)
     }
 }
 
-fn open_folder(at: BorrowedFd<'_>, name: &OsStr, follow: bool) -> io::Result<OwnedFd> {
-    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if !follow {
-        flags |= OFlags::NOFOLLOW;
-    }
-    Ok(openat(at, name, flags, Mode::empty())?)
+/// Which way files go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copier {
+    IntoRoot,
+    OntoHost,
 }
 
-/// Copies one opened file or folder to `name` in `folder`.
-fn copy(
-    source: OwnedFd,
-    stat: &Stat,
-    folder: BorrowedFd<'_>,
-    name: &OsStr,
-    depth: usize,
-) -> io::Result<()> {
-    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            remove_file(folder, name)?;
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mut target = File::from(openat(folder, name, flags, mode)?);
-            io::copy(&mut File::from(source), &mut target)?;
-            rustix::fs::fchmod(&target, mode)?;
-            Ok(())
-        }
-        FileType::Directory => {
-            match mkdirat(folder, name, mode) {
-                Ok(()) => {
-                    let made = open_folder(folder, name, false)?;
-                    rustix::fs::fchmod(&made, mode)?;
-                }
-                // A folder that is there keeps its own mode.
-                Err(rustix::io::Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+impl Copier {
+    /// Copies one opened file or folder to `name` in `folder`.
+    fn copy(
+        self,
+        source: OwnedFd,
+        stat: &Stat,
+        folder: BorrowedFd<'_>,
+        name: &OsStr,
+        depth: usize,
+    ) -> io::Result<()> {
+        let mode = self.mode(stat);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                inside::remove_file(folder, name)?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let mut target = File::from(openat(folder, name, flags, mode)?);
+                io::copy(&mut File::from(source), &mut target)?;
+                rustix::fs::fchmod(&target, mode)?;
+                Ok(())
             }
+            FileType::Directory => {
+                let is_new = match mkdirat(folder, name, mode) {
+                    Ok(()) => true,
+                    Err(rustix::io::Errno::EXIST) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                let target = self.open_folder(folder, name)?;
+                // A folder that is there keeps its own mode.
+                if is_new {
+                    rustix::fs::fchmod(&target, mode)?;
+                }
+                self.copy_entries(source.as_fd(), target.as_fd(), depth + 1)
+            }
+            _ => Err(io::Error::other(format!(
+                "{} is neither a file nor a folder",
+                name.display()
+            ))),
+        }
+    }
+
+    /// Copies all members of a folder.
+    fn copy_entries(
+        self,
+        source: BorrowedFd<'_>,
+        target: BorrowedFd<'_>,
+        depth: usize,
+    ) -> io::Result<()> {
+        if depth > DEPTH_LIMIT {
+            return Err(io::Error::other(format!(
+                "more than {DEPTH_LIMIT} folders deep"
+            )));
+        }
+        let mut names = Vec::new();
+        for entry in Dir::read_from(source)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name.to_vec()));
+            }
+        }
+        names.sort();
+        for name in names {
+            let stat = statat(source, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                let link = readlinkat(source, &name, Vec::new())?;
+                inside::remove_file(target, &name)?;
+                symlinkat(link, target, &name)?;
+                continue;
+            }
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let opened = openat(source, &name, flags, Mode::empty())?;
+            let stat = fstat(&opened)?;
+            self.copy(opened, &stat, target, &name, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Permissions of the copy. On the host, what an image calls set-user-id is not.
+    fn mode(self, stat: &Stat) -> Mode {
+        let kept = match self {
+            Self::IntoRoot => 0o7777,
+            Self::OntoHost => 0o777,
+        };
+        Mode::from_raw_mode(stat.st_mode & kept)
+    }
+
+    fn open_folder(self, folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        match self {
             // A link to a folder is followed, as the root's own programs would.
-            let target = open_folder(folder, name, true)?;
-            copy_entries(source.as_fd(), target.as_fd(), depth + 1)
+            Self::IntoRoot => inside::open_at(folder, name, flags),
+            // A link of the host would be followed in the root.
+            Self::OntoHost => inside::open_at(folder, name, flags | OFlags::NOFOLLOW),
         }
-        _ => Err(io::Error::other(format!(
-            "{} is neither a file nor a folder",
-            PathBuf::from(name).display()
-        ))),
-    }
-}
-
-/// Copies all members of a folder.
-fn copy_entries(source: BorrowedFd<'_>, target: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-    if depth > DEPTH_LIMIT {
-        return Err(io::Error::other(format!(
-            "more than {DEPTH_LIMIT} folders deep"
-        )));
-    }
-    let mut names = Vec::new();
-    for entry in Dir::read_from(source)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsString::from_vec(name.to_vec()));
-        }
-    }
-    names.sort();
-    for name in names {
-        let stat = statat(source, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-            let link = readlinkat(source, &name, Vec::new())?;
-            remove_file(target, &name)?;
-            symlinkat(link, target, &name)?;
-            continue;
-        }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = openat(source, &name, flags, Mode::empty())?;
-        let stat = fstat(&opened)?;
-        copy(opened, &stat, target, &name, depth)?;
-    }
-    Ok(())
-}
-
-/// Makes room for a new file; a folder in its place is an error of the caller's.
-fn remove_file(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
-    match unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

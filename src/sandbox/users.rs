@@ -1,7 +1,8 @@
 //! Users: `USER[:GROUP]` as the root's own `/etc/passwd` and `/etc/group` have it.
 
+use super::inside;
 use super::sys::Ids;
-use std::fs;
+use std::path::Path;
 
 /// A file of users larger than this is none.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -24,12 +25,9 @@ impl User {
 
 /// Finds a user, as Docker does: names and numbers, with an optional group; empty is root.
 pub fn resolve(text: &str) -> Result<User, String> {
-    let read = |path: &str| match fs::metadata(path) {
-        // Anything but a file could block, or never end.
-        Ok(metadata) if metadata.is_file() && metadata.len() <= FILE_LIMIT => fs::read(path)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default(),
-        _ => String::new(),
+    let read = |path: &str| {
+        let bytes = inside::read(Path::new(path), FILE_LIMIT).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     };
     find(text, &read("/etc/passwd"), &read("/etc/group"))
 }

@@ -1,0 +1,263 @@
+//! What the tests share: a root with a static BusyBox, and steps on top of it.
+
+use hardtack::sandbox::{
+    Action, Cancel, Isolation, Network, OutputStream, RunSpec, Sandbox, SandboxError, Settings,
+    StepOutcome, StepReport, StepSpec,
+};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Names the helper binary where the built one cannot be read.
+pub const HELPER: &str = "HARDTACK_TEST_HELPER";
+/// The time that no entry of a layer is later than.
+pub const EPOCH: i64 = 1_700_000_000;
+
+const APPLETS: [&str; 36] = [
+    "cat", "chmod", "chown", "chroot", "cp", "dd", "echo", "env", "grep", "head", "hostname", "id",
+    "ip", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "nproc", "ps", "pwd", "readlink",
+    "rm", "rmdir", "setsid", "sh", "sleep", "stat", "tail", "touch", "true", "umount", "unshare",
+    "wc",
+];
+
+/// A sandbox, a root, and a place for what steps write.
+pub struct Bench {
+    pub folder: TempDir,
+    pub sandbox: Sandbox,
+    /// Lowest first.
+    pub lowers: Vec<PathBuf>,
+    pub network: Network,
+    pub timeout: Option<Duration>,
+    pub cancel: Cancel,
+    scratches: usize,
+}
+
+/// What a step did.
+#[derive(Debug)]
+pub struct Ran {
+    pub result: Result<StepReport, SandboxError>,
+    pub stdout: String,
+    pub stderr: String,
+    pub scratch: PathBuf,
+}
+
+impl Bench {
+    /// With BusyBox, a few users, and the usual mount points.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("hardtack-sandbox-test")
+            .tempdir()
+            .unwrap();
+        let base = folder.path().join("base");
+        for name in ["bin", "dev", "etc", "proc", "root", "sys", "tmp"] {
+            fs::create_dir_all(base.join(name)).unwrap();
+        }
+        fs::set_permissions(base.join("tmp"), Permissions::from_mode(0o1777)).unwrap();
+        fs::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
+        for name in APPLETS {
+            symlink("busybox", base.join("bin").join(name)).unwrap();
+        }
+        let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/srv:/bin/sh\n";
+        fs::write(base.join("etc/passwd"), passwd).unwrap();
+        fs::write(
+            base.join("etc/group"),
+            "root:x:0:\napp:x:1000:\nadm:x:4:app\n",
+        )
+        .unwrap();
+        fs::write(base.join("etc/hosts"), "127.0.0.1 of-the-image\n").unwrap();
+        fs::write(base.join("etc/resolv.conf"), "# of the image\n").unwrap();
+        Self::on(folder, vec![base])
+    }
+
+    /// With the layers given.
+    pub fn on(folder: TempDir, lowers: Vec<PathBuf>) -> Self {
+        Self {
+            sandbox: Sandbox::probe(&settings()).unwrap(),
+            folder,
+            lowers,
+            network: Network::None,
+            timeout: Some(Duration::from_secs(60)),
+            cancel: Cancel::default(),
+            scratches: 0,
+        }
+    }
+
+    /// The lowest layer, to be changed before a step runs.
+    pub fn base(&self) -> &Path {
+        &self.lowers[0]
+    }
+
+    /// A path on the host, outside the root.
+    pub fn host(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.sandbox.isolation() == Isolation::Root
+    }
+
+    pub fn has_many_ids(&self) -> bool {
+        self.sandbox.isolation() != Isolation::SingleId
+    }
+
+    pub fn scratch(&mut self) -> PathBuf {
+        self.scratches += 1;
+        let scratch = self.host(&format!("scratch-{}", self.scratches));
+        fs::create_dir(&scratch).unwrap();
+        scratch
+    }
+
+    /// Runs a step.
+    pub fn step(&mut self, actions: Vec<Action>) -> Ran {
+        let scratch = self.scratch();
+        let spec = StepSpec {
+            lowers: self.lowers.clone(),
+            scratch: scratch.clone(),
+            actions,
+            network: self.network,
+            timeout: self.timeout,
+            epoch: EPOCH,
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut output = |stream, bytes: &[u8]| match stream {
+            OutputStream::Stdout => stdout.extend_from_slice(bytes),
+            OutputStream::Stderr => stderr.extend_from_slice(bytes),
+        };
+        let result = self.sandbox.run_step(&spec, &mut output, &self.cancel);
+        Ran {
+            result,
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            scratch,
+        }
+    }
+
+    /// Runs a step of one shell script.
+    pub fn shell(&mut self, script: &str) -> Ran {
+        self.step(vec![shell(script)])
+    }
+
+    /// Runs a script that must succeed, and gives what it prints.
+    pub fn print(&mut self, script: &str) -> String {
+        self.shell(script).done().stdout
+    }
+
+    /// One command with this process' own streams.
+    pub fn run(&mut self, script: &str) -> Result<i32, SandboxError> {
+        let spec = RunSpec {
+            lowers: self.lowers.clone(),
+            scratch: self.scratch(),
+            argv: vec!["sh".into(), "-c".into(), script.into()],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+            network: self.network,
+        };
+        self.sandbox.run_interactive(&spec, &self.cancel)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // What a step wrote may belong to ids that this process cannot touch.
+        let paths = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let task = hardtack::sandbox::Task::Remove { paths };
+        let _ = self.sandbox.task(&task, &Cancel::default());
+    }
+}
+
+impl Ran {
+    /// The same, of a step that succeeded.
+    #[track_caller]
+    pub fn done(self) -> Self {
+        match &self.result {
+            Ok(report) if report.outcome == StepOutcome::Done => self,
+            _ => panic!("the step failed: {self:#?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn report(&self) -> &StepReport {
+        self.result.as_ref().unwrap()
+    }
+
+    /// The tree of the new layer.
+    pub fn tree(&self) -> PathBuf {
+        self.scratch.join("fs")
+    }
+
+    /// All paths of the new layer, sorted.
+    #[track_caller]
+    pub fn changed(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        collect(&self.tree(), "", &mut paths);
+        paths.sort();
+        paths
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{prefix}{}", entry.file_name().display());
+        if entry.file_type().unwrap().is_dir() {
+            collect(&entry.path(), &format!("{path}/"), paths);
+        }
+        paths.push(path);
+    }
+}
+
+pub fn settings() -> Settings {
+    let helper = std::env::var_os(HELPER);
+    Settings {
+        helper: helper.map_or(env!("CARGO_BIN_EXE_hardtack").into(), PathBuf::from),
+    }
+}
+
+/// A shell script as root.
+pub fn shell(script: &str) -> Action {
+    shell_as("", script)
+}
+
+pub fn shell_as(user: &str, script: &str) -> Action {
+    Action::Run {
+        files: Vec::new(),
+        argv: vec!["sh".into(), "-c".into(), script.into()],
+        env: Vec::new(),
+        user: user.into(),
+        workdir: String::new(),
+        accept: vec![0],
+    }
+}
+
+/// The processes of the host whose command line holds `text`.
+pub fn processes_with(text: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line)
+                .replace('\0', " ")
+                .contains(text)
+        })
+        .filter(|pid| *pid != std::process::id())
+        .collect()
+}
+
+/// Waits until no process of the host has `text` in its command line.
+#[track_caller]
+pub fn all_gone(text: &str) {
+    for _ in 0..100 {
+        if processes_with(text).is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    panic!("{text:?} is still running: {:?}", processes_with(text));
+}
