@@ -188,6 +188,7 @@ fn processes_outside_are_out_of_reach() {
 fn system_calls_are_refused() {
     let mut bench = Bench::new();
     if !copy_program(Path::new("/usr/bin/perl"), bench.base()) {
+        assert!(std::env::var_os("CI").is_none(), "the host has no perl");
         eprintln!("left out: the host has no perl");
         return;
     }
