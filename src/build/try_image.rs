@@ -22,7 +22,6 @@ pub fn run_image(
         });
     }
     let lowers = trees::materialise(environment, &chain)?;
-    environment.store.settle()?;
     let scratch = environment.store.scratch()?;
     let spec = spec(lowers, scratch.path().to_owned());
     Ok(environment

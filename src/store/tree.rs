@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const BOOT: &str = "boot";
 const SETTLED: &str = "settled";
@@ -97,14 +98,20 @@ impl Store {
         })
     }
 
-    /// Forces everything in the store to disk, so that trees made since the last start of the
-    /// machine outlive the next. Takes as long as the disk needs: for the end of a build.
-    pub fn settle(&self) -> Result<(), StoreError> {
+    /// Makes trees that were made before `before`, but since the last start of the machine, outlive
+    /// the next one: forces everything in the store to disk. That is quick for trees that the
+    /// kernel has written out by itself in the meantime, and slow for new ones.
+    pub fn settle(&self, before: SystemTime) -> Result<(), StoreError> {
         let trees = self.folder("trees");
         let mut unsettled = Vec::new();
         for namespace in folders_of(&trees)? {
             for folder in folders_of(&namespace)? {
-                if !folder.join(SETTLED).exists() && self.is_whole(&folder)? {
+                if folder.join(SETTLED).exists() {
+                    continue;
+                }
+                // One that has just been removed needs nothing.
+                let made = fs::metadata(&folder).and_then(|metadata| metadata.modified());
+                if made.is_ok_and(|made| made <= before) && self.is_whole(&folder)? {
                     unsettled.push(folder);
                 }
             }
@@ -202,6 +209,11 @@ fn folders_of(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn far_ahead() -> SystemTime {
+        SystemTime::now() + Duration::from_secs(3600)
+    }
     use crate::digest::{DiffId, Digest};
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -257,7 +269,7 @@ mod tests {
         let boot = store.folder("trees/root").join(chain().0.hex()).join(BOOT);
         fs::write(&boot, "another boot").unwrap();
         assert_eq!(store.tree("root", &chain()).unwrap(), None);
-        store.settle().unwrap();
+        store.settle(far_ahead()).unwrap();
         assert_eq!(
             store.tree("root", &chain()).unwrap(),
             None,
@@ -271,7 +283,7 @@ mod tests {
             content(&store.tree("root", &chain()).unwrap().unwrap()),
             "new"
         );
-        store.settle().unwrap();
+        store.settle(far_ahead()).unwrap();
         fs::write(&boot, "another boot").unwrap();
         assert_eq!(
             content(&store.tree("root", &chain()).unwrap().unwrap()),
