@@ -248,7 +248,23 @@ impl Run {
                 }
             }
         }
+        // As Docker: an image may name a working directory that nothing has made yet.
+        let workdir = Path::new("/").join(&self.workdir);
+        let workdir = inside::make_folder(&workdir)
+            .and_then(|folder| {
+                rustix::process::fchdir(&folder.descriptor)?;
+                Ok(folder.made)
+            })
+            .map_err(|error| {
+                let name = &self.workdir;
+                let text = format!("enter the working directory {name} of the image: {error}");
+                (FailureKind::Work, text)
+            })?;
         let code = self.command(stdin, interactive)?;
+        for folder in workdir.iter().rev() {
+            // It stays if the command has put something into it.
+            let _ = inside::remove_empty_folder(folder);
+        }
         for one in placed.into_iter().rev() {
             one.remove();
         }
@@ -260,21 +276,7 @@ impl Run {
         let Some((program, arguments)) = self.argv.split_first() else {
             return Err((FailureKind::Work, "there is no command to run".to_owned()));
         };
-        let workdir = if self.workdir.is_empty() {
-            "/"
-        } else {
-            &self.workdir
-        };
         // The command begins where PID 1 is.
-        let folder = inside::open(
-            &Path::new("/").join(workdir),
-            OFlags::PATH | OFlags::DIRECTORY,
-        )
-        .and_then(|folder| Ok(rustix::process::fchdir(folder)?));
-        if let Err(error) = folder {
-            let text = format!("enter the working directory {workdir} of the image: {error}");
-            return Err((FailureKind::Work, text));
-        }
         let mut command = Command::new(program);
         command.args(arguments).env_clear().stdin(stdin);
         command.env("PATH", DEFAULT_PATH).env("HOME", &user.home);
