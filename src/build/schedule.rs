@@ -5,8 +5,11 @@ use super::run::{self, Finished};
 use super::{BuildError, Environment, Outcome, trees};
 use crate::plan::Plan;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, watch};
+
+/// How old a tree is when the kernel has long written it out (`dirty_expire_centisecs` is 30 s).
+const SETTLE_AFTER: Duration = Duration::from_secs(120);
 
 /// How a build is doing, for those that start from it.
 #[derive(Clone)]
@@ -27,6 +30,7 @@ pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildEr
         .build()
         .map_err(BuildError::file("start threads for", "builds"))?;
     sweep(&environment)?;
+    settle_trees(&environment);
     let outcomes = runtime.block_on(async {
         let signals = tokio::spawn(cancel_on_signals(Arc::clone(&environment)));
         let outcomes = run_builds(&environment, &plan).await;
@@ -34,6 +38,17 @@ pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildEr
         outcomes
     });
     Ok(outcomes)
+}
+
+/// Makes the trees of earlier runs outlive a start of the machine, beside the builds: nothing waits
+/// for the disk. A run that ends before is no harm, the next one does it.
+fn settle_trees(environment: &Environment) {
+    let store = environment.store.clone();
+    let now = SystemTime::from(environment.now);
+    std::thread::spawn(move || {
+        // Trees that are not settled are unpacked again after a start of the machine.
+        let _ = store.settle(now.checked_sub(SETTLE_AFTER).unwrap_or(now));
+    });
 }
 
 /// Removes what killed builds have left behind.

@@ -7,10 +7,6 @@ use crate::sandbox::{Cancel, Task, TaskReport};
 use crate::store::{LockGuard, Scratch, StoreError, TreeCommit};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
-
-/// How old a tree is when the kernel has long written it out (`dirty_expire_centisecs` is 30 s).
-const SETTLE_AFTER: Duration = Duration::from_secs(120);
 
 /// Gives the trees of all layers of `chain`, lowest first; unpacks those that are missing.
 pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathBuf>, BuildError> {
@@ -27,9 +23,6 @@ pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathB
         })
         .collect();
     let store = &environment.store;
-    // Those of earlier runs, which are on the disk by now.
-    let now = SystemTime::from(environment.now);
-    store.settle(now.checked_sub(SETTLE_AFTER).unwrap_or(now))?;
     let sandbox = environment.sandbox.get()?;
     let namespace = sandbox.tree_namespace();
     let mut trees: Vec<PathBuf> = Vec::with_capacity(layers.len());
