@@ -160,10 +160,12 @@ fn read_path(thread: u32, address: u64) -> io::Result<Vec<u8>> {
     let mut path = Vec::new();
     let mut page = vec![0u8; PATH_LIMIT];
     while path.len() < PATH_LIMIT {
-        let at = address + path.len() as u64;
+        let at = address.saturating_add(path.len() as u64);
         // Not beyond the page that it is known to reach.
         let length = PATH_LIMIT - (at % PATH_LIMIT as u64) as usize;
-        let read = memory.read_at(&mut page[..length], at)?;
+        let read = memory
+            .read_at(&mut page[..length], at)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EFAULT))?;
         match page[..read].iter().position(|byte| *byte == 0) {
             Some(end) => {
                 path.extend_from_slice(&page[..end]);
@@ -201,6 +203,11 @@ fn resolve(
             Mode::empty(),
         )
     };
+    if let Some(descriptor) = own_descriptor(path).filter(|_| follow_last) {
+        return open_descriptor(thread, descriptor);
+    }
+    // A slash at the end stands for the folder that a link leads to.
+    let follow_last = follow_last || path.ends_with(b"/") || path.ends_with(b"/.");
     let root = open_folder(format!("/proc/{thread}/root"))?;
     let mut current = match folder {
         Some(descriptor) => open_folder(format!("/proc/{thread}/fd/{descriptor}"))?,
@@ -239,12 +246,25 @@ fn resolve(
                 return Err(io::Error::from_raw_os_error(libc::ELOOP));
             }
             let target = readlinkat(&current, &part[..], Vec::new())?;
-            push(&mut pending, target.to_bytes());
+            let target = target.to_bytes();
+            if let Some(descriptor) = own_descriptor(target).filter(|_| pending.is_empty()) {
+                return open_descriptor(thread, descriptor);
+            }
+            push(&mut pending, target);
             continue;
         }
         current = next;
     }
     Ok(current)
+}
+
+/// The descriptor that a name like `/proc/self/fd/1` means, as `/dev/stdout` leads to. Walked from
+/// here, it would be one of this process.
+fn own_descriptor(path: &[u8]) -> Option<u32> {
+    let number = path
+        .strip_prefix(b"/proc/self/fd/")
+        .or_else(|| path.strip_prefix(b"/dev/fd/"))?;
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 fn is_same(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {

@@ -44,9 +44,14 @@ impl SandboxError {
     /// What to do about it, where that is known: names the setting that forbids it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            // Linux 5.12 and newer: or else it could make file capabilities for its own parent.
+            Self::IdMap(_) if rustix::process::geteuid().is_root() => Some(
+                "root without the capability SETFCAP may not map itself; run the container with --cap-add SETFCAP, or hardtack as an ordinary user".to_owned(),
+            ),
             Self::UserNamespace(_) | Self::IdMap(_) => Some(user_namespace_hint()),
+            Self::Setup(text) if text.contains(NAMESPACES) => forbidden_namespace(),
             Self::Setup(text) if text.contains("overlay") => Some(
-                "the store must be on a file system that can be the upper of an overlay (ext4, xfs, btrfs, tmpfs); name another folder with --store".to_owned(),
+                "the store must be on a file system that can be the upper of an overlay (ext4, xfs, btrfs, tmpfs), and without root the kernel Linux 5.11 or newer; name another folder with --store".to_owned(),
             ),
             Self::Setup(text) if text.contains("/proc") => Some(
                 "inside a container a new /proc needs an unmasked one: run it with --privileged, or with --security-opt systempaths=unconfined --security-opt seccomp=unconfined".to_owned(),
@@ -54,6 +59,35 @@ impl SandboxError {
             _ => None,
         }
     }
+}
+
+/// How errors name namespaces that could not be made.
+pub(super) const NAMESPACES: &str = "make namespaces";
+
+/// What the kernel says when it makes no namespace; its own name for a limit that is reached is
+/// that no space is left on a device.
+pub(super) fn namespace_refusal(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC) => "the kernel's limit for them is reached".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Looks which kind of namespaces the host has set a limit of 0 for.
+fn forbidden_namespace() -> Option<String> {
+    let kinds = ["user", "mnt", "pid", "ipc", "uts", "cgroup", "net"];
+    let kind = kinds.iter().find(|kind| {
+        fs::read_to_string(format!("/proc/sys/user/max_{kind}_namespaces"))
+            .is_ok_and(|text| text.trim() == "0")
+    })?;
+    let setting = format!("user.max_{kind}_namespaces");
+    let or_root = match *kind {
+        "user" => ", or run hardtack as root",
+        _ => "",
+    };
+    Some(format!(
+        "{setting} is 0; set it: sysctl -w {setting}=15000{or_root}"
+    ))
 }
 
 /// Looks which of the known settings forbids user namespaces.
@@ -64,8 +98,8 @@ fn user_namespace_hint() -> String {
             .ok()
     };
     let is = |path: &str, value: &str| read(path).as_deref() == Some(value);
-    if is("/proc/sys/user/max_user_namespaces", "0") {
-        return "user.max_user_namespaces is 0; set it: sysctl -w user.max_user_namespaces=15000, or run hardtack as root".to_owned();
+    if let Some(hint) = forbidden_namespace() {
+        return hint;
     }
     if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         return "kernel.unprivileged_userns_clone is 0; set it: sysctl -w kernel.unprivileged_userns_clone=1, or run hardtack as root".to_owned();

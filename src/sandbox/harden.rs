@@ -6,7 +6,7 @@ use rustix::process::{
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs,
+    set_capabilities, set_no_new_privs, set_thread_groups,
 };
 use std::os::fd::OwnedFd;
 
@@ -38,6 +38,12 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     // (CVE-2019-5736): nobody inside may look into PID 1.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| format!("protect the first process: {error}"))?;
+    // Until here they let it open what the caller may read. A single id may not change them; they
+    // then give nothing inside.
+    match set_thread_groups(&[]) {
+        Err(error) if many_ids => return Err(format!("give up the caller's groups: {error}")),
+        _ => {}
+    }
     limit(Resource::Core, 0);
     limit(Resource::Nofile, OPEN_FILES);
     limit(Resource::Nproc, PROCESSES);

@@ -101,8 +101,6 @@ fn work(
         rustix::process::setsid().map_err(|error| setup("start a session")(error.into()))?;
     }
     rustix::thread::set_name(c"init").map_err(|error| setup("rename")(error.into()))?;
-    // The same files whatever the caller's umask.
-    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 
     // Host files are opened before the root changes.
     let mut steps = Vec::new();
@@ -144,6 +142,7 @@ fn work(
     stubs.extend(made);
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
+    let _ = rustix::system::setdomainname(b"(none)");
     if spec.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }

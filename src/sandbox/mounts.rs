@@ -39,6 +39,8 @@ const PROC_MASKED: [&str; 11] = [
 ];
 /// The same for /sys.
 const SYS_MASKED: [&str; 2] = ["firmware", "devices/virtual/powercap"];
+/// What the host has mounted in its /sys, and a new one does not have: all that runs on it.
+const SYS_MOUNTED: [&str; 1] = ["fs/cgroup"];
 /// The whole of a step's /dev, beside terminals and shared memory.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -233,11 +235,19 @@ fn mask(target: &Path, names: &[&str]) -> Result<(), String> {
                 MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
             mount("tmpfs", &path, "tmpfs", flags, Some(c"size=4k,mode=555"))
         } else {
-            mount_bind("/dev/null", &path)
+            bind_device(Path::new("/dev/null"), &path)
         }
         .map_err(|error| format!("mask {name}: {error}"))?;
     }
     Ok(())
+}
+
+/// Binds a device of the host, which may be written to, but neither given away nor closed to
+/// others: read-only mounts hold for what the file system keeps of a device alone.
+fn bind_device(device: &Path, path: &Path) -> Result<(), rustix::io::Errno> {
+    mount_bind(device, path)?;
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount_remount(path, flags, "")
 }
 
 fn mount_sys(target: &Path) -> Result<(), String> {
@@ -251,6 +261,7 @@ fn mount_sys(target: &Path) -> Result<(), String> {
     }
     mount_bind_recursive("/sys", target).map_err(|error| failed(error.into()))?;
     mask(target, &SYS_MASKED)?;
+    mask(target, &SYS_MOUNTED)?;
     let mounted = open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .map_err(|error| failed(error.into()))?;
     sys::make_read_only_recursively(mounted.as_fd()).map_err(failed)
@@ -259,7 +270,7 @@ fn mount_sys(target: &Path) -> Result<(), String> {
 fn mount_dev(target: &Path) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
-        move |error: io::Error| format!("make /dev{what}: {error}")
+        move |error: io::Error| format!("make {what}: {error}")
     };
     let mount_at = |kind: &str, path: &Path, flags: MountFlags, options: &str| {
         let options = CString::new(options).unwrap_or_default();
@@ -267,15 +278,15 @@ fn mount_dev(target: &Path) -> Result<(), String> {
     };
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
     let no_devices = quiet | MountFlags::NODEV;
-    mount_at("tmpfs", target, no_devices, "mode=755,size=16m").map_err(failed(""))?;
+    mount_at("tmpfs", target, no_devices, "mode=755,size=16m").map_err(failed("/dev"))?;
     for name in DEVICES {
         let path = target.join(name);
-        File::create(&path).map_err(failed(name))?;
-        mount_bind(Path::new("/dev").join(name), &path)
-            .map_err(|error| failed(name)(error.into()))?;
+        File::create(&path).map_err(failed(&format!("/dev/{name}")))?;
+        bind_device(&Path::new("/dev").join(name), &path)
+            .map_err(|error| failed(&format!("/dev/{name}"))(error.into()))?;
     }
     for name in ["pts", "shm"] {
-        fs::create_dir(target.join(name)).map_err(failed(name))?;
+        fs::create_dir(target.join(name)).map_err(failed(&format!("/dev/{name}")))?;
     }
     mount_at(
         "devpts",
@@ -283,14 +294,14 @@ fn mount_dev(target: &Path) -> Result<(), String> {
         quiet,
         "newinstance,ptmxmode=0666,mode=0620",
     )
-    .map_err(failed("/pts"))?;
+    .map_err(failed("/dev/pts"))?;
     mount_at(
         "tmpfs",
         &target.join("shm"),
         no_devices,
         "mode=1777,size=64m",
     )
-    .map_err(failed("/shm"))?;
+    .map_err(failed("/dev/shm"))?;
     for (name, to) in [
         ("fd", "/proc/self/fd"),
         ("stdin", "/proc/self/fd/0"),
@@ -298,7 +309,7 @@ fn mount_dev(target: &Path) -> Result<(), String> {
         ("stderr", "/proc/self/fd/2"),
         ("ptmx", "pts/ptmx"),
     ] {
-        symlink(to, target.join(name)).map_err(failed(name))?;
+        symlink(to, target.join(name)).map_err(failed(&format!("/dev/{name}")))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
+use super::error::{NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec, Job};
 use super::protocol::{
     Action, Answer, Envelope, FailureKind, Network, Request, RunSpec, StepOutcome, StepReport,
@@ -9,6 +10,7 @@ use super::protocol::{
 };
 use super::{INIT_NAME, chown, root, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
@@ -25,6 +27,12 @@ use std::time::{Duration, Instant};
 
 /// The exit code of the helper itself when it cannot even talk to hardtack.
 const BROKEN: i32 = 125;
+
+/// What every step gets of its own, beside its mounts.
+const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWPID
+    .union(UnshareFlags::NEWIPC)
+    .union(UnshareFlags::NEWUTS)
+    .union(UnshareFlags::NEWCGROUP);
 
 /// An error on its way to hardtack.
 pub(super) type Failure = (FailureKind, String);
@@ -65,6 +73,10 @@ fn serve(
         user_namespace: envelope.user_namespace,
         many_ids: envelope.many_ids,
     };
+    if !matches!(envelope.request, Request::HostCommand { .. }) {
+        // The same files whatever the caller's.
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    }
     match envelope.request {
         Request::Probe => probe(),
         Request::Step(spec) => step(connection, &spec, &facts),
@@ -97,7 +109,7 @@ struct Facts {
 /// Makes a user namespace and waits until hardtack has mapped its ids.
 fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     let failed = |text: String| (FailureKind::UserNamespace, text);
-    sys::unshare(UnshareFlags::NEWUSER).map_err(|error| failed(error.to_string()))?;
+    sys::unshare(UnshareFlags::NEWUSER).map_err(|error| failed(namespace_refusal(&error)))?;
     connection
         .send(&Answer::NeedsIds)
         .map_err(|error| failed(error.to_string()))?;
@@ -112,23 +124,21 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     let root = rustix::process::Uid::ROOT;
     rustix::thread::set_thread_res_uid(root, root, root)
         .map_err(|error| failed(error.to_string()))?;
-    // A single id may not; the caller's own groups then stay, which give nothing inside.
-    let _ = rustix::thread::set_thread_groups(&[]);
     // Merging the layers below takes a mount namespace that belongs to this user namespace.
-    sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(error.to_string()))
+    sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(namespace_refusal(&error)))
 }
 
-/// Tries the namespaces that a step needs.
+/// Tries the namespaces that every step needs.
 fn probe() -> Result<Answer, Failure> {
-    sys::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC).map_err(
-        |error| {
-            (
-                FailureKind::UserNamespace,
-                format!("its namespaces: {error}"),
-            )
-        },
-    )?;
+    make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
     Ok(Answer::Ready)
+}
+
+fn make_namespaces(kinds: UnshareFlags) -> Result<(), Failure> {
+    sys::unshare(kinds).map_err(|error| {
+        let text = format!("{NAMESPACES}: {}", namespace_refusal(&error));
+        (FailureKind::Setup, text)
+    })
 }
 
 /// Ends this process when hardtack ends; for work that has no process below it.
@@ -262,14 +272,11 @@ fn watched(
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
     let stubs = root::prepare_scratch(scratch, lowers).map_err(setup("prepare the upper"))?;
-    let mut namespaces = UnshareFlags::NEWPID
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP;
+    let mut namespaces = NAMESPACES_OF_STEP;
     if network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
-    sys::unshare(namespaces).map_err(setup("make namespaces"))?;
+    make_namespaces(namespaces)?;
 
     let interactive = stdin.is_some();
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
@@ -331,7 +338,7 @@ fn watch(
             format!("watch the first process: {error}"),
         )
     };
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut calls: Option<chown::Answerer> = None;
     let mut report = None;
     let mut talking = true;

@@ -126,6 +126,43 @@ fn nothing_survives_the_death_of_hardtack() {
     );
 }
 
+/// The supervisor may be killed too, by the kernel when memory runs out.
+#[test]
+fn nothing_survives_the_death_of_the_supervisor() {
+    let mut bench = Bench::new();
+    let sleep = marked(5);
+    let marker = sleep.clone();
+    let own = std::process::id();
+    let killer = std::thread::spawn(move || {
+        while processes_with(&marker).is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Of the processes that this one has started, the one whose child is the PID 1 of the step.
+        let shell = processes_with(&marker)[0];
+        let mut chain = vec![shell];
+        while parent(chain[chain.len() - 1]) != own {
+            chain.push(parent(chain[chain.len() - 1]));
+        }
+        let supervisor = i32::try_from(chain[chain.len() - 1]).unwrap();
+        let supervisor = rustix::process::Pid::from_raw(supervisor).unwrap();
+        rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    });
+    let ran = bench.shell(&format!("{sleep}; true"));
+    killer.join().unwrap();
+    assert!(
+        matches!(ran.result, Err(SandboxError::Lost(_))),
+        "{:?}",
+        ran.result
+    );
+    all_gone(&sleep);
+}
+
+fn parent(pid: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("PPid:"));
+    line.unwrap()[5..].trim().parse().unwrap()
+}
+
 #[allow(clippy::print_stdout)]
 fn println_now(text: &str) {
     println!("{text}");

@@ -1,11 +1,11 @@
 //! Ways out of the sandbox: each is tried, and must fail.
 
 use super::support::{Bench, shell};
+#[cfg(target_arch = "x86_64")]
+use super::support::{copy_program, perl};
 use hardtack::sandbox::{Action, Network, PlacedFile};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 #[test]
 fn what_changes_the_system_is_refused() {
@@ -52,6 +52,19 @@ fn device_files_of_the_step_do_not_open() {
     }
 }
 
+/// The devices of a step are those of the host: real root could change who may use them there.
+#[test]
+fn devices_of_the_host_stay_as_they_are() {
+    let mut bench = Bench::new();
+    for path in ["/dev/full", "/dev/null", "/proc/kmsg", "/proc/timer_list"] {
+        let script =
+            format!("test -e {path} || exit 77; touch -d 2001-02-03 {path} || exit 77; exit 0");
+        let ran = bench.shell(&script);
+        let outcome = format!("{:?}", ran.report().outcome);
+        assert!(outcome.contains("code: 77"), "{path}: {ran:?}");
+    }
+}
+
 #[test]
 fn devices_of_the_sandbox_work() {
     let mut bench = Bench::new();
@@ -81,6 +94,18 @@ fn nothing_of_the_host_is_seen() {
     assert!(!mounts.contains(&folder), "{mounts}");
     let seen = bench.print("cat /proc/1/cmdline /proc/1/environ 2> /dev/null; env; true");
     assert!(!seen.contains(&folder), "{seen}");
+}
+
+/// Neither what else runs on the host nor the name of its network.
+#[test]
+fn the_host_has_no_names() {
+    let mut bench = Bench::new();
+    for network in [Network::None, Network::Host] {
+        bench.network = network;
+        let script = "ls /sys/fs/cgroup 2> /dev/null; cat /proc/sys/kernel/domainname; \
+            grep -v ':/$' /proc/self/cgroup; true";
+        assert_eq!(bench.print(script), "(none)\n");
+    }
 }
 
 /// PID 1 holds descriptors of host folders while it copies files; nobody may take them from it.
@@ -187,11 +212,7 @@ fn processes_outside_are_out_of_reach() {
 #[cfg(target_arch = "x86_64")]
 fn system_calls_are_refused() {
     let mut bench = Bench::new();
-    if !copy_program(Path::new("/usr/bin/perl"), bench.base()) {
-        assert!(std::env::var_os("CI").is_none(), "the host has no perl");
-        eprintln!("left out: the host has no perl");
-        return;
-    }
+    copy_program("/usr/bin/perl", bench.base());
     let refused = |call: &str| format!("exit 5 if syscall({call}) != -1 || $! != 1;");
     for (name, call) in [
         ("keyctl", "250, 0, -3, 0"),
@@ -231,37 +252,6 @@ fn system_calls_are_refused() {
         )])
         .done();
     bench.step(vec![perl("exit 5 if fork() < 0;")]).done();
-}
-
-#[cfg(target_arch = "x86_64")]
-fn perl(script: &str) -> Action {
-    Action::Run {
-        files: Vec::new(),
-        argv: vec!["/usr/bin/perl".into(), "-e".into(), script.into()],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
-        accept: vec![0],
-    }
-}
-
-/// Copies a program of the host and its libraries; false if there is none.
-#[cfg(target_arch = "x86_64")]
-fn copy_program(program: &Path, root: &Path) -> bool {
-    let Ok(output) = Command::new("ldd").arg(program).output() else {
-        return false;
-    };
-    if !output.status.success() {
-        return false;
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
-    for path in libraries.map(PathBuf::from).chain([program.to_owned()]) {
-        let target = root.join(path.strip_prefix("/").unwrap());
-        fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(&path, target).unwrap();
-    }
-    true
 }
 
 #[test]

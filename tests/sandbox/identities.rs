@@ -1,10 +1,13 @@
 //! All of these tests again, as the ordinary users that `tests/setup.sh` adds.
 
-use super::support::HELPER;
+use super::support::{HELPER, SHARED, user_of_tests};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
+
+/// Any that is not the user's own; Debian's `adm`.
+const FURTHER_GROUP: u32 = 4;
 
 #[test]
 fn with_subordinate_ids() {
@@ -17,22 +20,11 @@ fn with_a_single_id() {
 }
 
 fn again_as(user: &str) {
-    let id = |option: &str| {
-        let output = Command::new("id").args([option, user]).output().unwrap();
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
-    };
-    let (Some(uid), Some(gid)) = (id("-u"), id("-g")) else {
-        assert!(std::env::var_os("CI").is_none(), "there is no user {user}");
-        eprintln!("left out: there is no user {user}");
-        return;
-    };
     if !rustix::process::geteuid().is_root() {
         eprintln!("left out: only root becomes another user");
         return;
     }
+    let (uid, gid) = user_of_tests(user);
     // The folder of the build may be closed to others.
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -46,8 +38,19 @@ fn again_as(user: &str) {
     let temporary = folder.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
     fs::set_permissions(&temporary, Permissions::from_mode(0o1777)).unwrap();
+    let shared = folder.path().join("shared");
+    fs::write(&shared, "of the group\n").unwrap();
+    fs::set_permissions(&shared, Permissions::from_mode(0o040)).unwrap();
+    chown(&shared, None, Some(FURTHER_GROUP)).unwrap();
     let output = Command::new("setpriv")
-        .args(["--reuid", &uid, "--regid", &gid, "--clear-groups"])
+        .args([
+            "--reuid",
+            &uid,
+            "--regid",
+            &gid,
+            "--groups",
+            &FURTHER_GROUP.to_string(),
+        ])
         .arg(tests)
         .args(["--skip", "identities::"])
         .current_dir("/")
@@ -55,6 +58,7 @@ fn again_as(user: &str) {
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
         .env("TMPDIR", &temporary)
         .env(HELPER, helper)
+        .env(SHARED, shared)
         .output()
         .unwrap();
     assert!(

@@ -10,9 +10,11 @@
 
 mod ending;
 mod escapes;
+mod host;
 mod identities;
 mod layers;
 mod limits;
+mod owners;
 mod residue;
 mod running;
 mod support;

@@ -199,3 +199,56 @@ fn the_same_step_gives_the_same_layer() {
         ["etc", "etc/group", "srv", "srv/file", "srv/link"]
     );
 }
+
+/// What this process was started with must not show in a layer: its umask, and its groups.
+#[test]
+fn the_caller_does_not_matter() {
+    const ROLE: &str = "HARDTACK_TEST_CALLER";
+    let script = "id -G; mkdir -p /a/b; echo > /a/b/c; umask; echo x > /etc/new";
+    let step = || {
+        let mut bench = Bench::new();
+        let ran = bench.shell(script).done();
+        bench.lowers.clear();
+        let program = bench.host("base/bin/busybox");
+        let upload = Action::Upload {
+            source: program,
+            contents_only: false,
+            destination: "/opt/".into(),
+        };
+        let empty = bench.step(vec![upload]).done();
+        format!(
+            "{:?} {:?} {}",
+            ran.report().diff_id,
+            empty.report().diff_id,
+            ran.stdout
+        )
+    };
+    if std::env::var_os(ROLE).is_some() {
+        rustix::process::umask(rustix::fs::Mode::RWXO | rustix::fs::Mode::RWXG);
+        assert_eq!(std::env::var(ROLE).unwrap(), step());
+        return;
+    }
+    let here = step();
+    assert!(
+        here.ends_with(" 0\n0022\n") || !here.contains("33"),
+        "{here}"
+    );
+    let program = std::env::current_exe().unwrap();
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--groups", "0,33,44"]).arg(program);
+        command
+    } else {
+        std::process::Command::new(program)
+    };
+    let output = command
+        .args(["--exact", "residue::the_caller_does_not_matter"])
+        .env(ROLE, &here)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}

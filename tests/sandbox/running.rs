@@ -201,3 +201,28 @@ fn interactive_commands_give_their_exit_code() {
         assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
     }
 }
+
+/// Output is passed on as it comes, and a slow reader slows the step down.
+#[test]
+fn a_flood_of_output_takes_no_memory() {
+    let mut bench = Bench::new();
+    let spec = hardtack::sandbox::StepSpec {
+        lowers: bench.lowers.clone(),
+        scratch: bench.scratch(),
+        actions: vec![shell("dd if=/dev/zero bs=1M count=100 2> /dev/null")],
+        network: bench.network,
+        timeout: bench.timeout,
+        epoch: super::support::EPOCH,
+    };
+    let (mut length, mut largest) = (0, 0);
+    let mut output = |_, bytes: &[u8]| {
+        length += bytes.len();
+        largest = largest.max(bytes.len());
+    };
+    bench
+        .sandbox
+        .run_step(&spec, &mut output, &bench.cancel)
+        .unwrap();
+    assert_eq!(length, 100 << 20);
+    assert!(largest <= 1 << 20, "{largest} bytes at once");
+}

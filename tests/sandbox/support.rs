@@ -7,19 +7,22 @@ use hardtack::sandbox::{
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Names the helper binary where the built one cannot be read.
 pub const HELPER: &str = "HARDTACK_TEST_HELPER";
+/// Names a file that only the users' further group may read.
+pub const SHARED: &str = "HARDTACK_TEST_SHARED";
 /// The time that no entry of a layer is later than.
 pub const EPOCH: i64 = 1_700_000_000;
 
-const APPLETS: [&str; 36] = [
+const APPLETS: [&str; 37] = [
     "cat", "chmod", "chown", "chroot", "cp", "dd", "echo", "env", "grep", "head", "hostname", "id",
     "ip", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "nproc", "ps", "pwd", "readlink",
-    "rm", "rmdir", "setsid", "sh", "sleep", "stat", "tail", "touch", "true", "umount", "unshare",
-    "wc",
+    "rm", "rmdir", "setsid", "sh", "sleep", "stat", "tail", "tar", "touch", "true", "umount",
+    "unshare", "wc",
 ];
 
 /// A sandbox, a root, and a place for what steps write.
@@ -54,13 +57,17 @@ impl Bench {
         for name in ["bin", "dev", "etc", "proc", "root", "sys", "tmp"] {
             fs::create_dir_all(base.join(name)).unwrap();
         }
-        fs::set_permissions(base.join("tmp"), Permissions::from_mode(0o1777)).unwrap();
+        // The same layers whatever the umask.
+        for (name, mode) in [("", 0o755), ("etc", 0o755), ("tmp", 0o1777)] {
+            fs::set_permissions(base.join(name), Permissions::from_mode(mode)).unwrap();
+        }
         fs::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
         for name in APPLETS {
             symlink("busybox", base.join("bin").join(name)).unwrap();
         }
         let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/srv:/bin/sh\n";
         fs::write(base.join("etc/passwd"), passwd).unwrap();
+        fs::set_permissions(base.join("etc/passwd"), Permissions::from_mode(0o644)).unwrap();
         fs::write(
             base.join("etc/group"),
             "root:x:0:\napp:x:1000:\nadm:x:4:app\n",
@@ -260,4 +267,69 @@ pub fn all_gone(text: &str) {
         std::thread::sleep(Duration::from_millis(30));
     }
     panic!("{text:?} is still running: {:?}", processes_with(text));
+}
+
+/// One command of Perl, for system calls that no program of BusyBox makes.
+#[cfg(target_arch = "x86_64")]
+pub fn perl(script: &str) -> Action {
+    Action::Run {
+        files: Vec::new(),
+        argv: vec!["/usr/bin/perl".into(), "-e".into(), script.into()],
+        env: Vec::new(),
+        user: String::new(),
+        workdir: String::new(),
+        accept: vec![0],
+    }
+}
+
+/// Copies a program of the host and its libraries.
+#[cfg(target_arch = "x86_64")]
+#[track_caller]
+pub fn copy_program(program: &str, root: &Path) {
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    assert!(output.status.success(), "the host has no {program}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in libraries.chain([program]).map(Path::new) {
+        let target = root.join(path.strip_prefix("/").unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(path, target).unwrap();
+    }
+}
+
+/// The user and group number of a user that `tests/setup.sh` adds; where it has not run, they are
+/// added here. For root alone.
+#[track_caller]
+pub fn user_of_tests(name: &str) -> (String, String) {
+    // The two tests that need users must not add them at once.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    let id = |option: &str| {
+        let output = Command::new("id").args([option, name]).output().unwrap();
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    };
+    if id("-u").is_none() {
+        let run = |program: &str, arguments: &[&str]| {
+            let status = Command::new(program).args(arguments).arg(name).status();
+            assert!(status.unwrap().success(), "{program} {arguments:?} {name}");
+        };
+        run(
+            "useradd",
+            &[
+                "--create-home",
+                "-K",
+                "SUB_UID_COUNT=0",
+                "-K",
+                "SUB_GID_COUNT=0",
+            ],
+        );
+        if name == "hardtack-sub" {
+            let range = "200000-265535";
+            run("usermod", &["--add-subuids", range, "--add-subgids", range]);
+        }
+    }
+    (id("-u").unwrap(), id("-g").unwrap())
 }

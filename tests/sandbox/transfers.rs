@@ -1,6 +1,6 @@
 //! Files into the root and out of it.
 
-use super::support::{Bench, shell};
+use super::support::{Bench, SHARED, shell};
 use hardtack::sandbox::Action;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -158,4 +158,24 @@ fn downloads_reach_the_host() {
         destination: bench.host("out/x"),
     };
     assert!(bench.step(vec![missing]).result.is_err());
+}
+
+/// What the caller may read through one of its groups is copied like anything else; the step
+/// itself has none of them.
+#[test]
+fn uploads_read_what_the_caller_reads() {
+    // Root reads everything anyway, and gives this file to the users of the other runs.
+    let Some(file) = std::env::var_os(SHARED) else {
+        return;
+    };
+    let mut bench = Bench::new();
+    let ran = bench.step(vec![
+        upload(Path::new(&file), false, "/srv/shared"),
+        shell("cat /srv/shared; id -G"),
+    ]);
+    let stdout = ran.done().stdout;
+    assert!(stdout.starts_with("of the group\n"), "{stdout}");
+    if bench.has_many_ids() {
+        assert_eq!(stdout, "of the group\n0\n");
+    }
 }
