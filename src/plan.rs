@@ -128,7 +128,7 @@ impl Plan {
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
-        let builds = select::select(builds, &settings, &diagnostics);
+        let builds = select::select(builds, template.builds(), &settings, &diagnostics);
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }

@@ -37,7 +37,7 @@ pub use changing::ChangingCall;
 pub use component::Component;
 pub use decode::FromValue;
 pub use files::{FileError, NamedText, TemplateTexts};
-pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
+pub use load::{LoadArguments, LoadError, Loaded, check_syntax, load, load_texts};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
 pub use settings::PACKER_VERSION;

@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub stderr_is_terminal: bool,
     /// Whether messages may be coloured.
     pub color: bool,
+    /// Whether Packer's machine-readable lines are asked for.
+    pub machine_readable: bool,
 }
 
 impl Surroundings {
@@ -88,6 +90,7 @@ impl Surroundings {
             source_date_epoch,
             stderr_is_terminal,
             color,
+            machine_readable: arguments.machine_readable,
             environment,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::arguments::TemplateArguments;
 use super::surroundings::{self, Surroundings};
-use crate::diagnostic::{Colours, Diagnostics, Severity, Sources};
+use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
 use crate::store::Platform;
@@ -10,6 +10,57 @@ use crate::template::{self, LoadArguments, World};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Which template, with which values, and which of its builds: what the flags of a command mean.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A template file, or a folder of them.
+    pub path: PathBuf,
+    /// Values of variables, each `NAME=VALUE`.
+    pub variables: Vec<String>,
+    /// Variable files, the weakest first.
+    pub variable_files: Vec<PathBuf>,
+    /// Globs over build names; empty for all.
+    pub only: Vec<String>,
+    /// Globs over build names and post-processors.
+    pub except: Vec<String>,
+    /// Whether a value in a variable file that nothing declares is worth a warning.
+    pub warn_on_undeclared: bool,
+    /// Whether data sources are asked; if not, their values are unknown.
+    pub evaluate_data_sources: bool,
+}
+
+impl From<&TemplateArguments> for Request {
+    fn from(arguments: &TemplateArguments) -> Self {
+        Self {
+            path: arguments.path.clone(),
+            variables: arguments.variables.clone(),
+            variable_files: arguments.variable_files.clone(),
+            only: patterns(&arguments.only),
+            except: patterns(&arguments.except),
+            warn_on_undeclared: arguments.warn_on_undeclared_var,
+            evaluate_data_sources: true,
+        }
+    }
+}
+
+/// The patterns of `-only` and `-except`: what commas separate, unless they are in braces.
+pub fn patterns(given: &[String]) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for text in given {
+        let mut depth = 0u32;
+        let pieces = text.split(|character| {
+            match character {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            character == ',' && depth == 0
+        });
+        patterns.extend(pieces.filter(|it| !it.is_empty()).map(str::to_owned));
+    }
+    patterns
+}
 
 /// What a template is found to be.
 pub struct Checked {
@@ -30,23 +81,10 @@ pub struct Message {
 }
 
 /// Loads the template and plans its builds. `color` is for the messages.
-pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: bool) -> Checked {
-    let load = LoadArguments {
-        path: arguments.path.clone(),
-        variables: arguments.variables.clone(),
-        variable_files: arguments.variable_files.clone(),
-        world: World {
-            // The loader sets it from the path.
-            template_folder: PathBuf::new(),
-            working_folder: surroundings.working_folder.clone(),
-            home: surroundings.home.clone(),
-            now: surroundings.now,
-            random: Arc::new(surroundings::random),
-            environment: surroundings.environment.clone(),
-        },
-    };
+pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bool) -> Checked {
+    let request = request.into();
     let colours = if color { Colours::On } else { Colours::Off };
-    let (template, diagnostics) = match template::load(load) {
+    let (template, diagnostics) = match template::load(load_arguments(&request, surroundings)) {
         Ok(loaded) => (loaded.template, loaded.warnings),
         Err(failure) => match failure.partial {
             Some(template) => (*template, failure.diagnostics),
@@ -60,12 +98,16 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             }
         },
     };
+    let diagnostics = match request.warn_on_undeclared {
+        true => diagnostics,
+        false => diagnostics.without(Topic::UndeclaredVariable),
+    };
     let masker = Masker::new(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
         platform: Platform::host(),
-        only: arguments.only.clone(),
-        except: arguments.except.clone(),
+        only: request.only,
+        except: request.except,
         now: surroundings.now,
     };
     match Plan::new(template, settings, diagnostics) {
@@ -78,6 +120,31 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             messages: messages(warnings, plan.sources(), colours, &masker),
             plan: Some(plan),
             masker,
+        },
+    }
+}
+
+/// Checks the syntax of the template and of its variable files. `color` is for the messages.
+pub fn check_syntax(request: &Request, color: bool) -> Vec<Message> {
+    let colours = if color { Colours::On } else { Colours::Off };
+    let (sources, diagnostics) = template::check_syntax(&request.path, &request.variable_files);
+    messages(diagnostics, &sources, colours, &Masker::default())
+}
+
+fn load_arguments(request: &Request, surroundings: &Surroundings) -> LoadArguments {
+    LoadArguments {
+        path: request.path.clone(),
+        variables: request.variables.clone(),
+        variable_files: request.variable_files.clone(),
+        evaluate_data_sources: request.evaluate_data_sources,
+        world: World {
+            // The loader sets it from the path.
+            template_folder: PathBuf::new(),
+            working_folder: surroundings.working_folder.clone(),
+            home: surroundings.home.clone(),
+            now: surroundings.now,
+            random: Arc::new(surroundings::random),
+            environment: surroundings.environment.clone(),
         },
     }
 }
@@ -107,5 +174,16 @@ impl Checked {
                 let _ = writeln!(std::io::stderr(), "{}", message.text);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_separated_by_commas_outside_braces() {
+        let given = ["a,b*".to_owned(), "x.{c,d},e".to_owned(), String::new()];
+        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e"]);
     }
 }

@@ -3,7 +3,7 @@
 use super::body::{Body, header};
 use super::build::{self, Build, DeclaredSources};
 use super::changing;
-use super::files::{self, TemplateTexts};
+use super::files::{self, FileError, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
 use super::parse::parse_body;
@@ -15,7 +15,7 @@ use super::variables::{self, GivenValues, Variables};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
 use hcl::edit::Span;
 use hcl::edit::structure::{Block, Structure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// What to load.
@@ -27,6 +27,8 @@ pub struct LoadArguments {
     pub variable_files: Vec<PathBuf>,
     /// Values of variables, each `NAME=VALUE`; stronger than variable files.
     pub variables: Vec<String>,
+    /// Whether data sources are asked; if not, their values are unknown.
+    pub evaluate_data_sources: bool,
     /// What evaluation sees of the world. The template's folder is filled in from the path.
     pub world: World,
 }
@@ -58,10 +60,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
         Ok(texts) => load_texts(texts, &arguments.variables, arguments.world),
         Err(errors) => {
             let diagnostics = Diagnostics::new();
-            for error in errors {
-                let help = error.help().map(str::to_owned);
-                diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
-            }
+            push_file_errors(errors, &diagnostics);
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
@@ -140,6 +139,36 @@ pub fn load_texts(
         template,
         warnings: diagnostics,
     })
+}
+
+/// Checks the syntax of a template and of variable files, and the types and labels of the blocks
+/// at the top level. Nothing is evaluated.
+pub fn check_syntax(path: &Path, variable_files: &[PathBuf]) -> (Sources, Diagnostics) {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let texts = files::read(path, variable_files).unwrap_or_else(|errors| {
+        push_file_errors(errors, &diagnostics);
+        TemplateTexts::default()
+    });
+    let mut declarations = Declarations::default();
+    for text in texts.templates {
+        let file = sources.add(text.name, text.text);
+        if let Some(body) = parse_body(file, &sources, &diagnostics) {
+            declarations.add(file, body, &diagnostics);
+        }
+    }
+    for text in texts.variable_files {
+        let file = sources.add(text.name, text.text);
+        let _values = parse_body(file, &sources, &diagnostics);
+    }
+    (sources, diagnostics)
+}
+
+fn push_file_errors(errors: Vec<FileError>, diagnostics: &Diagnostics) {
+    for error in errors {
+        let help = error.help().map(str::to_owned);
+        diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
+    }
 }
 
 fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globals {

@@ -13,7 +13,7 @@ use super::scope::Scope;
 use super::secrets::Secrets;
 use super::type_constraint::TypeConstraint;
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan};
+use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Topic};
 use hcl::edit::Span;
 use hcl::edit::expr::Expression;
 use hcl::edit::structure::{Block, Structure};
@@ -323,6 +323,7 @@ impl Evaluator<'_> {
         self.diagnostics.push(
             Diagnostic::error(format!("variable `{name}` has no value"))
                 .at(arguments.header())
+                .about(Topic::UnsetVariable)
                 .help(format!(
                     "give it one with `-var {name}=…`, a -var-file or PKR_VAR_{name}, or declare a default"
                 )),

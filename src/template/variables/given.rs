@@ -1,7 +1,9 @@
 //! Values given to variables from outside: the environment, variable files, the command line.
 
 use super::Variables;
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean,
+};
 use crate::template::parse::{parse_body, parse_expression};
 use crate::template::scope::Scope;
 use crate::template::value::Value;
@@ -103,7 +105,8 @@ impl GivenValues {
                     let name = attribute.key.as_str();
                     if !variables.contains_key(name) {
                         let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                        diagnostics.push(undeclared(name, variables, Diagnostic::warning).at(span));
+                        let warning = undeclared(name, variables, Diagnostic::warning).at(span);
+                        diagnostics.push(warning.about(Topic::UndeclaredVariable));
                         continue;
                     }
                     let range = attribute.value.span().unwrap_or(0..0);
