@@ -9,6 +9,8 @@ mod build;
 mod error;
 mod go_flags;
 mod images;
+pub mod inspect;
+mod listing;
 mod metadata;
 mod output;
 mod plan;
@@ -64,6 +66,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Plan(plan) => plan::run(plan, &surroundings),
         Command::Validate(validate) => validate::run(validate, &surroundings),
         Command::Version(_) => version::run(&surroundings),
+        Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
         Command::Run(run) => run::run(run, &surroundings),
         Command::Images(images) => images::run(images, &surroundings),
         Command::Show(show) => show::run(show, &surroundings),

@@ -226,14 +226,6 @@ fn known_later(digest: &str, config: &str) -> BTreeMap<String, Value> {
         .into()
 }
 
-/// `TYPE.NAME` for a component that has a name, else `TYPE`.
-fn display_name(component: &Component) -> String {
-    match &component.name {
-        Some(name) => format!("{}.{name}", component.kind),
-        None => component.kind.clone(),
-    }
-}
-
 /// Says that a component of that type does not exist, and which one may be meant.
 fn report_unknown(
     what: &str,
@@ -337,7 +329,7 @@ fn plan_build(
             let later = known_later("<unknown>", "<unknown>");
             prepare_post_processor(template, settings, &names, component, later, diagnostics);
             planned.push(PlannedPostProcessor {
-                name: display_name(component),
+                name: component.display_name(),
                 span: component.kind_span,
                 keep_input: component.keep_input_artifact,
                 component: component.clone(),

@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::inspect::InspectArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -49,6 +50,8 @@ pub enum Command {
     Plan(Plan),
     /// Print the version.
     Version(VersionArguments),
+    /// Show what a template declares: variables, locals and builds.
+    Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.
     Validate(ValidateArguments),
     /// Run a command in a built image, on a throw-away layer.

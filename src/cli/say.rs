@@ -29,6 +29,11 @@ impl Say {
         }
     }
 
+    /// Whether messages may be coloured.
+    pub fn color(&self, surroundings: &Surroundings) -> bool {
+        surroundings.color && !self.machine_readable
+    }
+
     /// Says a text that somebody asked for; a line feed follows it.
     pub fn text(&self, text: &str, masker: &Masker) -> Result<(), CommandError> {
         if self.machine_readable {

@@ -2,13 +2,14 @@
 
 use super::arguments::TemplateArguments;
 use super::surroundings::{self, Surroundings};
+use super::variable_arguments::VariableArguments;
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
 use crate::store::Platform;
-use crate::template::{self, LoadArguments, World};
+use crate::template::{self, LoadArguments, Template, World};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which template, with which values, and which of its builds: what the flags of a command mean.
@@ -28,6 +29,21 @@ pub struct Request {
     pub warn_on_undeclared: bool,
     /// Whether data sources are asked; if not, their values are unknown.
     pub evaluate_data_sources: bool,
+}
+
+impl Request {
+    /// A template that is looked at and not built.
+    pub fn to_look_at(path: &Path, variables: &VariableArguments) -> Self {
+        Self {
+            path: path.to_owned(),
+            variables: variables.values.clone(),
+            variable_files: variables.files.clone(),
+            only: Vec::new(),
+            except: Vec::new(),
+            warn_on_undeclared: false,
+            evaluate_data_sources: false,
+        }
+    }
 }
 
 impl From<&TemplateArguments> for Request {
@@ -129,6 +145,44 @@ pub fn check_syntax(request: &Request, color: bool) -> Vec<Message> {
     let colours = if color { Colours::On } else { Colours::Off };
     let (sources, diagnostics) = template::check_syntax(&request.path, &request.variable_files);
     messages(diagnostics, &sources, colours, &Masker::default())
+}
+
+/// A template that is only looked at, not built.
+pub struct Looked {
+    /// The template; none if not even its blocks are known.
+    pub template: Option<Template>,
+    /// Errors and warnings. That a variable has no value is none: the value is unknown then.
+    pub messages: Vec<Message>,
+    /// Hides the template's sensitive values.
+    pub masker: Masker,
+}
+
+/// Loads the template, and its components are not checked. `color` is for the messages.
+pub fn look(request: &Request, surroundings: &Surroundings, color: bool) -> Looked {
+    let (template, sources, diagnostics) =
+        match template::load(load_arguments(request, surroundings)) {
+            Ok(loaded) => {
+                let sources = loaded.template.sources().clone();
+                (Some(loaded.template), sources, loaded.warnings)
+            }
+            Err(failure) => {
+                let template = failure.partial.map(|template| *template);
+                (template, failure.sources, failure.diagnostics)
+            }
+        };
+    let masker = match &template {
+        Some(template) => Masker::new(template.secrets()),
+        None => Masker::default(),
+    };
+    let diagnostics = diagnostics
+        .without(Topic::UnsetVariable)
+        .without(Topic::UndeclaredVariable);
+    let colours = if color { Colours::On } else { Colours::Off };
+    Looked {
+        messages: messages(diagnostics, &sources, colours, &masker),
+        template,
+        masker,
+    }
 }
 
 fn load_arguments(request: &Request, surroundings: &Surroundings) -> LoadArguments {

@@ -55,16 +55,14 @@ pub fn run(
     surroundings: &Surroundings,
 ) -> Result<ExitCode, CommandError> {
     let request = Request {
-        path: arguments.path.clone(),
-        variables: arguments.variables.values.clone(),
-        variable_files: arguments.variables.files.clone(),
         only: template::patterns(&arguments.only),
         except: template::patterns(&arguments.except),
         warn_on_undeclared: !arguments.no_warn_undeclared_var,
         evaluate_data_sources: arguments.evaluate_datasources,
+        ..Request::to_look_at(&arguments.path, &arguments.variables)
     };
     let say = Say::new(surroundings);
-    let color = surroundings.color && !surroundings.machine_readable;
+    let color = say.color(surroundings);
     if arguments.syntax_only {
         let messages = template::check_syntax(&request, color);
         let is_right = say_messages(&say, &messages, &Masker::default())?;
