@@ -6,6 +6,7 @@
 
 pub mod arguments;
 mod build;
+pub mod console;
 mod error;
 mod go_flags;
 mod images;
@@ -67,6 +68,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Validate(validate) => validate::run(validate, &surroundings),
         Command::Version(_) => version::run(&surroundings),
         Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
+        Command::Console(console) => console::run(console, &surroundings),
         Command::Run(run) => run::run(run, &surroundings),
         Command::Images(images) => images::run(images, &surroundings),
         Command::Show(show) => show::run(show, &surroundings),

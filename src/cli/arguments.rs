@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::console::ConsoleArguments;
 use super::inspect::InspectArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
@@ -50,6 +51,8 @@ pub enum Command {
     Plan(Plan),
     /// Print the version.
     Version(VersionArguments),
+    /// Evaluate expressions with the values of a template.
+    Console(ConsoleArguments),
     /// Show what a template declares: variables, locals and builds.
     Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.

@@ -7,7 +7,7 @@ use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
 use crate::store::Platform;
-use crate::template::{self, LoadArguments, Template, World};
+use crate::template::{self, LoadArguments, LoadError, Loaded, Template, TemplateTexts, World};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,17 +159,33 @@ pub struct Looked {
 
 /// Loads the template, and its components are not checked. `color` is for the messages.
 pub fn look(request: &Request, surroundings: &Surroundings, color: bool) -> Looked {
-    let (template, sources, diagnostics) =
-        match template::load(load_arguments(request, surroundings)) {
-            Ok(loaded) => {
-                let sources = loaded.template.sources().clone();
-                (Some(loaded.template), sources, loaded.warnings)
-            }
-            Err(failure) => {
-                let template = failure.partial.map(|template| *template);
-                (template, failure.sources, failure.diagnostics)
-            }
-        };
+    looked(template::load(load_arguments(request, surroundings)), color)
+}
+
+/// What there is without a template: functions, and the names of the tool itself.
+pub fn look_nowhere(request: &Request, surroundings: &Surroundings, color: bool) -> Looked {
+    let arguments = load_arguments(request, surroundings);
+    looked(
+        template::load_texts(
+            TemplateTexts::default(),
+            &arguments.variables,
+            arguments.world,
+        ),
+        color,
+    )
+}
+
+fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
+    let (template, sources, diagnostics) = match result {
+        Ok(loaded) => {
+            let sources = loaded.template.sources().clone();
+            (Some(loaded.template), sources, loaded.warnings)
+        }
+        Err(failure) => {
+            let template = failure.partial.map(|template| *template);
+            (template, failure.sources, failure.diagnostics)
+        }
+    };
     let masker = match &template {
         Some(template) => Masker::new(template.secrets()),
         None => Masker::default(),
