@@ -7,9 +7,12 @@
 mod config;
 mod dependencies;
 pub mod key;
+pub mod packer_components;
+pub mod plugins;
 mod select;
 mod step;
 
+pub use packer_components::Group;
 pub use step::Step;
 
 use crate::base::{self, Base};
@@ -112,6 +115,7 @@ impl Plan {
                     .help("add `build { sources = [\"source.TYPE.NAME\"] }`"),
             );
         }
+        plugins::check(&template, &diagnostics);
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {
@@ -228,20 +232,20 @@ fn known_later(digest: &str, config: &str) -> BTreeMap<String, Value> {
 
 /// Says that a component of that type does not exist, and which one may be meant.
 fn report_unknown(
-    what: &str,
+    group: Group,
     kind: &str,
     place: SourceSpan,
     kinds: &[&str],
     diagnostics: &Diagnostics,
 ) {
-    let near = did_you_mean(kind, kinds.iter().copied());
-    let known = format!("{what}s are {}", kinds.join(", "));
-    diagnostics.push(
-        Diagnostic::error(format!("there is no {what} of type {kind:?}"))
-            .at(place)
-            .help_maybe(near)
-            .help(known),
-    );
+    let known = format!("{group}s are {}", kinds.join(", "));
+    let error = match packer_components::plugin_of(group, kind) {
+        // Nobody misspelt it, so the nearest name would mislead.
+        Some(_) => Diagnostic::error(format!("Packer's {group} {kind:?} is not supported yet")),
+        None => Diagnostic::error(format!("there is no {group} of type {kind:?}"))
+            .help_maybe(did_you_mean(kind, kinds.iter().copied())),
+    };
+    diagnostics.push(error.at(place).help(known));
 }
 
 /// Ends the decoding of a body; says whether it went without an error.
@@ -285,7 +289,7 @@ fn plan_build(
         base
     } else {
         report_unknown(
-            "source",
+            Group::Source,
             &source.kind,
             source.reference,
             &base::kinds(),
@@ -370,7 +374,7 @@ fn prepare_post_processor(
     if !kinds.contains(&component.kind.as_str()) {
         let place = component.kind_span;
         report_unknown(
-            "post-processor",
+            Group::PostProcessor,
             &component.kind,
             place,
             &kinds,

@@ -42,7 +42,7 @@ pub use files::{FileError, NamedText, TemplateTexts};
 pub use load::{LoadArguments, LoadError, Loaded, check_syntax, load, load_texts};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
-pub use settings::PACKER_VERSION;
+pub use settings::{PACKER_VERSION, RequiredPlugin};
 pub use value::{Number, Type, Value};
 
 #[cfg(test)]

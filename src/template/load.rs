@@ -121,10 +121,13 @@ pub fn load_texts(
     secret_places
         .into_iter()
         .for_each(|place| sources.hide(place));
+    let constants = Scope::new(globals.clone(), Reach::Constants);
+    let plugins = settings::required_plugins(&declarations.packer, &constants);
     let template = Template::new(
         globals,
         builds,
         declarations.tool_settings,
+        plugins,
         secrets,
         changing::of_locals(&declarations.locals),
     );
