@@ -10,6 +10,7 @@ pub mod console;
 mod error;
 mod go_flags;
 mod images;
+pub mod init;
 pub mod inspect;
 mod listing;
 mod metadata;
@@ -69,6 +70,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Version(_) => version::run(&surroundings),
         Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
         Command::Console(console) => console::run(console, &surroundings),
+        Command::Init(init) => init::run(init, &surroundings),
         Command::Run(run) => run::run(run, &surroundings),
         Command::Images(images) => images::run(images, &surroundings),
         Command::Show(show) => show::run(show, &surroundings),

@@ -7,6 +7,7 @@
 mod config;
 mod dependencies;
 pub mod key;
+pub mod lock;
 pub mod packer_components;
 pub mod plugins;
 mod select;
@@ -22,7 +23,9 @@ use crate::mask::Masker;
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
-use crate::template::{self, Arguments, Component, ScopeNames, SourceUse, Template, Value};
+use crate::template::{
+    self, Arguments, Component, RequiredPlugin, ScopeNames, SourceUse, Template, Value,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -150,6 +153,11 @@ impl Plan {
     /// The platform in words, as `linux/amd64`.
     pub fn platform_name(&self) -> String {
         format!("{}/{}", self.platform.os, self.platform.architecture)
+    }
+
+    /// The plugins that the template asks for.
+    pub fn required_plugins(&self) -> &[RequiredPlugin] {
+        self.template.required_plugins()
     }
 
     /// The texts that spans point into.

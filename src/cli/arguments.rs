@@ -1,6 +1,7 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
 use super::console::ConsoleArguments;
+use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
@@ -53,6 +54,8 @@ pub enum Command {
     Version(VersionArguments),
     /// Evaluate expressions with the values of a template.
     Console(ConsoleArguments),
+    /// Check that all that a template asks for is there, and write what its bases hold to a lock file.
+    Init(InitArguments),
     /// Show what a template declares: variables, locals and builds.
     Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.

@@ -72,6 +72,7 @@ pub fn run(
         template,
         messages,
         masker,
+        ..
     } = match arguments.path {
         Some(_) => template::look(&request, surroundings, color),
         None => template::look_nowhere(&request, surroundings, color),

@@ -34,6 +34,7 @@ pub fn run(
         template,
         messages,
         masker,
+        ..
     } = template::look(&request, surroundings, say.color(surroundings));
     for message in &messages {
         say.message(message, &masker)?;

@@ -153,6 +153,8 @@ pub struct Looked {
     pub template: Option<Template>,
     /// Errors and warnings. That a variable has no value is none: the value is unknown then.
     pub messages: Vec<Message>,
+    /// Whether there is such a variable.
+    pub has_unset: bool,
     /// Hides the template's sensitive values.
     pub masker: Masker,
 }
@@ -190,12 +192,14 @@ fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
         Some(template) => Masker::new(template.secrets()),
         None => Masker::default(),
     };
-    let diagnostics = diagnostics
-        .without(Topic::UnsetVariable)
-        .without(Topic::UndeclaredVariable);
+    let all = diagnostics.len();
+    let diagnostics = diagnostics.without(Topic::UnsetVariable);
+    let has_unset = diagnostics.len() < all;
+    let diagnostics = diagnostics.without(Topic::UndeclaredVariable);
     let colours = if color { Colours::On } else { Colours::Off };
     Looked {
         messages: messages(diagnostics, &sources, colours, &masker),
+        has_unset,
         template,
         masker,
     }
@@ -207,15 +211,34 @@ fn load_arguments(request: &Request, surroundings: &Surroundings) -> LoadArgumen
         variables: request.variables.clone(),
         variable_files: request.variable_files.clone(),
         evaluate_data_sources: request.evaluate_data_sources,
-        world: World {
-            // The loader sets it from the path.
-            template_folder: PathBuf::new(),
-            working_folder: surroundings.working_folder.clone(),
-            home: surroundings.home.clone(),
-            now: surroundings.now,
-            random: Arc::new(surroundings::random),
-            environment: surroundings.environment.clone(),
-        },
+        world: world(surroundings),
+    }
+}
+
+/// What evaluation sees of the surroundings.
+pub fn world(surroundings: &Surroundings) -> World {
+    World {
+        // The loader sets it from the path.
+        template_folder: PathBuf::new(),
+        working_folder: surroundings.working_folder.clone(),
+        home: surroundings.home.clone(),
+        now: surroundings.now,
+        random: Arc::new(surroundings::random),
+        environment: surroundings.environment.clone(),
+    }
+}
+
+/// Writes diagnostics to standard error, an empty line after each.
+pub fn print_diagnostics(
+    diagnostics: Diagnostics,
+    sources: &Sources,
+    color: bool,
+    masker: &Masker,
+) {
+    let colours = if color { Colours::On } else { Colours::Off };
+    for message in messages(diagnostics, sources, colours, masker) {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "{}", message.text);
     }
 }
 

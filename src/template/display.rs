@@ -53,6 +53,27 @@ pub fn go_quoted(text: &str) -> String {
     quoted
 }
 
+/// The text as a quoted string of the language, which stands for just that text.
+pub fn hcl_quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        // Writing to a String cannot fail.
+        let _ = match character {
+            '"' | '\\' => write!(quoted, "\\{character}"),
+            '\n' => write!(quoted, "\\n"),
+            '\r' => write!(quoted, "\\r"),
+            '\t' => write!(quoted, "\\t"),
+            '$' | '%' if rest.peek() == Some(&'{') => write!(quoted, "{character}{character}"),
+            _ if character.is_control() => write!(quoted, "\\u{:04x}", u32::from(character)),
+            _ => write!(quoted, "{character}"),
+        };
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// Whether a character beyond ASCII is a letter, mark, number, punctuation or symbol.
 fn is_printable(character: char) -> bool {
     // At the beginning of a text, the standard library escapes marks as well.

@@ -1,9 +1,10 @@
 //! Loading: from texts to a checked, evaluated template, with everything that is wrong.
 
+use super::arguments::Arguments;
 use super::body::{Body, header};
 use super::build::{self, Build, DeclaredSources};
 use super::changing;
-use super::files::{self, FileError, TemplateTexts};
+use super::files::{self, FileError, NamedText, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
 use super::parse::parse_body;
@@ -165,6 +166,32 @@ pub fn check_syntax(path: &Path, variable_files: &[PathBuf]) -> (Sources, Diagno
         let _values = parse_body(file, &sources, &diagnostics);
     }
     (sources, diagnostics)
+}
+
+/// Reads a text that is not a template but of its syntax: blocks whose values are constants.
+/// `read` gets the whole as one body, and what it takes no notice of is an error.
+pub fn read_constants<T>(
+    text: NamedText,
+    world: World,
+    read: impl FnOnce(&Arguments<'_>) -> T,
+) -> Result<T, (Sources, Diagnostics)> {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let file = sources.add(text.name, text.text);
+    let Some(content) = parse_body(file, &sources, &diagnostics) else {
+        return Err((sources, diagnostics));
+    };
+    let start = SourceSpan::new(file, 0..0);
+    let body = Body::of_content(file, start, Vec::new(), Arc::new(content));
+    let globals = Arc::new(globals(sources, &Declarations::default(), world));
+    let scope = Scope::new(globals.clone(), Reach::Constants);
+    let arguments = Arguments::open(&body, &scope, &diagnostics);
+    let value = read(&arguments);
+    arguments.finish();
+    match diagnostics.has_errors() {
+        true => Err((globals.sources.clone(), diagnostics)),
+        false => Ok(value),
+    }
 }
 
 fn push_file_errors(errors: Vec<FileError>, diagnostics: &Diagnostics) {
