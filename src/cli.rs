@@ -12,10 +12,12 @@ mod go_flags;
 mod images;
 pub mod init;
 pub mod inspect;
+pub mod legacy;
 mod listing;
 mod metadata;
 mod output;
 mod plan;
+pub mod plugins;
 mod run;
 mod say;
 mod show;
@@ -71,6 +73,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
         Command::Console(console) => console::run(console, &surroundings),
         Command::Init(init) => init::run(init, &surroundings),
+        Command::Plugins(plugins) => plugins::run(plugins, &surroundings),
+        Command::Fix(_) => legacy::refuse("fix"),
+        Command::Hcl2Upgrade(_) => legacy::refuse("hcl2_upgrade"),
         Command::Run(run) => run::run(run, &surroundings),
         Command::Images(images) => images::run(images, &surroundings),
         Command::Show(show) => show::run(show, &surroundings),

@@ -3,6 +3,8 @@
 use super::console::ConsoleArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
+use super::legacy::LegacyArguments;
+use super::plugins::PluginsArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -56,6 +58,14 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and write what its bases hold to a lock file.
     Init(InitArguments),
+    /// List what is built in, or what a template asks for.
+    Plugins(PluginsArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true)]
+    Fix(LegacyArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true, name = "hcl2_upgrade")]
+    Hcl2Upgrade(LegacyArguments),
     /// Show what a template declares: variables, locals and builds.
     Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.

@@ -236,10 +236,7 @@ pub fn print_diagnostics(
     masker: &Masker,
 ) {
     let colours = if color { Colours::On } else { Colours::Off };
-    for message in messages(diagnostics, sources, colours, masker) {
-        // Nobody is left to be told if stderr is closed.
-        let _ = writeln!(std::io::stderr(), "{}", message.text);
-    }
+    print_messages(&messages(diagnostics, sources, colours, masker));
 }
 
 fn messages(
@@ -261,12 +258,16 @@ fn messages(
 impl Checked {
     /// Writes the messages to standard error, an empty line after each.
     pub fn print_messages(&self, with_warnings: bool) {
-        for message in &self.messages {
-            if with_warnings || message.severity == Severity::Error {
-                // Nobody is left to be told if stderr is closed.
-                let _ = writeln!(std::io::stderr(), "{}", message.text);
-            }
-        }
+        let messages = self.messages.iter();
+        print_messages(messages.filter(|it| with_warnings || it.severity == Severity::Error));
+    }
+}
+
+/// Writes messages to standard error, an empty line after each.
+pub fn print_messages<'m>(messages: impl IntoIterator<Item = &'m Message>) {
+    for message in messages {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "{}", message.text);
     }
 }
 
