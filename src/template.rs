@@ -12,6 +12,7 @@ mod changing;
 mod component;
 pub mod convert;
 mod decode;
+mod display;
 pub mod duration;
 mod evaluate;
 mod files;
@@ -36,11 +37,12 @@ pub use build::{Build, SourceUse};
 pub use changing::ChangingCall;
 pub use component::Component;
 pub use decode::FromValue;
+pub use display::{display, go_quoted, hcl_quoted};
 pub use files::{FileError, NamedText, TemplateTexts};
-pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
+pub use load::{LoadArguments, LoadError, Loaded, check_syntax, load, load_texts, read_constants};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
-pub use settings::PACKER_VERSION;
+pub use settings::{PACKER_VERSION, RequiredPlugin};
 pub use value::{Number, Type, Value};
 
 #[cfg(test)]

@@ -75,6 +75,14 @@ impl Component {
         (self.only.is_empty() || self.only.contains(&name)) && !self.except.contains(&name)
     }
 
+    /// `TYPE.NAME` if it has a name, else `TYPE`.
+    pub fn display_name(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{}.{name}", self.kind),
+            None => self.kind.clone(),
+        }
+    }
+
     /// Reads what all components share; the rest stays in the body.
     pub(super) fn decode(
         mut body: Body,

@@ -57,6 +57,15 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A template of Packer's first language.
+    #[error("{} is a JSON template of Packer's first language, which is not supported", path.display())]
+    LegacyJson {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A template on standard input.
+    #[error("a template cannot come from standard input")]
+    StandardInput,
+    /// A file of another kind.
     #[error("{} is not an HCL template", path.display())]
     NotHcl {
         /// The file.
@@ -74,9 +83,13 @@ impl FileError {
     /// What to do about it.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            FileError::NotHcl { .. } => Some(
-                "a template's name ends in .pkr.hcl or .pkr.json; Packer's `hcl2_upgrade` converts JSON templates",
-            ),
+            FileError::NotHcl { .. } => Some("a template's name ends in .pkr.hcl or .pkr.json"),
+            FileError::LegacyJson { .. } => {
+                Some("`packer hcl2_upgrade FILE` converts it to HCL, which hardtack builds")
+            }
+            FileError::StandardInput => {
+                Some("Packer takes only JSON templates there; name a file or a folder")
+            }
             FileError::UnknownVariableFormat { .. } => {
                 Some("the name of a variable file ends in .pkrvars.hcl or .pkrvars.json")
             }
@@ -99,6 +112,7 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
     let mut automatic = Vec::new();
     let mut templates = Vec::new();
     match fs::metadata(path) {
+        Err(_) if path == Path::new("-") => errors.push(FileError::StandardInput),
         Err(source) => errors.push(FileError::Read {
             path: path.to_owned(),
             source,
@@ -124,6 +138,9 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
                 name if name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") => {
                     templates.push(path.to_owned());
                 }
+                name if name.ends_with(".json") => errors.push(FileError::LegacyJson {
+                    path: path.to_owned(),
+                }),
                 _ => errors.push(FileError::NotHcl {
                     path: path.to_owned(),
                 }),
@@ -297,7 +314,7 @@ mod tests {
         );
         assert_eq!(
             messages(read(&path.join("old.json"), &[]), path),
-            ["T/old.json is not an HCL template"]
+            ["T/old.json is a JSON template of Packer's first language, which is not supported"]
         );
         assert_eq!(
             messages(read(&path.join("none"), &[]), path),

@@ -1,9 +1,10 @@
 //! Loading: from texts to a checked, evaluated template, with everything that is wrong.
 
+use super::arguments::Arguments;
 use super::body::Body;
 use super::build::{self, Build, DeclaredSources};
 use super::changing;
-use super::files::{self, TemplateTexts};
+use super::files::{self, FileError, NamedText, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
 use super::scope::{Globals, Names, Reach, Scope, World};
@@ -12,8 +13,8 @@ use super::settings::{self, PACKER_VERSION};
 use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_body};
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, Sources, did_you_mean};
-use std::path::PathBuf;
+use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// What to load.
@@ -25,6 +26,8 @@ pub struct LoadArguments {
     pub variable_files: Vec<PathBuf>,
     /// Values of variables, each `NAME=VALUE`; stronger than variable files.
     pub variables: Vec<String>,
+    /// Whether data sources are asked; if not, their values are unknown.
+    pub evaluate_data_sources: bool,
     /// What evaluation sees of the world. The template's folder is filled in from the path.
     pub world: World,
 }
@@ -56,10 +59,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
         Ok(texts) => load_texts(texts, &arguments.variables, arguments.world),
         Err(errors) => {
             let diagnostics = Diagnostics::new();
-            for error in errors {
-                let help = error.help().map(str::to_owned);
-                diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
-            }
+            push_file_errors(errors, &diagnostics);
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
@@ -122,10 +122,13 @@ pub fn load_texts(
     secret_places
         .into_iter()
         .for_each(|place| sources.hide(place));
+    let constants = Scope::new(globals.clone(), Reach::Constants);
+    let plugins = settings::required_plugins(&declarations.packer, &constants);
     let template = Template::new(
         globals,
         builds,
         declarations.tool_settings,
+        plugins,
         secrets,
         changing::of_locals(&declarations.locals),
     );
@@ -140,6 +143,62 @@ pub fn load_texts(
         template,
         warnings: diagnostics,
     })
+}
+
+/// Checks the syntax of a template and of variable files, and the types and labels of the blocks
+/// at the top level. Nothing is evaluated.
+pub fn check_syntax(path: &Path, variable_files: &[PathBuf]) -> (Sources, Diagnostics) {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let texts = files::read(path, variable_files).unwrap_or_else(|errors| {
+        push_file_errors(errors, &diagnostics);
+        TemplateTexts::default()
+    });
+    let mut declarations = Declarations::default();
+    for text in texts.templates {
+        let file = sources.add(text.name, text.text);
+        let body = parse(file, &sources, Strings::Templates, &diagnostics);
+        declarations.add(&body, &diagnostics);
+    }
+    for text in texts.variable_files {
+        let file = sources.add(text.name, text.text);
+        let _values = parse(file, &sources, Strings::Texts, &diagnostics);
+    }
+    (sources, diagnostics)
+}
+
+/// Reads a text that is not a template but of its syntax: blocks whose values are constants.
+/// `read` gets the whole as one body, and what it takes no notice of is an error.
+pub fn read_constants<T>(
+    text: NamedText,
+    world: World,
+    read: impl FnOnce(&Arguments<'_>) -> T,
+) -> Result<T, (Sources, Diagnostics)> {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let file = sources.add(text.name, text.text);
+    let content = parse(file, &sources, Strings::Texts, &diagnostics);
+    if diagnostics.has_errors() {
+        return Err((sources, diagnostics));
+    }
+    let start = SourceSpan::new(file, 0..0);
+    let body = Body::of_content(start, Vec::new(), Arc::new(content));
+    let globals = Arc::new(globals(sources, &Declarations::default(), world));
+    let scope = Scope::new(globals.clone(), Reach::Constants);
+    let arguments = Arguments::open(&body, &scope, &diagnostics);
+    let value = read(&arguments);
+    arguments.finish();
+    match diagnostics.has_errors() {
+        true => Err((globals.sources.clone(), diagnostics)),
+        false => Ok(value),
+    }
+}
+
+fn push_file_errors(errors: Vec<FileError>, diagnostics: &Diagnostics) {
+    for error in errors {
+        let help = error.help().map(str::to_owned);
+        diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
+    }
 }
 
 fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globals {

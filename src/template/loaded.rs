@@ -7,6 +7,7 @@ use super::changing::{self, ChangingCall, ChangingLocals};
 use super::component::Component;
 use super::scope::{Globals, Reach, Scope};
 use super::secrets::Secrets;
+use super::settings::RequiredPlugin;
 use super::syntax::parse_expression;
 use super::value::Value;
 use crate::diagnostic::{Diagnostics, Sources};
@@ -20,6 +21,7 @@ pub struct Template {
     globals: Arc<Globals>,
     builds: Vec<Build>,
     settings: Vec<Body>,
+    plugins: Vec<RequiredPlugin>,
     secrets: Secrets,
     changing: ChangingLocals,
 }
@@ -40,6 +42,7 @@ impl Template {
         globals: Arc<Globals>,
         builds: Vec<Build>,
         settings: Vec<Body>,
+        plugins: Vec<RequiredPlugin>,
         secrets: Secrets,
         changing: ChangingLocals,
     ) -> Template {
@@ -47,6 +50,7 @@ impl Template {
             globals,
             builds,
             settings,
+            plugins,
             secrets,
             changing,
         }
@@ -60,6 +64,11 @@ impl Template {
     /// The `hardtack` blocks.
     pub fn settings(&self) -> &[Body] {
         &self.settings
+    }
+
+    /// The plugins that `packer` blocks ask for.
+    pub fn required_plugins(&self) -> &[RequiredPlugin] {
+        &self.plugins
     }
 
     /// The texts that diagnostics point into.

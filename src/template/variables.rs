@@ -14,7 +14,7 @@ use super::secrets::Secrets;
 use super::syntax::{Block, Expression, ExpressionKind, identifier_length};
 use super::type_constraint::TypeConstraint;
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, Topic};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -306,6 +306,7 @@ impl Evaluator<'_> {
         self.diagnostics.push(
             Diagnostic::error(format!("variable `{name}` has no value"))
                 .at(arguments.header())
+                .about(Topic::UnsetVariable)
                 .help(format!(
                     "give it one with `-var {name}=…`, a -var-file or PKR_VAR_{name}, or declare a default"
                 )),

@@ -1,7 +1,9 @@
 //! Values given to variables from outside: the environment, variable files, the command line.
 
 use super::Variables;
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean,
+};
 use crate::template::scope::Scope;
 use crate::template::syntax::{Body, Expression, parse_expression};
 use crate::template::value::Value;
@@ -92,6 +94,7 @@ impl GivenValues {
             let name = &attribute.name;
             if !variables.contains_key(&name.text) {
                 let warning = undeclared(&name.text, variables, Diagnostic::warning);
+                let warning = warning.about(Topic::UndeclaredVariable);
                 diagnostics.push(warning.at(name.span));
                 continue;
             }
