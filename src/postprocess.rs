@@ -49,6 +49,21 @@ impl Artifact {
         }
     }
 
+    /// What made it, as scripts around Packer know it.
+    pub fn builder_id(&self) -> String {
+        format!("hardtack.{}", self.kind)
+    }
+
+    /// What scripts call it: the digest of its image.
+    pub fn id(&self) -> String {
+        self.digest.to_string()
+    }
+
+    /// What it is, in words.
+    pub fn description(&self) -> String {
+        format!("{} {}", self.kind, self.value)
+    }
+
     /// An artifact at `path`, which is a file or a folder.
     fn at(kind: &'static str, path: &Path, files: Vec<PathBuf>, input: &Self) -> Self {
         Self {

@@ -5,7 +5,7 @@
 //! The image itself is never destroyed: it stays in the store by name and digest, and
 //! `keep_input_artifact = false` only leaves it out of the list of artifacts.
 
-use super::event::Event;
+use super::event::{Event, LogStream};
 use super::{BuildError, Environment};
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
@@ -70,6 +70,7 @@ fn run_chain(
             environment.emit(Event::PostProcessorOutput {
                 build: build.name.clone(),
                 post_processor: planned.name.clone(),
+                stream: LogStream::Stdout,
                 line: line.to_owned(),
             });
         };

@@ -35,6 +35,7 @@ pub fn run(
         environment.emit(Event::BuildFailed {
             build: build.name.clone(),
             error: text,
+            reason: failure::one_line(&error),
             seconds: begin.elapsed().as_secs_f64(),
         });
         error
@@ -139,11 +140,19 @@ fn layers_and_image(
             build: build.name.clone(),
             kind: artifact.kind.to_owned(),
             value: artifact.value.clone(),
+            builder_id: artifact.builder_id(),
+            id: artifact.id(),
+            description: artifact.description(),
+            files: artifact
+                .files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect(),
         });
     }
     environment.emit(Event::BuildFinished {
         build: build.name.clone(),
-        digest: image.manifest.digest,
+        digest: Some(image.manifest.digest),
         bytes: layers.iter().map(|built| built.layer.size).sum(),
         cached,
         steps: build.steps.len(),

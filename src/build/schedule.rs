@@ -159,6 +159,7 @@ fn run_one(
             environment.emit(Event::BuildFailed {
                 build: build.name.clone(),
                 error: super::failure::text(plan, build, &error),
+                reason: super::failure::one_line(&error),
                 seconds: 0.0,
             });
             Err(error)

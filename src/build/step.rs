@@ -76,7 +76,7 @@ impl Bench<'_> {
 
         environment.emit(Event::StepStarted {
             place: self.place(step),
-            key,
+            key: Some(key),
         });
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;

@@ -28,6 +28,10 @@ pub struct Arguments {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
+
+    /// Print Packer's machine-readable lines.
+    #[arg(long, global = true)]
+    pub machine_readable: bool,
 }
 
 /// The commands.
@@ -93,6 +97,22 @@ pub struct Build {
     )]
     pub progress: crate::ui::Progress,
 
+    /// Begin each line of progress with the time of day (RFC 3339).
+    #[arg(long)]
+    pub timestamp_ui: bool,
+
+    /// Whether to colour messages [default: on a terminal, unless NO_COLOR or PACKER_NO_COLOR is
+    /// set].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = go_boolean
+    )]
+    pub color: Option<bool>,
+
     /// Write digests, layers and artifacts of all builds to this file as JSON (docs/events.md).
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
@@ -114,6 +134,15 @@ pub struct Build {
         hide_env_values = true
     )]
     pub threads: Option<usize>,
+}
+
+/// Reads a flag's value as Go, and so Packer, does.
+fn go_boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it is true or false".to_owned()),
+    }
 }
 
 /// `hardtack plan`.

@@ -27,12 +27,16 @@ pub struct Surroundings {
     pub environment: BTreeMap<String, String>,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// The user's time zone.
+    pub zone: jiff::tz::TimeZone,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
     pub source_date_epoch: Option<i64>,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
     /// Whether messages may be coloured.
     pub color: bool,
+    /// Whether Packer's machine-readable lines are asked for.
+    pub machine_readable: bool,
 }
 
 impl Surroundings {
@@ -85,9 +89,11 @@ impl Surroundings {
             home,
             store,
             now: jiff::Timestamp::now(),
+            zone: jiff::tz::TimeZone::system(),
             source_date_epoch,
             stderr_is_terminal,
             color,
+            machine_readable: arguments.machine_readable,
             environment,
         })
     }
