@@ -9,6 +9,7 @@ mod build;
 mod error;
 mod images;
 mod metadata;
+mod operator;
 mod output;
 mod plan;
 mod run;

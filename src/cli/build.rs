@@ -3,12 +3,14 @@
 use super::arguments::Build;
 use super::error::CommandError;
 use super::metadata::MetadataFile;
+use super::operator::StandardInput;
 use super::surroundings::{self, Surroundings};
 use super::{output, template};
 use crate::build::event::{Event, EventSink, Level};
-use crate::build::{self, Outcome};
+use crate::build::{self, OnError, Outcome};
 use crate::diagnostic::Severity;
 use crate::mask::Masker;
+use crate::plan::Plan;
 use crate::store::Store;
 use crate::ui::{self, Display, Progress, Stamps};
 use std::io::Write;
@@ -48,6 +50,11 @@ fn build(
         Some(plan) => plan.secrets.clone(),
         None => Vec::new(),
     };
+    let mut output = output.clone();
+    if output.progress == Progress::Auto && checked.plan.as_ref().is_some_and(Plan::asks) {
+        // Live lines would be drawn over the question.
+        output.progress = Progress::Plain;
+    }
     let display = Arc::new(output.display(secrets));
     if output.is_for_programs() {
         for message in &checked.messages {
@@ -68,6 +75,16 @@ fn build(
     environment.parallel_builds = usize::try_from(arguments.parallel_builds)
         .ok()
         .filter(|count| *count > 0);
+    environment.on_error = arguments.on_error;
+    environment.debug = arguments.debug;
+    environment.force = arguments.force;
+    if arguments.debug {
+        environment.parallel_builds = Some(1);
+    }
+    // Programs that read lines cannot be asked, as in Packer.
+    if !output.is_for_programs() {
+        environment.operator = Arc::new(StandardInput::new(display.clone()));
+    }
     if let Some(threads) = arguments.threads {
         environment.threads = threads.clamp(1, 1024);
     }
@@ -89,6 +106,7 @@ fn build(
 }
 
 /// How and where the build is shown: what the flags mean together.
+#[derive(Clone)]
 struct Output {
     progress: Progress,
     color: bool,
@@ -102,6 +120,10 @@ impl Output {
             _ if surroundings.machine_readable => Progress::MachineReadable,
             // Live lines have no time at which they were written.
             Progress::Auto if arguments.timestamp_ui => Progress::Plain,
+            // They would be drawn over the questions.
+            Progress::Auto if arguments.debug || arguments.on_error == OnError::Ask => {
+                Progress::Plain
+            }
             progress => progress,
         };
         let mut output = Self {
@@ -160,6 +182,10 @@ fn artifact_lines(outcomes: &[Outcome], masker: &Masker) -> String {
     for outcome in outcomes {
         let Ok(built) = &outcome.result else { continue };
         for artifact in &built.artifacts {
+            // A build that leaves nothing has nothing to name.
+            if artifact.value.is_empty() {
+                continue;
+            }
             let line = format!("{} {} {}", outcome.name, artifact.kind, artifact.value);
             lines.push_str(&masker.mask_neutral(&line));
             lines.push('\n');

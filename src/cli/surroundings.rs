@@ -2,8 +2,9 @@
 
 use super::arguments::Arguments;
 use super::error::CommandError;
-use crate::build::Environment;
+use super::operator::Nobody;
 use crate::build::event::EventSink;
+use crate::build::{Environment, OnError};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
 use crate::ui::Size;
@@ -108,6 +109,10 @@ impl Surroundings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,
+            on_error: OnError::default(),
+            debug: false,
+            force: false,
+            operator: Arc::new(Nobody),
             now: self.now,
             source_date_epoch: self.source_date_epoch,
             run_id: run_id(),

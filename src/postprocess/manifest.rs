@@ -1,7 +1,7 @@
 //! The `manifest` post-processor: Packer's JSON record of what was built.
 //!
 //! Like Packer it appends to an existing file, so that scripts find the last run by
-//! `last_run_uuid`. A file that is not such a record is never overwritten.
+//! `last_run_uuid`; `-force` drops what other runs have left. A file that is not such a record is never overwritten.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::template::Arguments;
@@ -95,7 +95,7 @@ impl PostProcessor for Manifest {
             builder_type: context.source_type,
             build_time: (!self.strip_time).then(|| context.now.as_second()),
             files: (!files.is_empty()).then_some(files),
-            artifact_id: context.image.manifest.digest.to_string(),
+            artifact_id: input.id(),
             packer_run_uuid: context.run_id,
             custom_data: (!self.custom_data.is_empty()).then_some(&self.custom_data),
         };
@@ -103,13 +103,19 @@ impl PostProcessor for Manifest {
             &path,
             serde_json::to_value(build).unwrap_or_default(),
             context.run_id,
+            context.force,
         )?;
         Ok(Artifact::at("manifest", &path, vec![path.clone()], input))
     }
 }
 
 /// Adds one build to the record at `path`; parallel builds take turns.
-fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), PostProcessError> {
+fn append(
+    path: &Path,
+    build: serde_json::Value,
+    run_id: &str,
+    force: bool,
+) -> Result<(), PostProcessError> {
     let write_error = |source: io::Error| PostProcessError::File {
         operation: "write",
         path: path.to_owned(),
@@ -138,6 +144,9 @@ fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), Pos
             problem: error.to_string(),
         })?
     };
+    if force && record.last_run_uuid != run_id {
+        record = Record::default();
+    }
     record.builds.push(build);
     record.last_run_uuid = run_id.to_owned();
     let text = serde_json::to_string_pretty(&record).map_err(|error| {
@@ -160,14 +169,20 @@ mod tests {
     fn a_record_grows_and_a_foreign_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/packer-manifest.json");
-        append(&path, json!({"name": "a"}), "run-1").unwrap();
-        append(&path, json!({"name": "b"}), "run-2").unwrap();
+        append(&path, json!({"name": "a"}), "run-1", false).unwrap();
+        append(&path, json!({"name": "b"}), "run-2", false).unwrap();
         let record: Record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(record.builds, [json!({"name": "a"}), json!({"name": "b"})]);
         assert_eq!(record.last_run_uuid, "run-2");
 
+        for name in ["c", "d"] {
+            append(&path, json!({ "name": name }), "run-3", true).unwrap();
+        }
+        let record: Record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(record.builds, [json!({"name": "c"}), json!({"name": "d"})]);
+
         fs::write(&path, "precious").unwrap();
-        let error = append(&path, json!({}), "run-3").unwrap_err();
+        let error = append(&path, json!({}), "run-3", false).unwrap_err();
         assert!(matches!(error, PostProcessError::ForeignManifest { .. }));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }

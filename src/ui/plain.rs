@@ -163,6 +163,12 @@ impl Plain {
                 }
             }
             Event::Artifact {
+                build,
+                value,
+                description,
+                ..
+            } if value.is_empty() => of_build(build, description),
+            Event::Artifact {
                 build, kind, value, ..
             } => of_build(build, &format!("{kind} {value}")),
             Event::BuildFinished {
