@@ -20,7 +20,9 @@ use crate::mask::Masker;
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
-use crate::template::{self, Arguments, Component, Scope, ScopeNames, SourceUse, Template, Value};
+use crate::template::{
+    self, Arguments, Body, Component, Scope, ScopeNames, SourceUse, Template, Value,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -454,6 +456,9 @@ fn plan_image(
         config::decode(&arguments, &mut changes, &mut annotations);
         arguments.finish();
     }
+    let place = block.config.first().map_or(source.reference, Body::header);
+    let masker = Masker::new(template.secrets());
+    config::warn_of_secrets(&changes, &annotations, &masker, place, diagnostics);
     let base = base?;
     Some(Product::Image(Box::new(PlannedImage {
         base,

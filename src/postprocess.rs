@@ -14,6 +14,7 @@ pub use error::PostProcessError;
 
 use crate::digest::Digest;
 use crate::image::Image;
+use crate::mask::Masker;
 use crate::provision::Said;
 use crate::sandbox::Cancel;
 use crate::store::Store;
@@ -132,6 +133,8 @@ pub struct Context<'a> {
     pub now: jiff::Timestamp,
     /// Whether what another run left is replaced where it would otherwise be extended.
     pub force: bool,
+    /// Hides what must not lie in a file.
+    pub masker: &'a Masker,
     /// Stops what runs.
     pub cancel: &'a Cancel,
     /// Takes what is said, as it comes.

@@ -225,7 +225,7 @@ build {
           |               ^^^^^^
           |
           = help: did you mean `shell`?
-          = help: provisioners are file, shell
+          = help: provisioners are breakpoint, file, shell, shell-local, sleep
 
         error: one of inline, script and scripts must be given
          --> ./web.pkr.hcl:8:3
@@ -379,18 +379,36 @@ build {
   post-processors {
     post-processor "oci-archive" { path = "${var.password}.tar" }
     post-processor "shell-local" { inline = ["echo ${var.password}"] }
+    post-processor "manifest" { custom_data = { "x${var.password}" = "y${var.password}" } }
   }
+  provisioner "shell-local" {
+    command = "echo ${var.password}; test $V = ${var.password}"
+    env     = { V = var.password }
+  }
+  provisioner "shell" {
+    inline            = ["env | grep ^V="]
+    env               = { V = var.password }
+    use_env_var_file  = true
+    continue_on_error = true
+    valid_exit_codes  = [7]
+  }
+  error-cleanup-provisioner "shell" { inline = ["echo ${var.password}"] }
 }
 "#,
     );
     const SECRET: &str = "horsebattery";
     let variable = format!("password={SECRET}");
     let mut all = String::new();
-    for mode in ["plain", "json", "quiet", "tty"] {
-        let progress = format!("--progress={mode}");
+    for mode in [
+        "--progress=plain",
+        "--progress=json",
+        "--progress=quiet",
+        "--progress=tty",
+        "-machine-readable",
+    ] {
         let ran = bench.run(&[
             "build",
-            &progress,
+            mode,
             "--no-cache",
             "--metadata-file=meta.json",
             "-var",
@@ -399,7 +417,9 @@ build {
         ]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         all += &(ran.stdout + &ran.stderr);
-        all += &fs::read_to_string(bench.folder.path().join("meta.json")).unwrap();
+        for file in ["meta.json", "packer-manifest.json"] {
+            all += &fs::read_to_string(bench.folder.path().join(file)).unwrap();
+        }
     }
     for arguments in [
         &["plan", "-var", &variable, "."][..],
@@ -666,6 +686,7 @@ fn the_documentation_lists_every_component_and_function() {
     let text = fs::read_to_string("docs/templates.md").unwrap();
     let names = hardtack::template::functions::names()
         .chain(hardtack::base::kinds())
+        .chain(hardtack::imageless::kinds())
         .chain(hardtack::provision::kinds())
         .chain(hardtack::postprocess::kinds());
     for name in names {

@@ -95,6 +95,7 @@ fn run_chain(
             now: environment.now,
             cancel: &environment.cancel,
             force: environment.force,
+            masker: &plan.masker,
             say: &say,
         };
         let made = ready

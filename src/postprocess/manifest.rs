@@ -2,6 +2,7 @@
 //!
 //! Like Packer it appends to an existing file, so that scripts find the last run by
 //! `last_run_uuid`; `-force` drops what other runs have left. A file that is not such a record is never overwritten.
+//! Sensitive values are masked in it, as it is made to be kept and passed on.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::template::Arguments;
@@ -88,8 +89,14 @@ impl PostProcessor for Manifest {
             } else {
                 file.display().to_string()
             };
+            let name = context.masker.mask(&name).into_owned();
             files.push(BuildFile { name, size });
         }
+        let masked = |text: &String| context.masker.mask(text).into_owned();
+        let data = self.custom_data.iter();
+        let custom_data = data
+            .map(|(name, value)| (masked(name), masked(value)))
+            .collect::<BTreeMap<_, _>>();
         let build = Build {
             name: context.source_name,
             builder_type: context.source_type,
@@ -97,7 +104,7 @@ impl PostProcessor for Manifest {
             files: (!files.is_empty()).then_some(files),
             artifact_id: input.id(),
             packer_run_uuid: context.run_id,
-            custom_data: (!self.custom_data.is_empty()).then_some(&self.custom_data),
+            custom_data: (!custom_data.is_empty()).then_some(&custom_data),
         };
         append(
             &path,
