@@ -50,6 +50,12 @@ impl PackerLines {
         super::write(&mut *self.output, line.as_bytes());
     }
 
+    /// A message that belongs to no single build.
+    fn common(&mut self, kind: &str, text: &str) {
+        self.line("", "ui", &[kind, text]);
+    }
+
+    /// A message of a build; as in Packer, only these have the time of day.
     fn ui(&mut self, kind: &str, text: &str) {
         let stamped = self.stamps.as_ref().map(|stamps| {
             let stamp = stamps.of((self.clock)());
@@ -72,28 +78,28 @@ impl PackerLines {
     /// What Packer prints when all builds have ended.
     fn end(&mut self, begin: Timestamp) {
         let waited = elapsed(begin, (self.clock)());
-        self.ui("say", &format!("\n==> Wait completed after {waited}"));
+        self.common("say", &format!("\n==> Wait completed after {waited}"));
         let failed = std::mem::take(&mut self.failed);
         if !failed.is_empty() {
             self.line("", "error-count", &[&failed.len().to_string()]);
-            self.ui(
+            self.common(
                 "error",
                 "\n==> Some builds didn't complete successfully and had errors:",
             );
             for (build, reason) in &failed {
                 self.line(build, "error", &[reason]);
-                self.ui("error", &format!("--> {build}: {reason}"));
+                self.common("error", &format!("--> {build}: {reason}"));
             }
         }
         let built = std::mem::take(&mut self.built);
         if built.is_empty() {
-            self.ui(
+            self.common(
                 "say",
                 "\n==> Builds finished but no artifacts were created.",
             );
             return;
         }
-        self.ui(
+        self.common(
             "say",
             "\n==> Builds finished. The artifacts of successful builds are:",
         );
@@ -120,7 +126,7 @@ impl PackerLines {
             self.line(build, "artifact", &[index, "file", &number, file]);
         }
         self.line(build, "artifact", &[index, "end"]);
-        self.ui("say", &format!("--> {build}: {}", artifact.description));
+        self.common("say", &format!("--> {build}: {}", artifact.description));
     }
 
     fn artifacts_of(&mut self, build: &str) -> &mut Vec<Artifact> {
@@ -210,7 +216,7 @@ impl View for PackerLines {
                 };
                 match build {
                     Some(build) => self.ui(kind, &format!("==> {build}: {text}")),
-                    None => self.ui(kind, &text),
+                    None => self.common(kind, &text),
                 }
             }
             Event::Artifact {
@@ -387,15 +393,20 @@ mod tests {
                 settings,
                 Box::new(captured.clone()),
             );
-            display.emit(Event::Notice {
-                build: None,
-                level: Level::Error,
-                text: "a\nb, c".to_owned(),
-            });
+            for build in [Some("x".to_owned()), None] {
+                display.emit(Event::Notice {
+                    build,
+                    level: Level::Error,
+                    text: "a\nb, c".to_owned(),
+                });
+            }
             display.finish();
             assert_eq!(
                 captured.text(),
-                format!("1767323045,,ui,error,{stamp}: a\\nb%!(PACKER_COMMA) c\n")
+                format!(
+                    "1767323045,,ui,error,{stamp}: ==> x: a\\nb%!(PACKER_COMMA) c\n\
+                     1767323045,,ui,error,a\\nb%!(PACKER_COMMA) c\n"
+                )
             );
         }
     }
