@@ -11,6 +11,7 @@ use std::path::PathBuf;
     name = "hardtack",
     version,
     propagate_version = true,
+    args_override_self = true,
     max_term_width = 100
 )]
 pub struct Arguments {
