@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod legacy;
 mod listing;
 mod metadata;
+mod operator;
 mod output;
 mod plan;
 pub mod plugins;

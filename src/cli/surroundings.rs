@@ -2,8 +2,9 @@
 
 use super::arguments::Arguments;
 use super::error::CommandError;
-use crate::build::Environment;
+use super::operator::Nobody;
 use crate::build::event::EventSink;
+use crate::build::{Environment, OnError};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
 use crate::ui::Size;
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub environment: BTreeMap<String, String>,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// The user's time zone.
+    pub zone: jiff::tz::TimeZone,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
     pub source_date_epoch: Option<i64>,
     /// Whether stderr is a terminal.
@@ -81,6 +84,7 @@ impl Surroundings {
             home,
             store,
             now: jiff::Timestamp::now(),
+            zone: jiff::tz::TimeZone::system(),
             source_date_epoch,
             stderr_is_terminal,
             color,
@@ -107,6 +111,10 @@ impl Surroundings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,
+            on_error: OnError::default(),
+            debug: false,
+            force: false,
+            operator: Arc::new(Nobody),
             now: self.now,
             source_date_epoch: self.source_date_epoch,
             run_id: run_id(),
