@@ -156,8 +156,8 @@ impl Names {
         let template = self.look();
         let builds = template.iter().flat_map(Template::builds);
         let names = builds.flat_map(|build| {
-            let prefix = build.name.iter().map(|name| format!("{name}."));
-            let prefix = prefix.last().unwrap_or_default();
+            let prefix = build.name.as_ref().map(|name| format!("{name}."));
+            let prefix = prefix.unwrap_or_default();
             let sources = build.uses.iter();
             sources.map(move |source| format!("{prefix}{}", source.full_name()))
         });
