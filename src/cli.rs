@@ -38,11 +38,11 @@ use surroundings::Surroundings;
 
 /// Runs the command that `arguments`, the program's name first, ask for.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let result = match std::env::var_os(completion::VARIABLE) {
-        Some(shell) => completion::answer(&shell, arguments.collect()),
-        None => return run(arguments),
-    };
-    result.unwrap_or_else(|error: CommandError| error.report(false))
+    match surroundings::completing_shell() {
+        Some(shell) => completion::answer(&shell, arguments.collect())
+            .unwrap_or_else(|error| error.report(false)),
+        None => run(arguments),
+    }
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
