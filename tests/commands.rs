@@ -142,6 +142,7 @@ fn exit_codes_are_packers() {
         ("console -config-type=hcl2", 0),
         ("console -config-type=json", 1),
         ("init .", 0),
+        ("init", 1),
         ("plugins", 1),
         ("plugins installed", 0),
         ("plugins install github.com/hashicorp/docker", 1),
