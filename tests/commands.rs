@@ -378,6 +378,19 @@ local.tags: "{\n  \"list\" = [\n    1,\n    \"two\",\n    2.5,\n  ]\n  \"name\" 
 }
 
 #[test]
+fn inspect_shows_what_can_be_known() {
+    // A value that fails is unknown.
+    let ran = Bench::new("locals { a = nope() }\n").run(&["inspect", "."]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("local.a: \"<unknown>\"\n"));
+    assert!(ran.stderr.contains("nope"), "{}", ran.stderr);
+    // A name that is declared twice has no one meaning.
+    let ran = Bench::new("variable \"a\" {}\nvariable \"a\" {}\n").run(&["inspect", "."]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.contains("declared twice"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_console_answers_the_last_line() {
     let bench = Bench::new(TEMPLATE);
     for (input, stdout, code, has_errors) in [

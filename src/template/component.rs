@@ -98,7 +98,7 @@ impl Component {
             );
             return None;
         };
-        let (kind, kind_span) = (label.text.clone(), label.span);
+        let (kind, kind_span) = (label.text.to_string(), label.span);
         let arguments = Arguments::open(&body, scope, diagnostics);
         let only: Vec<String> = arguments.optional("only").unwrap_or_default();
         let except: Vec<String> = arguments.optional("except").unwrap_or_default();

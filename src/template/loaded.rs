@@ -5,10 +5,10 @@ use super::body::Body;
 use super::build::Build;
 use super::changing::{self, ChangingCall, ChangingLocals};
 use super::component::Component;
-use super::parse::parse_expression;
 use super::scope::{Globals, Reach, Scope};
 use super::secrets::Secrets;
 use super::settings::RequiredPlugin;
+use super::syntax::parse_expression;
 use super::value::Value;
 use crate::diagnostic::{Diagnostics, Sources};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ impl Template {
     /// Opens a body for reading. The scope's source picks a provisioner's overrides.
     pub fn arguments<'a>(
         &self,
-        body: &'a Body,
+        body: &Body,
         scope: &Scope,
         diagnostics: &'a Diagnostics,
     ) -> Arguments<'a> {
@@ -147,7 +147,7 @@ impl Template {
         let globals = Arc::new(globals);
         let scope = Scope::new(globals.clone(), Reach::Everything);
         parse_expression(file, text)
-            .and_then(|expression| scope.evaluate(file, &expression))
+            .and_then(|expression| scope.evaluate(&expression))
             .map_err(|diagnostic| (globals.sources.clone(), Diagnostics::from(diagnostic)))
     }
 }

@@ -1,9 +1,9 @@
 //! Scopes: the names that an expression can refer to, and the world that functions see.
 
 use super::evaluate::Evaluation;
+use super::syntax::Expression;
 use super::value::Value;
-use crate::diagnostic::{Diagnostic, FileId, Sources};
-use hcl::edit::expr::Expression;
+use crate::diagnostic::{Diagnostic, Sources};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -116,13 +116,8 @@ impl Scope {
     }
 
     /// Evaluates an expression.
-    pub(super) fn evaluate(
-        &self,
-        file: FileId,
-        expression: &Expression,
-    ) -> Result<Value, Diagnostic> {
-        let text = self.globals.sources.text(file);
-        Evaluation::new(file, text).expression(expression, self)
+    pub(super) fn evaluate(&self, expression: &Expression) -> Result<Value, Diagnostic> {
+        Evaluation::default().expression(expression, self)
     }
 
     pub(super) fn globals(&self) -> &Globals {
