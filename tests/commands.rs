@@ -259,6 +259,7 @@ fn a_pattern_that_matches_nothing_is_warned_of() {
         ("-only=[a-w]eb.oci.base,oci.bas?", 0, false),
         ("-only=oci.base,nope", 0, true),
         ("-only=nope", 1, true),
+        ("-only=", 1, false),
         ("-except=list", 0, false),
         ("-except=check*", 0, false),
         ("-except=nope", 0, true),

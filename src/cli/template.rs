@@ -73,7 +73,7 @@ pub fn patterns(given: &[String]) -> Vec<String> {
             }
             character == ',' && depth == 0
         });
-        patterns.extend(pieces.filter(|it| !it.is_empty()).map(str::to_owned));
+        patterns.extend(pieces.map(str::to_owned));
     }
     patterns
 }
@@ -279,6 +279,7 @@ mod tests {
     #[test]
     fn patterns_are_separated_by_commas_outside_braces() {
         let given = ["a,b*".to_owned(), "x.{c,d},e".to_owned(), String::new()];
-        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e"]);
+        // An empty pattern is one that matches nothing.
+        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e", ""]);
     }
 }
