@@ -260,7 +260,7 @@ base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
                 "sha256:1",
             ),
             ("image \"x\" {\n}\n", "image"),
-            ("base {", "expected"),
+            ("base {", "this brace is not closed"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
     /// The inside of a block and its closing brace.
     fn block_body(&mut self, opening: SourceSpan) -> Parsed<Body> {
         let mut items = Items::default();
-        if self.peek() != TokenKind::Newline {
+        if !matches!(self.peek(), TokenKind::Newline | TokenKind::End) {
             self.single_line(&mut items)?;
             return Ok(items.into_body());
         }

@@ -94,7 +94,8 @@ impl GivenValues {
             let name = &attribute.name;
             if !variables.contains_key(&name.text) {
                 let warning = undeclared(&name.text, variables, Diagnostic::warning);
-                diagnostics.push(warning.at(name.span).about(Topic::UndeclaredVariable));
+                let warning = warning.about(Topic::UndeclaredVariable);
+                diagnostics.push(warning.at(name.span));
                 continue;
             }
             let given = Given {
