@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
@@ -52,30 +53,32 @@ pub enum Command {
     Build(Build),
     /// Show what a build would do: steps, keys, and why a step would run again.
     Plan(Plan),
-    /// Print the version.
-    Version(VersionArguments),
-    /// Evaluate expressions with the values of a template.
-    Console(ConsoleArguments),
-    /// Check that all that a template asks for is there, and write what its bases hold to a lock file.
-    Init(InitArguments),
-    /// List what is built in, or what a template asks for.
-    Plugins(PluginsArguments),
-    /// Refused: JSON templates are not supported.
-    #[command(hide = true)]
-    Fix(LegacyArguments),
-    /// Refused: JSON templates are not supported.
-    #[command(hide = true, name = "hcl2_upgrade")]
-    Hcl2Upgrade(LegacyArguments),
-    /// Show what a template declares: variables, locals and builds.
-    Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.
     Validate(ValidateArguments),
+    /// Show what a template declares: variables, locals and builds.
+    Inspect(InspectArguments),
+    /// Evaluate expressions with the values of a template.
+    Console(ConsoleArguments),
+    /// Check that all that a template asks for is there, and record what its bases hold.
+    Init(InitArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// List the images in the store.
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// List what is built in, or what a template asks for.
+    Plugins(PluginsArguments),
+    /// Print a script that makes a shell complete commands, paths, builds and variables.
+    Completion(CompletionArguments),
+    /// Print the version.
+    Version(VersionArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true)]
+    Fix(LegacyArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true, name = "hcl2_upgrade")]
+    Hcl2Upgrade(LegacyArguments),
 }
 
 /// Which template, with which values, and which of its builds.

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 #[derive(Args, Debug)]
 pub struct InitArguments {
     /// A template file, or a folder of *.pkr.hcl files.
-    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true)]
+    #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
     /// Variables and their values.

@@ -11,6 +11,7 @@ use crate::ui::Size;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,6 +135,11 @@ fn epoch(text: &str) -> Result<i64, CommandError> {
             ))
             .hint("set it to a whole number such as 1735689600, or unset it")
         })
+}
+
+/// The shell that asks for completion and not for a command.
+pub fn completing_shell() -> Option<OsString> {
+    env::var_os(super::completion::VARIABLE).filter(|shell| !shell.is_empty())
 }
 
 /// The size of the terminal on stderr at this moment.
