@@ -25,6 +25,7 @@ mod parse;
 mod references;
 mod scope;
 mod secrets;
+pub mod services;
 mod settings;
 mod type_constraint;
 pub mod value;
@@ -40,6 +41,7 @@ pub use files::{FileError, NamedText, TemplateTexts};
 pub use load::{LoadArguments, LoadError, Loaded, load, load_texts};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
+pub use services::{HttpRequest, HttpResponse, ServiceError, Services};
 pub use settings::PACKER_VERSION;
 pub use value::{Number, Type, Value};
 

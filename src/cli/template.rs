@@ -5,6 +5,7 @@ use super::surroundings::{self, Surroundings};
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
+use crate::services::NetworkServices;
 use crate::store::Platform;
 use crate::template::{self, LoadArguments, World};
 use std::io::Write;
@@ -43,6 +44,10 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             now: surroundings.now,
             random: Arc::new(surroundings::random),
             environment: surroundings.environment.clone(),
+            services: Arc::new(NetworkServices::new(
+                surroundings.environment.clone(),
+                surroundings.home.clone(),
+            )),
         },
     };
     let colours = if color { Colours::On } else { Colours::Off };

@@ -32,6 +32,7 @@ mod strings;
 mod timestamp_text;
 mod uuids;
 
+use crate::template::services::{ServiceError, Services};
 use crate::template::value::Value;
 use jiff::Timestamp;
 use signature::Function;
@@ -51,6 +52,8 @@ pub struct FunctionContext<'a> {
     pub now: Timestamp,
     /// Fills its argument with random bytes, for `uuidv4`.
     pub random: &'a dyn Fn(&mut [u8]),
+    /// Whom `vault`, `consul_key` and the functions of AWS ask; none where nothing can be asked.
+    pub services: Option<&'a dyn Services>,
 }
 
 /// Why a call has no result.
@@ -61,6 +64,8 @@ pub struct FunctionError {
     pub argument: Option<usize>,
     /// What is wrong; it names the parameter when there is one.
     pub message: String,
+    /// What the user can do, if that is known.
+    pub help: Option<String>,
 }
 
 impl FunctionError {
@@ -68,6 +73,7 @@ impl FunctionError {
         FunctionError {
             argument: None,
             message: message.into(),
+            help: None,
         }
     }
 
@@ -75,6 +81,17 @@ impl FunctionError {
         FunctionError {
             argument: Some(argument),
             message: message.into(),
+            help: None,
+        }
+    }
+}
+
+impl From<ServiceError> for FunctionError {
+    fn from(error: ServiceError) -> FunctionError {
+        FunctionError {
+            argument: None,
+            message: error.message,
+            help: error.help,
         }
     }
 }

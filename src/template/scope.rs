@@ -1,6 +1,7 @@
 //! Scopes: the names that an expression can refer to, and the world that functions see.
 
 use super::evaluate::Evaluation;
+use super::services::Services;
 use super::value::Value;
 use crate::diagnostic::{Diagnostic, FileId, Sources};
 use hcl::edit::expr::Expression;
@@ -28,6 +29,8 @@ pub struct World {
     pub random: Arc<RandomBytes>,
     /// Environment variables, for `env()` and `PKR_VAR_…`.
     pub environment: BTreeMap<String, String>,
+    /// Whom functions and data sources ask over the network.
+    pub services: Arc<dyn Services>,
 }
 
 impl fmt::Debug for World {

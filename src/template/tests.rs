@@ -22,6 +22,20 @@ pub(super) fn world() -> World {
             ),
             ("HOME_TOWN".to_owned(), "Ulm".to_owned()),
         ]),
+        services: Arc::new(FakeServices),
+    }
+}
+
+/// Services without a network: every answer repeats the question.
+pub(super) struct FakeServices;
+
+impl Services for FakeServices {
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, ServiceError> {
+        Ok(HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: request.url.clone().into_bytes(),
+        })
     }
 }
 

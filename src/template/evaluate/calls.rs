@@ -56,6 +56,7 @@ impl Evaluation<'_> {
             home: world.home.as_deref(),
             now: world.now,
             random: &*world.random,
+            services: Some(&*world.services),
         };
         let result = functions::call(name, &arguments, &context).map_err(|error| {
             let argument = error.argument.and_then(|index| {
@@ -63,7 +64,9 @@ impl Evaluation<'_> {
                 call.args.get(index.min(call.args.len().saturating_sub(1)))
             });
             let place = argument.map_or_else(|| self.span(expression), |node| self.span(node));
-            Diagnostic::error(format!("{name}(): {}", error.message)).at(place)
+            Diagnostic::error(format!("{name}(): {}", error.message))
+                .at(place)
+                .help_maybe(error.help)
         })?;
         self.charge_value(&result, expression)?;
         Ok(result)

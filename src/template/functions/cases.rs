@@ -41,6 +41,7 @@ pub(super) fn context() -> FunctionContext<'static> {
         home: Some(Path::new("/home/somebody")),
         now: Timestamp::constant(1_514_934_721, 0),
         random: &|bytes| bytes.fill(0x5a),
+        services: Some(&crate::template::tests::FakeServices),
     }
 }
 

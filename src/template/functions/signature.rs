@@ -224,8 +224,8 @@ impl Function {
             .and_then(|index| self.parameters.get(index).or(self.variadic.as_ref()));
         match parameter {
             Some(parameter) => FunctionError {
-                argument: error.argument,
                 message: about_parameter(parameter, &error.message),
+                ..error
             },
             None => error,
         }
