@@ -210,5 +210,6 @@ async fn work(mut jobs: UnboundedReceiver<Job>, connections: Connections) {
 }
 
 #[cfg(test)]
-#[path = "http/tests.rs"]
+pub(super) mod doubles;
+#[cfg(test)]
 mod tests;
