@@ -15,7 +15,7 @@ pub use step::Step;
 use crate::base::{self, Base};
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
@@ -46,7 +46,7 @@ pub struct Plan {
     /// What is built for.
     pub platform: Platform,
     /// Strings that must be shown nowhere.
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
     /// Hides them.
     pub masker: Masker,
     template: Template,
@@ -135,8 +135,8 @@ impl Plan {
         let plan = Self {
             builds,
             platform: settings.platform.clone(),
-            secrets: template.secrets().iter().map(ToString::to_string).collect(),
-            masker: Masker::new(template.secrets()),
+            secrets: template.secrets().clone(),
+            masker: Masker::of(template.secrets()),
             template,
             settings,
         };

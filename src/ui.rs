@@ -33,7 +33,7 @@ mod tty;
 mod wording;
 
 use crate::build::event::{Event, EventSink};
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
@@ -122,7 +122,7 @@ pub struct Settings {
     /// The time: for elapsed times, and for the `time` of JSON lines.
     pub clock: Clock,
     /// The texts that must never be shown (see [`crate::mask`]).
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
 }
 
 /// Makes the display that shows events in the way `progress` on `output`.
@@ -157,7 +157,7 @@ pub fn display(progress: Progress, settings: Settings, output: Box<dyn Write + S
     });
     Display {
         view,
-        masker: Masker::new(secrets),
+        masker: Masker::of(&secrets),
         for_people: progress != Progress::Json,
         ticker,
     }
@@ -260,7 +260,7 @@ mod tests {
     fn shown_without(secrets: &[&str], progress: Progress, events: &[Event]) -> String {
         let captured = Captured::default();
         let mut settings = settings(&TestClock::default());
-        settings.secrets = secrets.iter().map(|&secret| secret.to_owned()).collect();
+        settings.secrets = secrets.iter().collect();
         let display = display(progress, settings, Box::new(captured.clone()));
         events.iter().for_each(|event| display.emit(event.clone()));
         display.finish();

@@ -8,7 +8,7 @@ use super::{output, template};
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Outcome};
 use crate::diagnostic::Severity;
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use crate::store::Store;
 use crate::ui::{self, Display, Progress};
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, C
         // Whoever reads JSON lines gets no other ones.
         Err(error) if arguments.progress == Progress::Json => {
             if let Some(text) = error.text(false) {
-                let display = display(arguments, surroundings, Vec::new());
+                let display = display(arguments, surroundings, Secrets::default());
                 display.emit(notice(Level::Error, &text));
             }
             Ok(error.exit_code())
@@ -42,7 +42,7 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
     let checked = template::check(&arguments.template, surroundings, color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
-        None => Vec::new(),
+        None => Secrets::default(),
     };
     let display = Arc::new(display(arguments, surroundings, secrets));
     if is_json {
@@ -89,7 +89,7 @@ pub fn open_store(surroundings: &Surroundings) -> Result<Store, CommandError> {
     })
 }
 
-fn display(arguments: &Build, surroundings: &Surroundings, secrets: Vec<String>) -> Display {
+fn display(arguments: &Build, surroundings: &Surroundings, secrets: Secrets) -> Display {
     ui::display(
         arguments.progress,
         ui::Settings {

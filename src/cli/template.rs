@@ -47,6 +47,7 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             services: Arc::new(NetworkServices::new(
                 surroundings.environment.clone(),
                 surroundings.home.clone(),
+                Box::new(jiff::Timestamp::now),
             )),
         },
     };
@@ -65,7 +66,7 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             }
         },
     };
-    let masker = Masker::new(template.secrets());
+    let masker = Masker::of(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
         platform: Platform::host(),

@@ -104,8 +104,7 @@ pub fn plan_step(
         warn_of_changing_calls(template, component, diagnostics);
     }
     let name = display_name(component);
-    let secrets = template.secrets().iter().map(ToString::to_string);
-    let summary = Masker::new(secrets)
+    let summary = Masker::of(template.secrets())
         .mask(&provisioner.summary())
         .into_owned();
     let same_name = before.iter().filter(|step| step.name == name).count();

@@ -7,6 +7,7 @@
 
 mod character_sets;
 mod collections;
+mod contextual;
 mod csv_text;
 mod dates;
 mod digits;
@@ -137,9 +138,17 @@ pub fn changes_each_run(name: &str) -> bool {
         .is_some_and(|function| function.changes_each_run)
 }
 
+/// Whether the function `name` asks a secret store, so that no output may show its result.
+pub fn gives_secret(name: &str) -> bool {
+    TABLE
+        .get(name)
+        .is_some_and(|function| function.gives_secret)
+}
+
 static TABLE: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {
     [
         collections::FUNCTIONS,
+        contextual::FUNCTIONS,
         dates::FUNCTIONS,
         encoding::FUNCTIONS,
         files::FUNCTIONS,

@@ -7,10 +7,10 @@ use super::changing::{self, ChangingCall, ChangingLocals};
 use super::component::Component;
 use super::parse::parse_expression;
 use super::scope::{Globals, Reach, Scope};
-use super::secrets::Secrets;
 use super::value::Value;
 use crate::diagnostic::{Diagnostics, Sources};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::mask::Secrets;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A checked template. Bodies of sources and components are evaluated when they are opened, with
@@ -20,7 +20,6 @@ pub struct Template {
     globals: Arc<Globals>,
     builds: Vec<Build>,
     settings: Vec<Body>,
-    secrets: Secrets,
     changing: ChangingLocals,
 }
 
@@ -40,14 +39,12 @@ impl Template {
         globals: Arc<Globals>,
         builds: Vec<Build>,
         settings: Vec<Body>,
-        secrets: Secrets,
         changing: ChangingLocals,
     ) -> Template {
         Template {
             globals,
             builds,
             settings,
-            secrets,
             changing,
         }
     }
@@ -67,9 +64,10 @@ impl Template {
         &self.globals.sources
     }
 
-    /// The texts that no output may show: every string inside a sensitive variable or local.
-    pub fn secrets(&self) -> &BTreeSet<Arc<str>> {
-        self.secrets.texts()
+    /// The texts that no output may show: every string inside a sensitive variable or local, and what
+    /// comes from a secret store. Evaluating more of the template may add to them.
+    pub fn secrets(&self) -> &Secrets {
+        self.globals.secrets.texts()
     }
 
     /// The scope of a body.

@@ -1,6 +1,7 @@
 //! Scopes: the names that an expression can refer to, and the world that functions see.
 
 use super::evaluate::Evaluation;
+use super::secrets::Secrets;
 use super::services::Services;
 use super::value::Value;
 use crate::diagnostic::{Diagnostic, FileId, Sources};
@@ -56,6 +57,7 @@ pub(super) struct Globals {
     pub(super) path: Value,
     pub(super) packer: Value,
     pub(super) world: World,
+    pub(super) secrets: Secrets,
 }
 
 /// Values by name, each set once.

@@ -8,6 +8,15 @@ use std::borrow::Cow;
 /// Answers what functions and data sources ask. A question that was answered once in a run has the
 /// same answer for the rest of it.
 pub trait Services: Send + Sync {
+    /// The text below `key` of the Vault secret at `path`.
+    fn vault(&self, path: &str, key: &str) -> Result<String, ServiceError>;
+
+    /// The value of a key in Consul.
+    fn consul_key(&self, key: &str) -> Result<String, ServiceError>;
+
+    /// The text of an AWS Secrets Manager secret, with nothing looked up in it.
+    fn aws_secret(&self, name: &str) -> Result<String, ServiceError>;
+
     /// One HTTP request. Any status is an answer; only a failure to get one is an error.
     fn http(&self, request: &HttpRequest) -> Result<HttpResponse, ServiceError>;
 }

@@ -2,6 +2,7 @@
 
 use super::{Progress, Settings, Size, display};
 use crate::build::event::{Event, EventSink};
+use crate::mask::Secrets;
 use jiff::{SignedDuration, Timestamp};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -65,7 +66,7 @@ pub(super) fn settings(clock: &TestClock) -> Settings {
             })
         }),
         clock: Box::new(move || clock.now()),
-        secrets: Vec::new(),
+        secrets: Secrets::default(),
     }
 }
 

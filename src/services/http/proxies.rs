@@ -4,8 +4,8 @@ use super::HttpError;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 use std::collections::BTreeMap;
 
-/// Requests to this machine itself never go through a proxy.
-const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1";
+/// Requests to this machine itself, and to the metadata services of clouds, never go through a proxy.
+const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16";
 
 /// The proxies for both schemes, and for which hosts there is none.
 #[derive(Clone, Debug)]

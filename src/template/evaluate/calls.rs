@@ -68,6 +68,9 @@ impl Evaluation<'_> {
                 .at(place)
                 .help_maybe(error.help)
         })?;
+        if functions::gives_secret(name) {
+            scope.globals().secrets.add_from_store(&result);
+        }
         self.charge_value(&result, expression)?;
         Ok(result)
     }

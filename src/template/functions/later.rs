@@ -4,13 +4,4 @@
 //! no such function exists.
 
 /// Their names.
-pub(super) const NAMES: &[&str] = &[
-    "aws_secretsmanager",
-    "aws_secretsmanager_raw",
-    "bcrypt",
-    "consul_key",
-    "rsadecrypt",
-    "vault",
-    "yamldecode",
-    "yamlencode",
-];
+pub(super) const NAMES: &[&str] = &["bcrypt", "rsadecrypt", "yamldecode", "yamlencode"];
