@@ -32,6 +32,9 @@ mod slash_path;
 mod strings;
 mod timestamp_text;
 mod uuids;
+mod yaml_decode;
+mod yaml_encode;
+mod yaml_scalars;
 
 use crate::template::services::{ServiceError, Services};
 use crate::template::value::Value;

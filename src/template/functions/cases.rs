@@ -78,6 +78,9 @@ fn cases() -> impl Iterator<Item = Case> {
         strings::tests::CASES,
         uuids::tests::CASES,
         super::format_text::tests::CASES,
+        super::yaml_decode::tests::CASES,
+        super::yaml_encode::tests::CASES,
+        super::yaml_scalars::tests::CASES,
     ]
     .into_iter()
     .flat_map(str::lines)
@@ -307,7 +310,7 @@ fn names_and_marks() {
     );
     assert!(exists("upper") && exists("vault") && !exists("uper"));
     assert!(!all.contains(&"bcrypt"));
-    let error = call("vault", &[]).unwrap_err();
+    let error = call("bcrypt", &[]).unwrap_err();
     assert!(error.message.contains("is not supported yet"), "{error}");
     let error = call("uper", &[]).unwrap_err();
     assert!(error.message.contains("no function named"), "{error}");
