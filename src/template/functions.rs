@@ -8,6 +8,7 @@
 mod character_sets;
 mod collections;
 mod contextual;
+mod cryptography;
 mod csv_text;
 mod dates;
 mod digits;
@@ -18,7 +19,6 @@ mod format_text;
 mod go_layout;
 mod hashes;
 mod json_text;
-mod later;
 mod letter_case;
 mod maps;
 mod network;
@@ -26,6 +26,7 @@ mod numeric;
 mod path_pattern;
 mod pattern_syntax;
 mod patterns;
+mod rsa_key;
 mod sets;
 mod signature;
 mod slash_path;
@@ -114,21 +115,18 @@ pub fn call(
 ) -> Result<Value, FunctionError> {
     match TABLE.get(name) {
         Some(function) => function.call(arguments, context),
-        None if later::NAMES.contains(&name) => Err(FunctionError::new(format!(
-            "the function {name:?} is not supported yet"
-        ))),
         None => Err(FunctionError::new(format!(
             "there is no function named {name:?}"
         ))),
     }
 }
 
-/// Whether the language has the function `name`, also when it is one that is not supported yet.
+/// Whether the language has the function `name`.
 pub fn exists(name: &str) -> bool {
-    TABLE.contains_key(name) || later::NAMES.contains(&name)
+    TABLE.contains_key(name)
 }
 
-/// The names of all supported functions, sorted.
+/// The names of all functions, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.keys().copied()
 }
@@ -152,6 +150,7 @@ static TABLE: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::ne
     [
         collections::FUNCTIONS,
         contextual::FUNCTIONS,
+        cryptography::FUNCTIONS,
         dates::FUNCTIONS,
         encoding::FUNCTIONS,
         files::FUNCTIONS,
