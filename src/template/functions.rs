@@ -14,6 +14,7 @@ mod dates;
 mod digits;
 mod encoding;
 mod files;
+mod floats;
 mod folder_walk;
 mod format_text;
 mod go_layout;
