@@ -17,6 +17,7 @@
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
+//! | services | [`services`] | what a template asks of others | answers over the network |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
 //! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
@@ -40,6 +41,7 @@ pub mod plan;
 pub mod postprocess;
 pub mod provision;
 pub mod sandbox;
+pub mod services;
 pub mod store;
 pub mod template;
 pub mod text;

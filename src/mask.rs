@@ -12,7 +12,9 @@ use crate::text;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What stands in the place of a secret, as in Packer.
 pub const MASK: &str = "<sensitive>";
@@ -20,14 +22,65 @@ pub const MASK: &str = "<sensitive>";
 /// The shortest line of a longer secret that is hidden within other text.
 const SHORTEST_FRAGMENT: usize = 4;
 
-/// Replaces secrets by [`MASK`]. The default masker knows none.
+/// The texts that are secrets. Clones share them: what one adds, all know, since some secrets only
+/// come to light while a build runs.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    texts: Arc<RwLock<BTreeSet<Arc<str>>>>,
+}
+
+impl Secrets {
+    /// Adds a text; one that is empty or white space is no secret.
+    pub fn add(&self, text: &str) {
+        if !text.trim().is_empty() && !self.read(|texts| texts.contains(text)) {
+            let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+            texts.insert(Arc::from(text));
+        }
+    }
+
+    /// The texts at this moment, sorted.
+    pub fn texts(&self) -> Vec<Arc<str>> {
+        self.read(|texts| texts.iter().cloned().collect())
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&BTreeSet<Arc<str>>) -> T) -> T {
+        look(&self.texts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Secrets {
+    fn from_iter<T: IntoIterator<Item = S>>(texts: T) -> Self {
+        let secrets = Self::default();
+        texts
+            .into_iter()
+            .for_each(|text| secrets.add(text.as_ref()));
+        secrets
+    }
+}
+
+/// How many there are; the texts are shown nowhere.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Secrets({})", self.read(BTreeSet::len))
+    }
+}
+
+/// Replaces secrets by [`MASK`], also those that are added later. The default masker knows none.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
+    secrets: Secrets,
+    patterns: Arc<RwLock<Arc<Patterns>>>,
+}
+
+/// What is looked for, made of the first `known` secrets that there were.
+#[derive(Debug, Default)]
+struct Patterns {
+    known: usize,
     search: Search,
     whole_lines: BTreeSet<String>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 enum Search {
     /// There are no secrets.
     #[default]
@@ -39,16 +92,70 @@ enum Search {
 }
 
 impl Masker {
-    /// Makes a masker for `secrets`; those that are empty or white space are no secrets.
+    /// Makes a masker for texts that are known now; those that are empty or white space are no
+    /// secrets.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
+        Self::of(&secrets.into_iter().collect())
+    }
+
+    /// Makes a masker for `secrets` and all that is added to them.
+    pub fn of(secrets: &Secrets) -> Self {
+        Self {
+            secrets: secrets.clone(),
+            patterns: Arc::default(),
+        }
+    }
+
+    /// Returns `text` without secrets. Where secrets overlap, all that they cover is hidden. A
+    /// secret that is split by control characters is hidden too; only then is the text returned
+    /// [neutral](text::neutralise).
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let patterns = self.patterns();
+        let masked = patterns.hide(text);
+        if matches!(patterns.search, Search::Nothing) {
+            return masked;
+        }
+        if let Cow::Owned(neutral) = text::neutralise(&masked)
+            && let Cow::Owned(hidden) = patterns.hide(&neutral)
+        {
+            return Cow::Owned(hidden);
+        }
+        masked
+    }
+
+    /// Returns `text` without secrets and [neutral](text::neutralise), as a terminal may get it.
+    pub fn mask_neutral<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.mask(text) {
+            Cow::Borrowed(masked) => text::neutralise(masked),
+            Cow::Owned(masked) => Cow::Owned(text::neutralise(&masked).into_owned()),
+        }
+    }
+
+    /// The patterns for all secrets that there are now.
+    fn patterns(&self) -> Arc<Patterns> {
+        let current = Arc::clone(&self.patterns.read().unwrap_or_else(PoisonError::into_inner));
+        // Secrets are only ever added.
+        if current.known == self.secrets.read(BTreeSet::len) {
+            return current;
+        }
+        let made = Arc::new(Patterns::new(&self.secrets.texts()));
+        let mut patterns = self
+            .patterns
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if patterns.known < made.known {
+            *patterns = Arc::clone(&made);
+        }
+        made
+    }
+}
+
+impl Patterns {
+    fn new(secrets: &[Arc<str>]) -> Self {
         let mut texts = BTreeSet::new();
         let mut whole_lines = BTreeSet::new();
         for secret in secrets {
-            let secret = secret.as_ref();
-            if secret.trim().is_empty() {
-                continue;
-            }
-            texts.insert(secret.to_owned());
+            texts.insert(secret.to_string());
             if secret.contains(['\n', '\r']) {
                 for line in secret.split(['\n', '\r']).map(str::trim) {
                     if !line.contains(char::is_alphanumeric) {
@@ -71,32 +178,9 @@ impl Masker {
                 .map_or(Search::Everything, Search::Texts)
         };
         Self {
+            known: secrets.len(),
             search,
             whole_lines,
-        }
-    }
-
-    /// Returns `text` without secrets. Where secrets overlap, all that they cover is hidden. A
-    /// secret that is split by control characters is hidden too; only then is the text returned
-    /// [neutral](text::neutralise).
-    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let masked = self.hide(text);
-        if matches!(self.search, Search::Nothing) {
-            return masked;
-        }
-        if let Cow::Owned(neutral) = text::neutralise(&masked)
-            && let Cow::Owned(hidden) = self.hide(&neutral)
-        {
-            return Cow::Owned(hidden);
-        }
-        masked
-    }
-
-    /// Returns `text` without secrets and [neutral](text::neutralise), as a terminal may get it.
-    pub fn mask_neutral<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.mask(text) {
-            Cow::Borrowed(masked) => text::neutralise(masked),
-            Cow::Owned(masked) => Cow::Owned(text::neutralise(&masked).into_owned()),
         }
     }
 
@@ -198,6 +282,19 @@ mod tests {
             let masked = Masker::new(*secrets).mask(text).into_owned();
             assert_eq!(masked, *expected, "{secrets:?} in {text:?}");
         }
+    }
+
+    #[test]
+    fn secrets_that_are_added_later_are_hidden_too() {
+        let secrets = Secrets::default();
+        let masker = Masker::of(&secrets);
+        let clone = masker.clone();
+        assert_eq!(masker.mask("a hunter2"), "a hunter2");
+        secrets.clone().add("hunter2");
+        assert_eq!(masker.mask("a hunter2 b0b"), "a <sensitive> b0b");
+        secrets.add("b0b");
+        assert_eq!(clone.mask("a hunter2 b0b"), "a <sensitive> <sensitive>");
+        assert_eq!(format!("{secrets:?}"), "Secrets(2)");
     }
 
     #[test]

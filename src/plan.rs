@@ -20,7 +20,7 @@ use crate::base::{self, Base};
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::{self, Imageless};
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
@@ -53,7 +53,7 @@ pub struct Plan {
     /// What is built for.
     pub platform: Platform,
     /// Strings that must be shown nowhere.
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
     /// Hides them.
     pub masker: Masker,
     template: Template,
@@ -179,8 +179,8 @@ impl Plan {
         let plan = Self {
             builds,
             platform: settings.platform.clone(),
-            secrets: template.secrets().iter().map(ToString::to_string).collect(),
-            masker: Masker::new(template.secrets()),
+            secrets: template.secrets().clone(),
+            masker: Masker::of(template.secrets()),
             template,
             settings,
         };
@@ -456,7 +456,7 @@ fn plan_image(
         arguments.finish();
     }
     let place = block.config.first().map_or(source.reference, Body::header);
-    let masker = Masker::new(template.secrets());
+    let masker = Masker::of(template.secrets());
     config::warn_of_secrets(&changes, &annotations, &masker, place, diagnostics);
     let base = base?;
     Some(Product::Image(Box::new(PlannedImage {

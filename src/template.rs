@@ -25,6 +25,7 @@ pub mod number;
 mod references;
 mod scope;
 mod secrets;
+pub mod services;
 mod settings;
 mod syntax;
 mod type_constraint;
@@ -42,6 +43,7 @@ pub use files::{FileError, NamedText, TemplateTexts};
 pub use load::{LoadArguments, LoadError, Loaded, check_syntax, load, load_texts, read_constants};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
+pub use services::{HttpRequest, HttpResponse, NoServices, ServiceError, Services};
 pub use settings::{PACKER_VERSION, RequiredPlugin};
 pub use value::{Number, Type, Value};
 

@@ -36,7 +36,7 @@ mod tty;
 mod wording;
 
 use crate::build::event::{Event, EventSink};
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
@@ -151,7 +151,7 @@ pub struct Settings {
     /// Whether and where each line begins with the time of day.
     pub stamps: Option<Stamps>,
     /// The texts that must never be shown (see [`crate::mask`]).
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
 }
 
 /// Makes the display that shows events in the way `progress` on `output`.
@@ -190,8 +190,8 @@ pub fn display(progress: Progress, settings: Settings, output: Box<dyn Write + S
     });
     Display {
         view,
-        masker: Masker::new(secrets),
         for_people: !matches!(progress, Progress::Json | Progress::MachineReadable),
+        masker: Masker::of(&secrets),
         ticker,
     }
 }
@@ -294,7 +294,7 @@ mod tests {
     fn shown_without(secrets: &[&str], progress: Progress, events: &[Event]) -> String {
         let captured = Captured::default();
         let mut settings = settings(&TestClock::default());
-        settings.secrets = secrets.iter().map(|&secret| secret.to_owned()).collect();
+        settings.secrets = secrets.iter().collect();
         let display = display(progress, settings, Box::new(captured.clone()));
         events.iter().for_each(|event| display.emit(event.clone()));
         display.finish();

@@ -16,6 +16,8 @@ packages=(
     acl attr busybox-static bzip2 e2fsprogs file jq libcap2-bin procps python3 time util-linux xz-utils zstd
     # Benchmarks, and the program whose templates hardtack reads.
     hyperfine packer
+    # A double of AWS comes from Python's package index.
+    python3-venv
     # To build hardtack.
     ca-certificates curl gcc libc6-dev
 )
@@ -36,6 +38,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update --quiet
     apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+fi
+
+# The double of AWS.
+tools=/opt/hardtack-tests
+if [ ! -x $tools/bin/moto_server ]; then
+    python3 -m venv $tools
+    $tools/bin/pip install --quiet 'moto[server]==5.2.5'
 fi
 
 # A user with subordinate ids, and one without.

@@ -9,7 +9,7 @@ use super::{output, template};
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, OnError, Outcome};
 use crate::diagnostic::Severity;
-use crate::mask::Masker;
+use crate::mask::{Masker, Secrets};
 use crate::plan::Plan;
 use crate::store::Store;
 use crate::ui::{self, Display, Progress, Stamps};
@@ -24,7 +24,7 @@ pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, C
         // Whoever reads lines of a fixed form gets no other ones.
         Err(error) if output.is_for_programs() => {
             if let Some(text) = error.text(false) {
-                let display = output.display(Vec::new());
+                let display = output.display(Secrets::default());
                 display.emit(notice(Level::Error, &text));
             }
             Ok(error.exit_code())
@@ -48,7 +48,7 @@ fn build(
     let checked = template::check(&arguments.template, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
-        None => Vec::new(),
+        None => Secrets::default(),
     };
     let mut output = output.clone();
     if output.progress == Progress::Auto && checked.plan.as_ref().is_some_and(Plan::asks) {
@@ -143,7 +143,7 @@ impl Output {
         matches!(self.progress, Progress::Json | Progress::MachineReadable)
     }
 
-    fn display(&self, secrets: Vec<String>) -> Display {
+    fn display(&self, secrets: Secrets) -> Display {
         let output: Box<dyn Write + Send> = match self.progress {
             // Scripts read Packer's lines from there.
             Progress::MachineReadable => Box::new(std::io::stdout()),

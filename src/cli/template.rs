@@ -6,6 +6,7 @@ use super::variable_arguments::VariableArguments;
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
+use crate::services::NetworkServices;
 use crate::store::Platform;
 use crate::template::{self, LoadArguments, LoadError, Loaded, Template, TemplateTexts, World};
 use std::io::Write;
@@ -118,7 +119,7 @@ pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bo
         true => diagnostics,
         false => diagnostics.without(Topic::UndeclaredVariable),
     };
-    let masker = Masker::new(template.secrets());
+    let masker = Masker::of(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
         platform: Platform::host(),
@@ -190,7 +191,7 @@ fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
         }
     };
     let masker = match &template {
-        Some(template) => Masker::new(template.secrets()),
+        Some(template) => Masker::of(template.secrets()),
         None => Masker::default(),
     };
     let all = diagnostics.len();
@@ -226,6 +227,11 @@ pub fn world(surroundings: &Surroundings) -> World {
         now: surroundings.now,
         random: Arc::new(surroundings::random),
         environment: surroundings.environment.clone(),
+        services: Arc::new(NetworkServices::new(
+            surroundings.environment.clone(),
+            surroundings.home.clone(),
+            Box::new(jiff::Timestamp::now),
+        )),
     }
 }
 

@@ -200,6 +200,7 @@ mod tests {
             now: jiff::Timestamp::UNIX_EPOCH,
             random: Arc::new(|bytes: &mut [u8]| bytes.fill(0)),
             environment: BTreeMap::new(),
+            services: Arc::new(crate::template::NoServices),
         }
     }
 

@@ -124,8 +124,7 @@ pub fn plan_step(
     let prepared = provision::prepare(&component.kind, &arguments, &context);
     let is_right = finish(arguments, diagnostics, before_errors);
     let name = component.display_name();
-    let secrets = template.secrets().iter().map(ToString::to_string);
-    let masker = Masker::new(secrets);
+    let masker = Masker::of(template.secrets());
     let (work, history) = match (prepared.filter(|_| is_right)?, sandboxed) {
         (Prepared::Root(provisioner), Some(sandboxed)) => {
             if sandboxed.cache && !provisioner.changes_host() {

@@ -7,17 +7,19 @@
 
 mod character_sets;
 mod collections;
+mod contextual;
+mod cryptography;
 mod csv_text;
 mod dates;
 mod digits;
 mod encoding;
 mod files;
+mod floats;
 mod folder_walk;
 mod format_text;
 mod go_layout;
 mod hashes;
 mod json_text;
-mod later;
 mod letter_case;
 mod maps;
 mod network;
@@ -25,13 +27,18 @@ mod numeric;
 mod path_pattern;
 mod pattern_syntax;
 mod patterns;
+mod rsa_key;
 mod sets;
 mod signature;
 mod slash_path;
 mod strings;
 mod timestamp_text;
 mod uuids;
+mod yaml_decode;
+mod yaml_encode;
+mod yaml_scalars;
 
+use crate::template::services::{ServiceError, Services};
 use crate::template::value::Value;
 use jiff::Timestamp;
 use signature::Function;
@@ -51,6 +58,8 @@ pub struct FunctionContext<'a> {
     pub now: Timestamp,
     /// Fills its argument with random bytes, for `uuidv4`.
     pub random: &'a dyn Fn(&mut [u8]),
+    /// Whom `vault`, `consul_key` and the functions of AWS ask; none where nothing can be asked.
+    pub services: Option<&'a dyn Services>,
 }
 
 /// Why a call has no result.
@@ -61,6 +70,8 @@ pub struct FunctionError {
     pub argument: Option<usize>,
     /// What is wrong; it names the parameter when there is one.
     pub message: String,
+    /// What the user can do, if that is known.
+    pub help: Option<String>,
 }
 
 impl FunctionError {
@@ -68,6 +79,7 @@ impl FunctionError {
         FunctionError {
             argument: None,
             message: message.into(),
+            help: None,
         }
     }
 
@@ -75,6 +87,17 @@ impl FunctionError {
         FunctionError {
             argument: Some(argument),
             message: message.into(),
+            help: None,
+        }
+    }
+}
+
+impl From<ServiceError> for FunctionError {
+    fn from(error: ServiceError) -> FunctionError {
+        FunctionError {
+            argument: None,
+            message: error.message,
+            help: error.help,
         }
     }
 }
@@ -93,21 +116,18 @@ pub fn call(
 ) -> Result<Value, FunctionError> {
     match TABLE.get(name) {
         Some(function) => function.call(arguments, context),
-        None if later::NAMES.contains(&name) => Err(FunctionError::new(format!(
-            "the function {name:?} is not supported yet"
-        ))),
         None => Err(FunctionError::new(format!(
             "there is no function named {name:?}"
         ))),
     }
 }
 
-/// Whether the language has the function `name`, also when it is one that is not supported yet.
+/// Whether the language has the function `name`.
 pub fn exists(name: &str) -> bool {
-    TABLE.contains_key(name) || later::NAMES.contains(&name)
+    TABLE.contains_key(name)
 }
 
-/// The names of all supported functions, sorted.
+/// The names of all functions, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.keys().copied()
 }
@@ -120,9 +140,18 @@ pub fn changes_each_run(name: &str) -> bool {
         .is_some_and(|function| function.changes_each_run)
 }
 
+/// Whether the function `name` asks a secret store, so that no output may show its result.
+pub fn gives_secret(name: &str) -> bool {
+    TABLE
+        .get(name)
+        .is_some_and(|function| function.gives_secret)
+}
+
 static TABLE: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {
     [
         collections::FUNCTIONS,
+        contextual::FUNCTIONS,
+        cryptography::FUNCTIONS,
         dates::FUNCTIONS,
         encoding::FUNCTIONS,
         files::FUNCTIONS,

@@ -345,6 +345,7 @@ fn library(function: &str, argument: &str, data: &GoTemplateData) -> Option<Stri
         home: None,
         now: data.now,
         random: &|bytes| bytes.fill(0),
+        services: None,
     };
     let result = call(function, &[super::Value::string(argument)], &context).ok()?;
     result.as_str().map(str::to_owned)

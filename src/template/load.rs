@@ -120,7 +120,7 @@ pub fn load_texts(
     }
     world.template_folder = texts.folder;
     let mut globals = Arc::new(globals(sources, &declarations, world));
-    let mut secrets = Secrets::default();
+    let mut secrets = globals.secrets.clone();
     let builds = declarations.evaluate(&globals, &given, &mut secrets, &diagnostics);
     // They have been evaluated, and from here on their text only serves messages.
     let sources = &mut Arc::make_mut(&mut globals).sources;
@@ -134,7 +134,6 @@ pub fn load_texts(
         builds,
         declarations.tool_settings,
         plugins,
-        secrets,
         changing::of_locals(&declarations.locals),
     );
     if diagnostics.has_errors() {
@@ -222,6 +221,7 @@ fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globa
         ]),
         packer: Value::object([("version", Value::string(PACKER_VERSION))]),
         world,
+        secrets: Secrets::default(),
     }
 }
 

@@ -6,12 +6,12 @@ use super::build::Build;
 use super::changing::{self, ChangingCall, ChangingLocals};
 use super::component::Component;
 use super::scope::{Globals, Reach, Scope};
-use super::secrets::Secrets;
 use super::settings::RequiredPlugin;
 use super::syntax::parse_expression;
 use super::value::Value;
 use crate::diagnostic::{Diagnostics, Sources};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::mask::Secrets;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A checked template. Bodies of sources and components are evaluated when they are opened, with
@@ -22,7 +22,6 @@ pub struct Template {
     builds: Vec<Build>,
     settings: Vec<Body>,
     plugins: Vec<RequiredPlugin>,
-    secrets: Secrets,
     changing: ChangingLocals,
 }
 
@@ -43,7 +42,6 @@ impl Template {
         builds: Vec<Build>,
         settings: Vec<Body>,
         plugins: Vec<RequiredPlugin>,
-        secrets: Secrets,
         changing: ChangingLocals,
     ) -> Template {
         Template {
@@ -51,7 +49,6 @@ impl Template {
             builds,
             settings,
             plugins,
-            secrets,
             changing,
         }
     }
@@ -76,9 +73,10 @@ impl Template {
         &self.globals.sources
     }
 
-    /// The texts that no output may show: every string inside a sensitive variable or local.
-    pub fn secrets(&self) -> &BTreeSet<Arc<str>> {
-        self.secrets.texts()
+    /// The texts that no output may show: every string inside a sensitive variable or local, and what
+    /// comes from a secret store. Evaluating more of the template may add to them.
+    pub fn secrets(&self) -> &Secrets {
+        self.globals.secrets.texts()
     }
 
     /// The scope of a body.

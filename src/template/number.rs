@@ -3,10 +3,13 @@
 //! A number has about [`DIGITS`] significant digits, the precision of cty's 512-bit floats, and a
 //! magnitude within 10^±[`MAGNITUDE`], so that no arithmetic can fill the memory. Operations that
 //! leave this range give `None`. A quotient carries a few digits more, which every later operation
-//! and the printing round away: 10 / 3 * 3 is 10.
+//! rounds away: 10 / 3 * 3 is 10.
+
+mod shortest;
 
 use bigdecimal::num_bigint::{BigInt, Sign};
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -79,6 +82,15 @@ impl Number {
     /// The exact decimal.
     pub fn decimal(&self) -> &BigDecimal {
         &self.0
+    }
+
+    /// The decimal as it is printed: of one without end the digits that cty prints.
+    pub fn printed(&self) -> Cow<'_, BigDecimal> {
+        if self.0.digits() <= ROUNDED_DIGITS {
+            return Cow::Borrowed(&self.0);
+        }
+        let printed = shortest::shortest(&self.0).unwrap_or_else(|| round(&self.0, ROUNDED_DIGITS));
+        Cow::Owned(printed.normalized())
     }
 
     /// Whether this is zero.
@@ -173,11 +185,7 @@ impl Number {
 /// Plain decimal digits, never an exponent, no trailing zeros.
 impl fmt::Display for Number {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.digits() > DIGITS {
-            let rounded = round(&self.0, ROUNDED_DIGITS).normalized();
-            return formatter.write_str(&rounded.to_plain_string());
-        }
-        formatter.write_str(&self.0.to_plain_string())
+        formatter.write_str(&self.printed().to_plain_string())
     }
 }
 
@@ -246,7 +254,26 @@ mod tests {
         let sum = number("0.1").add(&number("0.2")).unwrap();
         assert_eq!(sum.to_string(), "0.3");
         let third = number("1").divide(&number("3")).unwrap();
-        assert_eq!(third.to_string(), format!("0.{}", "3".repeat(154)));
+        assert_eq!(third.to_string(), format!("0.{}5", "3".repeat(154)));
+        // As Packer prints them.
+        for (dividend, divisor, start, digits, end) in [
+            ("-2", "3", "-0.", 154, "666667"),
+            ("100", "7", "14.28571428571428571428", 155, "714286"),
+            ("1e15", "3", "333333333333333.333", 155, "333335"),
+            ("1", "7e9", "0.000000000142857142857", 155, "714286"),
+        ] {
+            let printed = number(dividend)
+                .divide(&number(divisor))
+                .unwrap()
+                .to_string();
+            assert!(
+                printed.starts_with(start) && printed.ends_with(end),
+                "{printed}"
+            );
+            let figures = printed.trim_start_matches(['-', '0', '.']);
+            let count = figures.bytes().filter(u8::is_ascii_digit).count();
+            assert_eq!(count, digits, "{printed}");
+        }
         assert_eq!(
             number("10").divide(&number("4")).unwrap().to_string(),
             "2.5"

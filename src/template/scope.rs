@@ -1,6 +1,8 @@
 //! Scopes: the names that an expression can refer to, and the world that functions see.
 
 use super::evaluate::Evaluation;
+use super::secrets::Secrets;
+use super::services::Services;
 use super::syntax::Expression;
 use super::value::Value;
 use crate::diagnostic::{Diagnostic, Sources};
@@ -28,6 +30,8 @@ pub struct World {
     pub random: Arc<RandomBytes>,
     /// Environment variables, for `env()` and `PKR_VAR_…`.
     pub environment: BTreeMap<String, String>,
+    /// Whom functions and data sources ask over the network.
+    pub services: Arc<dyn Services>,
 }
 
 impl fmt::Debug for World {
@@ -53,6 +57,7 @@ pub(super) struct Globals {
     pub(super) path: Value,
     pub(super) packer: Value,
     pub(super) world: World,
+    pub(super) secrets: Secrets,
 }
 
 /// Values by name, each set once.

@@ -22,6 +22,35 @@ pub(super) fn world() -> World {
             ),
             ("HOME_TOWN".to_owned(), "Ulm".to_owned()),
         ]),
+        services: Arc::new(FakeServices),
+    }
+}
+
+/// Services without a network: every answer repeats the question.
+pub(super) struct FakeServices;
+
+impl Services for FakeServices {
+    fn vault(&self, path: &str, key: &str) -> Result<String, ServiceError> {
+        match path {
+            "sealed" => Err(ServiceError::new("sealed").help("unseal it")),
+            _ => Ok(format!("vault {path} {key}")),
+        }
+    }
+
+    fn consul_key(&self, key: &str) -> Result<String, ServiceError> {
+        Ok(format!("consul {key}"))
+    }
+
+    fn aws_secret(&self, name: &str) -> Result<String, ServiceError> {
+        Ok(name.to_owned())
+    }
+
+    fn http(&self, request: &HttpRequest) -> Result<HttpResponse, ServiceError> {
+        Ok(HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: request.url.clone().into_bytes(),
+        })
     }
 }
 
@@ -196,8 +225,11 @@ fn sensitive_values_are_collected() {
         locals { open = "seen" }
         "#,
     );
-    let secrets: Vec<&str> = template.secrets().iter().map(|text| &**text).collect();
-    assert_eq!(secrets, ["U1", "k1", "u1"]);
+    let secrets = template.secrets().texts();
+    assert_eq!(
+        secrets.iter().map(|text| &**text).collect::<Vec<_>>(),
+        ["U1", "k1", "u1"]
+    );
 }
 
 #[test]
@@ -446,4 +478,38 @@ fn carriage_returns_are_line_ends() {
     let template = loaded("locals {\r\n  a = 1\r\n  b = <<-EOT\r\n    x\r\n    EOT\r\n}\r\n");
     let values: Vec<String> = template.locals().map(|(_, value)| show(value)).collect();
     assert_eq!(values, ["1", "\"x\\r\\n\""]);
+}
+
+#[test]
+fn what_comes_from_a_secret_store_is_a_secret() {
+    let template = loaded(
+        r#"
+locals {
+  password = vault("secret/app", "password")
+  consul   = consul_key("app")
+}
+"#,
+    );
+    let texts = || -> Vec<String> {
+        let texts = template.secrets().texts();
+        texts.iter().map(|text| text.to_string()).collect()
+    };
+    assert_eq!(texts(), ["vault secret/app password"]);
+    // What is evaluated later counts as well, and JSON is taken apart.
+    let masker = crate::mask::Masker::of(template.secrets());
+    let json =
+        r#"jsondecode(aws_secretsmanager_raw("{\"u\":\"admin\",\"p\":[\"hunter2\",\"on\"]}")).u"#;
+    assert!(template.evaluate(json).is_ok());
+    assert_eq!(masker.mask("admin is on"), "<sensitive> is on");
+    assert!(texts().contains(&"hunter2".to_owned()));
+}
+
+#[test]
+fn what_a_service_advises_is_told() {
+    let error = load_with("locals {\n  a = vault(\"sealed\", \"k\")\n}\n", &[], &[]).unwrap_err();
+    let text = error.diagnostics.render(&error.sources, Colours::Off);
+    assert!(
+        text.contains("vault(): sealed") && text.contains("help: unseal it"),
+        "{text}"
+    );
 }

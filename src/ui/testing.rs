@@ -2,6 +2,7 @@
 
 use super::{Progress, Settings, Size, display};
 use crate::build::event::{Event, EventSink};
+use crate::mask::Secrets;
 use jiff::{SignedDuration, Timestamp};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -66,7 +67,7 @@ pub(super) fn settings(clock: &TestClock) -> Settings {
         }),
         clock: Box::new(move || clock.now()),
         stamps: None,
-        secrets: Vec::new(),
+        secrets: Secrets::default(),
     }
 }
 

@@ -40,6 +40,7 @@ impl Evaluation {
             home: world.home.as_deref(),
             now: world.now,
             random: &*world.random,
+            services: Some(&*world.services),
         };
         let result = functions::call(name, &arguments, &context).map_err(|error| {
             let argument = error.argument.and_then(|index| {
@@ -48,8 +49,13 @@ impl Evaluation {
                     .get(index.min(call.arguments.len().saturating_sub(1)))
             });
             let place = argument.map_or(place, |argument| argument.span);
-            Diagnostic::error(format!("{name}(): {}", error.message)).at(place)
+            Diagnostic::error(format!("{name}(): {}", error.message))
+                .at(place)
+                .help_maybe(error.help)
         })?;
+        if functions::gives_secret(name) {
+            scope.globals().secrets.add_from_store(&result);
+        }
         self.charge_value(&result, place)?;
         Ok(result)
     }

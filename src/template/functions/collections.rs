@@ -344,6 +344,9 @@ fn range(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     } else {
         Number::from(if end < start { -1_i64 } else { 1 })
     };
+    if start == end {
+        return Ok(Value::list(Type::Number, Vec::new()));
+    }
     if step.is_zero() {
         return Err(FunctionError::at(2, "step must not be zero"));
     }
@@ -532,6 +535,7 @@ range(0, 1, 0.25) = [0,0.25,0.5,0.75]
 range(0, 1, 0.1) = ~ [0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9]
 range(0) = []
 range(1, 1) = []
+range(0, 0, 0) = []
 range(1, 2, 0) = error: step must not be zero
 range(1, 2, -1) = error: end must be less than start when step is negative
 range(2, 1, 1) = error: end must be greater than start when step is positive

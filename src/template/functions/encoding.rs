@@ -1,4 +1,5 @@
-//! Functions between text and its encodings: Base64, gzip, CSV, JSON, URLs, other character sets.
+//! Functions between text and its encodings: Base64, gzip, CSV, JSON, YAML, URLs, other character
+//! sets.
 
 use super::character_sets::CharacterSet;
 use super::csv_text::{CsvError, Records};
@@ -6,7 +7,7 @@ use super::json_text;
 use super::signature::{
     Arguments, Function, Kind, Parameter, check_element_count, check_text_size,
 };
-use super::{FunctionContext, FunctionError};
+use super::{FunctionContext, FunctionError, yaml_decode, yaml_encode};
 use crate::template::value::{Type, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,6 +40,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Parameter::new("encoding", Kind::String),
     ]),
     Function::new("urlencode", Kind::String, urlencode).parameters(TEXT),
+    Function::new("yamldecode", Kind::Anything, yamldecode)
+        .parameters(&[Parameter::new("src", Kind::String)]),
+    Function::new("yamlencode", Kind::String, yamlencode)
+        .parameters(&[Parameter::new("value", Kind::Anything).or_null()])
+        .looks_inside(),
 ];
 
 type Outcome = Result<Value, FunctionError>;
@@ -108,6 +114,14 @@ fn jsondecode(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outc
 
 fn jsonencode(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
     json_text::encode(arguments.value(0)?).map(Value::string)
+}
+
+fn yamldecode(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
+    yaml_decode::decode(arguments.string(0)?)
+}
+
+fn yamlencode(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
+    yaml_encode::encode(arguments.value(0)?).map(Value::string)
 }
 
 fn textencodebase64(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {

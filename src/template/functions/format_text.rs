@@ -262,7 +262,7 @@ impl Verb<'_> {
             Value::String(text) if !self.sharp => text.to_string(),
             Value::Number(number) if !self.sharp => {
                 let sign = if number.is_negative() { "-" } else { "" };
-                let digits = digits::text(number.decimal(), Layout::Shortest, None);
+                let digits = digits::text(&number.printed(), Layout::Shortest, None);
                 format!("{sign}{digits}")
             }
             other => json_text::encode(other)?,
@@ -302,7 +302,7 @@ impl Verb<'_> {
             'f' => (Layout::Plain, Some(self.precision.unwrap_or(6))),
             _ => (Layout::Shortest, self.precision),
         };
-        let mut digits = digits::text(number.decimal(), layout, precision);
+        let mut digits = digits::text(&number.printed(), layout, precision);
         if self.letter.is_ascii_uppercase() {
             digits.make_ascii_uppercase();
         }

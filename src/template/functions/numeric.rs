@@ -2,7 +2,7 @@
 //! `sum`.
 
 use super::signature::{Arguments, Function, Kind, Parameter};
-use super::{FunctionContext, FunctionError};
+use super::{FunctionContext, FunctionError, floats};
 use crate::template::convert::to_number;
 use crate::template::value::{Number, Value};
 use bigdecimal::num_bigint::BigInt;
@@ -64,12 +64,12 @@ fn round(number: &Number, mode: RoundingMode) -> Result<Value, FunctionError> {
 
 fn log(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Value, FunctionError> {
     let (number, base) = (arguments.number(0)?.to_f64(), arguments.number(1)?.to_f64());
-    from_float(number.ln() / base.ln())
+    from_float(floats::ln(number) / floats::ln(base))
 }
 
 fn pow(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Value, FunctionError> {
     let (number, power) = (arguments.number(0)?.to_f64(), arguments.number(1)?.to_f64());
-    from_float(number.powf(power))
+    from_float(floats::power(number, power))
 }
 
 fn max(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Value, FunctionError> {
@@ -208,6 +208,10 @@ floor(123456789012345678901234567890.5) = ~ 123456789012345678901234567890
 log(8, 2) = 3
 log(100, 10) = 2
 log(2, 10) = 0.30102999566398114
+log(16, 3) = 2.52371901428583
+log(62, 3) = 3.756679610828473
+log(0.1, 3) = -2.095903274289385
+log(3, 1e20) = 0.02385606273598312
 log(0, 10) = error: not a finite number
 log(1, 1) = ~ error: 
 log(-1, 2) = ~ error: 
@@ -236,6 +240,10 @@ pow(2, 10) = 1024
 pow(2, 0.5) = 1.4142135623730951
 pow(0, 0) = 1
 pow(2, -1) = 0.5
+pow(3, 255) = 46336150792381570000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+pow(0.1, -7) = 9999999.999999993
+pow(1000, 1.5) = 31622.77660168379
+pow(255, 2.5) = 1038365.980459202
 pow(10, 400) = ~ error: 
 pow(-1, 0.5) = ~ error: 
 pow(2, 100) = 1267650600228229400000000000000

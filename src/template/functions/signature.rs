@@ -93,6 +93,7 @@ impl Parameter {
 pub(super) struct Function {
     pub(super) name: &'static str,
     pub(super) changes_each_run: bool,
+    pub(super) gives_secret: bool,
     parameters: &'static [Parameter],
     variadic: Option<Parameter>,
     result: Kind,
@@ -110,6 +111,7 @@ impl Function {
         Function {
             name,
             changes_each_run: false,
+            gives_secret: false,
             parameters: &[],
             variadic: None,
             result,
@@ -140,6 +142,12 @@ impl Function {
     /// The result is another one in another run.
     pub(super) const fn changes_each_run(mut self) -> Function {
         self.changes_each_run = true;
+        self
+    }
+
+    /// The result comes from a secret store, and no output may show it.
+    pub(super) const fn gives_secret(mut self) -> Function {
+        self.gives_secret = true;
         self
     }
 
@@ -224,8 +232,8 @@ impl Function {
             .and_then(|index| self.parameters.get(index).or(self.variadic.as_ref()));
         match parameter {
             Some(parameter) => FunctionError {
-                argument: error.argument,
                 message: about_parameter(parameter, &error.message),
+                ..error
             },
             None => error,
         }
