@@ -4,7 +4,9 @@
 //! post-processor takes an artifact and gives one; in a chain each gets the previous one's.
 
 mod archives;
+mod artifice;
 mod checksum;
+mod compress;
 mod docker_tag;
 mod error;
 mod manifest;
@@ -78,6 +80,7 @@ impl Artifact {
         match self.kind {
             "null" => "fnoeding.null".to_owned(),
             "file" => "packer.file".to_owned(),
+            kind @ ("artifice" | "compress") => format!("packer.post-processor.{kind}"),
             kind => format!("hardtack.{kind}"),
         }
     }
@@ -97,6 +100,8 @@ impl Artifact {
         match self.kind {
             "null" => "Did not export anything. This is the null builder".to_owned(),
             "file" => format!("Stored file: {}", self.value),
+            "artifice" => format!("Created artifact from files: {}", self.value),
+            "compress" => format!("compressed artifacts in: {}", self.value),
             kind => format!("{kind} {}", self.value),
         }
     }
@@ -183,7 +188,9 @@ type Prepare = fn(&Arguments<'_>, &PrepareContext) -> Option<Box<dyn PostProcess
 /// The post-processors that exist, by their type.
 fn registry() -> BTreeMap<&'static str, Prepare> {
     BTreeMap::from([
+        ("artifice", artifice::prepare as Prepare),
         ("checksum", checksum::prepare as Prepare),
+        ("compress", compress::prepare as Prepare),
         (
             "docker-archive",
             archives::prepare_docker_archive as Prepare,

@@ -39,6 +39,18 @@ pub enum PostProcessError {
         /// Which one.
         post_processor: &'static str,
     },
+    /// A glob finds no file.
+    #[error("no file matches {pattern}")]
+    NothingFound {
+        /// The glob.
+        pattern: String,
+    },
+    /// Several files cannot be one compressed file.
+    #[error("{output} can hold one file, and the artifact has several; let it end in .tar.gz")]
+    SeveralFiles {
+        /// The output.
+        output: String,
+    },
     /// The build made no image.
     #[error("it works on an image, and this build makes none")]
     NoImage,

@@ -170,6 +170,46 @@ diff -u <(jq 'del(.builds[1, 2])' manifest-packer.json) <(jq . manifest-hardtack
 (cd manifest-hardtack && "$HARDTACK" build t.pkr.hcl && "$HARDTACK" build t.pkr.hcl) > /dev/null 2>&1
 sed -E 's/"[0-9a-f-]{36}"/"UUID"/' manifest-hardtack/packer-manifest.json | cmp - manifest-packer.json
 
+echo "== artifice and compress"
+files='source "file" "b" {
+  content = "x\n"
+  target  = "out.txt"
+}
+build {
+  sources = ["source.file.b"]
+  post-processor "artifice" {
+    files = ["*.in", "t.pkr.hcl"]
+  }
+  post-processors {
+    post-processor "artifice" {
+      files = ["?.in"]
+    }
+    post-processor "compress" {
+      output              = "deep/{{.BuildName}}.tar.gz"
+      keep_input_artifact = true
+    }
+  }
+  post-processor "compress" {
+    output = "single.gz"
+  }
+}'
+for tool in packer hardtack; do
+    mkdir -p files-$tool
+    echo "$files" > files-$tool/t.pkr.hcl
+    echo a > files-$tool/a.in
+    echo b > files-$tool/b.in
+    binary=$tool
+    [ $tool = packer ] || binary=$HARDTACK
+    (cd files-$tool && "$binary" build -machine-readable t.pkr.hcl) > files-$tool.out
+    {
+        zcat files-$tool/single.gz
+        tar --list --verbose --numeric-owner -f files-$tool/deep/b.tar.gz
+        # Packer has no id for these.
+        grep -E ',(builder-id|string|file),' files-$tool.out | sed -E 's/^[0-9]+,file.b,artifact,[0-9]+,//' | sort -u
+    } > files-$tool.lines
+done
+diff -u files-packer.lines files-hardtack.lines
+
 echo "== bad values of flags"
 for flag in -on-error=maybe -parallel-builds=x -color=perhaps; do
     ! packer build $flag template.pkr.hcl > /dev/null 2>&1
