@@ -14,7 +14,7 @@ pub mod rootfs;
 
 pub use error::BaseError;
 
-use crate::digest::DiffId;
+use crate::digest::{DiffId, Digest};
 use crate::image::Image;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Platform, Store};
@@ -74,6 +74,20 @@ impl ResolvedBase {
     }
 }
 
+/// A file or folder that a base is read from, and what it holds at this moment: what a lock file
+/// remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// Which of several images.
+    pub reference: Option<String>,
+    /// What it is for; none for a root file system, which does not say.
+    pub platform: Option<Platform>,
+    /// The digest of the image's manifest, or of the content of a root file system.
+    pub digest: Digest,
+}
+
 /// One source with its options, ready to be resolved.
 pub trait Base: fmt::Debug + Send + Sync {
     /// The source's type.
@@ -85,6 +99,12 @@ pub trait Base: fmt::Debug + Send + Sync {
     /// The build of the same template that this base is the result of.
     fn depends_on(&self) -> Option<&str> {
         None
+    }
+
+    /// What lies outside the store and the template and makes up the base, as far as it can be
+    /// found out without unpacking anything. Of an image, the manifest comes into the store.
+    fn input(&self, _store: &Store) -> Result<Option<Input>, BaseError> {
+        Ok(None)
     }
 
     /// Finds out the content.

@@ -6,18 +6,30 @@
 
 pub mod arguments;
 mod build;
+pub mod console;
 mod error;
+mod go_flags;
 mod images;
+pub mod init;
+pub mod inspect;
+pub mod legacy;
+mod listing;
 mod metadata;
 mod output;
 mod plan;
+pub mod plugins;
 mod run;
+mod say;
 mod show;
 mod surroundings;
 mod template;
+pub mod validate;
+mod variable_arguments;
+pub mod version;
 
 use arguments::{Arguments, Command};
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use error::CommandError;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,15 +37,27 @@ use surroundings::Surroundings;
 
 /// Runs the command that `arguments`, the program's name first, ask for.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments::double_dashes(arguments)) {
+    let definition = Arguments::command();
+    let arguments = go_flags::normalise(arguments, &definition);
+    let named = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let has_command = named
+        .into_iter()
+        .any(|word| definition.find_subcommand(word).is_some());
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, everything else is a mistake: Packer's exit codes.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(1)
-            } else {
-                ExitCode::SUCCESS
+            return match error.kind() {
+                _ if !error.use_stderr() => ExitCode::SUCCESS,
+                ErrorKind::InvalidSubcommand
+                | ErrorKind::MissingSubcommand
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                    if !has_command =>
+                {
+                    ExitCode::from(127)
+                }
+                _ => ExitCode::from(1),
             };
         }
     };
@@ -44,6 +68,14 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let result = match &arguments.command {
         Command::Build(build) => build::run(build, &surroundings),
         Command::Plan(plan) => plan::run(plan, &surroundings),
+        Command::Validate(validate) => validate::run(validate, &surroundings),
+        Command::Version(_) => version::run(&surroundings),
+        Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
+        Command::Console(console) => console::run(console, &surroundings),
+        Command::Init(init) => init::run(init, &surroundings),
+        Command::Plugins(plugins) => plugins::run(plugins, &surroundings),
+        Command::Fix(_) => legacy::refuse("fix"),
+        Command::Hcl2Upgrade(_) => legacy::refuse("hcl2_upgrade"),
         Command::Run(run) => run::run(run, &surroundings),
         Command::Images(images) => images::run(images, &surroundings),
         Command::Show(show) => show::run(show, &surroundings),

@@ -34,6 +34,15 @@ pub struct Label {
     pub primary: bool,
 }
 
+/// What a diagnostic is about, where commands differ in whether they want to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A variable that has no value.
+    UnsetVariable,
+    /// A value in a variable file for a variable that is not declared.
+    UndeclaredVariable,
+}
+
 /// One error or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -45,6 +54,8 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to do, one line each.
     pub help: Vec<String>,
+    /// What it is about, if that can matter to who asked.
+    pub topic: Option<Topic>,
 }
 
 impl Diagnostic {
@@ -55,6 +66,7 @@ impl Diagnostic {
             summary: summary.into(),
             labels: Vec::new(),
             help: Vec::new(),
+            topic: None,
         }
     }
 
@@ -90,6 +102,12 @@ impl Diagnostic {
     /// Adds a line of help, if there is one.
     pub fn help_maybe(mut self, text: Option<String>) -> Diagnostic {
         self.help.extend(text);
+        self
+    }
+
+    /// Says what it is about.
+    pub fn about(mut self, topic: Topic) -> Diagnostic {
+        self.topic = Some(topic);
         self
     }
 
@@ -134,6 +152,15 @@ impl Diagnostics {
     pub fn append(&self, other: Diagnostics) {
         for diagnostic in other.into_vec() {
             self.push(diagnostic);
+        }
+    }
+
+    /// The same without those that are about `topic`.
+    pub fn without(self, topic: Topic) -> Diagnostics {
+        let mut list = self.list.into_inner();
+        list.retain(|diagnostic| diagnostic.topic != Some(topic));
+        Diagnostics {
+            list: RefCell::new(list),
         }
     }
 

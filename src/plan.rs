@@ -7,9 +7,13 @@
 mod config;
 mod dependencies;
 pub mod key;
+pub mod lock;
+pub mod packer_components;
+pub mod plugins;
 mod select;
 mod step;
 
+pub use packer_components::Group;
 pub use step::Step;
 
 use crate::base::{self, Base};
@@ -19,7 +23,9 @@ use crate::mask::{Masker, Secrets};
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
-use crate::template::{self, Arguments, Component, ScopeNames, SourceUse, Template, Value};
+use crate::template::{
+    self, Arguments, Component, RequiredPlugin, ScopeNames, SourceUse, Template, Value,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -112,6 +118,7 @@ impl Plan {
                     .help("add `build { sources = [\"source.TYPE.NAME\"] }`"),
             );
         }
+        plugins::check(&template, &diagnostics);
         let mut builds = Vec::new();
         for block in template.builds() {
             for source in &block.uses {
@@ -128,7 +135,7 @@ impl Plan {
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
-        let builds = select::select(builds, &settings, &diagnostics);
+        let builds = select::select(builds, template.builds(), &settings, &diagnostics);
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
@@ -146,6 +153,11 @@ impl Plan {
     /// The platform in words, as `linux/amd64`.
     pub fn platform_name(&self) -> String {
         format!("{}/{}", self.platform.os, self.platform.architecture)
+    }
+
+    /// The plugins that the template asks for.
+    pub fn required_plugins(&self) -> &[RequiredPlugin] {
+        self.template.required_plugins()
     }
 
     /// The texts that spans point into.
@@ -226,30 +238,22 @@ fn known_later(digest: &str, config: &str) -> BTreeMap<String, Value> {
         .into()
 }
 
-/// `TYPE.NAME` for a component that has a name, else `TYPE`.
-fn display_name(component: &Component) -> String {
-    match &component.name {
-        Some(name) => format!("{}.{name}", component.kind),
-        None => component.kind.clone(),
-    }
-}
-
 /// Says that a component of that type does not exist, and which one may be meant.
 fn report_unknown(
-    what: &str,
+    group: Group,
     kind: &str,
     place: SourceSpan,
     kinds: &[&str],
     diagnostics: &Diagnostics,
 ) {
-    let near = did_you_mean(kind, kinds.iter().copied());
-    let known = format!("{what}s are {}", kinds.join(", "));
-    diagnostics.push(
-        Diagnostic::error(format!("there is no {what} of type {kind:?}"))
-            .at(place)
-            .help_maybe(near)
-            .help(known),
-    );
+    let known = format!("{group}s are {}", kinds.join(", "));
+    let error = match packer_components::plugin_of(group, kind) {
+        // Nobody misspelt it, so the nearest name would mislead.
+        Some(_) => Diagnostic::error(format!("Packer's {group} {kind:?} is not supported yet")),
+        None => Diagnostic::error(format!("there is no {group} of type {kind:?}"))
+            .help_maybe(did_you_mean(kind, kinds.iter().copied())),
+    };
+    diagnostics.push(error.at(place).help(known));
 }
 
 /// Ends the decoding of a body; says whether it went without an error.
@@ -293,7 +297,7 @@ fn plan_build(
         base
     } else {
         report_unknown(
-            "source",
+            Group::Source,
             &source.kind,
             source.reference,
             &base::kinds(),
@@ -337,7 +341,7 @@ fn plan_build(
             let later = known_later("<unknown>", "<unknown>");
             prepare_post_processor(template, settings, &names, component, later, diagnostics);
             planned.push(PlannedPostProcessor {
-                name: display_name(component),
+                name: component.display_name(),
                 span: component.kind_span,
                 keep_input: component.keep_input_artifact,
                 component: component.clone(),
@@ -378,7 +382,7 @@ fn prepare_post_processor(
     if !kinds.contains(&component.kind.as_str()) {
         let place = component.kind_span;
         report_unknown(
-            "post-processor",
+            Group::PostProcessor,
             &component.kind,
             place,
             &kinds,

@@ -7,12 +7,14 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `machine_readable` | the line format of Packer's `-machine-readable` |
 //! | `tty`, `plain`, `json`, `quiet` | one way of showing events each |
 //! | `running`, `summary` | what runs at this moment, how each build ended |
 //! | `wording` | the phrases that the ways for people share |
 //! | `event_text` | the texts of an event in which secrets may stand |
 //! | `palette`, `table`, `report` | parts that commands use for their output too |
 
+pub mod machine_readable;
 pub mod palette;
 pub mod report;
 pub mod table;

@@ -1,8 +1,8 @@
 //! The `oci` source: an existing image, or nothing at all, as the base.
 
-use super::{Base, BaseError, Context, PrepareContext, ResolvedBase};
+use super::{Base, BaseError, Context, Input, PrepareContext, ResolvedBase};
 use crate::image::{self, Image, ImageSource, Layout, archive};
-use crate::store::{Platform, StoreError};
+use crate::store::{Platform, Store, StoreError};
 use crate::template::Arguments;
 use std::path::PathBuf;
 
@@ -156,6 +156,25 @@ impl Base for Oci {
             Origin::Build { name } => Some(name),
             _ => None,
         }
+    }
+
+    fn input(&self, store: &Store) -> Result<Option<Input>, BaseError> {
+        let (path, reference, source): (_, _, Box<dyn ImageSource>) = match &self.origin {
+            Origin::Layout {
+                path, reference, ..
+            } => (path, reference, Box::new(Layout::open(path)?)),
+            Origin::Archive {
+                path, reference, ..
+            } => (path, reference, archive::open(path, store)?),
+            Origin::Scratch | Origin::Stored { .. } | Origin::Build { .. } => return Ok(None),
+        };
+        let image = image::resolve(source.as_ref(), store, reference.as_deref(), &self.platform)?;
+        Ok(Some(Input {
+            path: path.clone(),
+            reference: reference.clone(),
+            platform: Some(self.platform.clone()),
+            digest: image.manifest.digest,
+        }))
     }
 
     fn resolve(

@@ -1,9 +1,10 @@
 //! The `rootfs` source: a tar, compressed or not, or a folder, as layer 0.
 
-use super::{Base, BaseError, Context, PrepareContext, ResolvedBase, folder, imported};
+use super::{Base, BaseError, Context, Input, PrepareContext, ResolvedBase, folder, imported};
 use crate::digest::{Digest, StepKey};
 use crate::image::Image;
 use crate::sandbox::{Task, TaskReport};
+use crate::store::Store;
 use crate::template::Arguments;
 use serde_json::json;
 use std::fs::File;
@@ -31,6 +32,18 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
     Some(Box::new(Rootfs { path, shown }))
 }
 
+impl Rootfs {
+    /// The digest of the folder's members or of the archive's bytes.
+    fn content(&self) -> Result<Digest, BaseError> {
+        if self.path.is_dir() {
+            return folder::digest(&self.path);
+        }
+        let file = File::open(&self.path).map_err(BaseError::read(&self.path))?;
+        let (digest, _) = Digest::of_reader(file).map_err(BaseError::read(&self.path))?;
+        Ok(digest)
+    }
+}
+
 impl Base for Rootfs {
     fn kind(&self) -> &'static str {
         "rootfs"
@@ -40,20 +53,22 @@ impl Base for Rootfs {
         self.shown.clone()
     }
 
+    fn input(&self, _store: &Store) -> Result<Option<Input>, BaseError> {
+        Ok(Some(Input {
+            path: self.path.clone(),
+            reference: None,
+            platform: None,
+            digest: self.content()?,
+        }))
+    }
+
     fn resolve(
         &self,
         context: &Context<'_>,
         _built: Option<&Image>,
     ) -> Result<ResolvedBase, BaseError> {
         let is_folder = self.path.is_dir();
-        let content = if is_folder {
-            folder::digest(&self.path)?
-        } else {
-            let file = File::open(&self.path).map_err(BaseError::read(&self.path))?;
-            Digest::of_reader(file)
-                .map_err(BaseError::read(&self.path))?
-                .0
-        };
+        let content = self.content()?;
         let key = json!({
             "format": 1,
             "source": "rootfs",

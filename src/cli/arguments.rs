@@ -1,16 +1,23 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::console::ConsoleArguments;
+use super::init::InitArguments;
+use super::inspect::InspectArguments;
+use super::legacy::LegacyArguments;
+use super::plugins::PluginsArguments;
+use super::validate::ValidateArguments;
+use super::version::VersionArguments;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// Turns an HCL template into a frozen, content-addressed image.
 #[derive(Debug, Parser)]
 #[command(
     name = "hardtack",
-    version,
-    propagate_version = true,
+    version = super::version::text(),
+    disable_version_flag = true,
+    args_override_self = true,
     max_term_width = 100
 )]
 pub struct Arguments {
@@ -28,6 +35,14 @@ pub struct Arguments {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
+
+    /// Print the version.
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    pub version: Option<bool>,
+
+    /// Print Packer's machine-readable lines.
+    #[arg(long, global = true)]
+    pub machine_readable: bool,
 }
 
 /// The commands.
@@ -37,6 +52,24 @@ pub enum Command {
     Build(Build),
     /// Show what a build would do: steps, keys, and why a step would run again.
     Plan(Plan),
+    /// Print the version.
+    Version(VersionArguments),
+    /// Evaluate expressions with the values of a template.
+    Console(ConsoleArguments),
+    /// Check that all that a template asks for is there, and write what its bases hold to a lock file.
+    Init(InitArguments),
+    /// List what is built in, or what a template asks for.
+    Plugins(PluginsArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true)]
+    Fix(LegacyArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true, name = "hcl2_upgrade")]
+    Hcl2Upgrade(LegacyArguments),
+    /// Show what a template declares: variables, locals and builds.
+    Inspect(InspectArguments),
+    /// Check a template: syntax, values and all options, without building anything.
+    Validate(ValidateArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// List the images in the store.
@@ -62,13 +95,17 @@ pub struct TemplateArguments {
 
     /// Only the builds whose name matches one of these comma-separated globs, and those that they
     /// start from.
-    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    #[arg(long, value_name = "GLOBS")]
     pub only: Vec<String>,
 
     /// Not the builds whose name matches one of these comma-separated globs, and not the
     /// post-processors of one of these names or types.
-    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    #[arg(long, value_name = "GLOBS")]
     pub except: Vec<String>,
+
+    /// Warn about values in variable files for variables that are not declared.
+    #[arg(long)]
+    pub warn_on_undeclared_var: bool,
 
     /// Run every step, whatever the store holds.
     #[arg(long)]
@@ -190,96 +227,13 @@ pub struct Show {
     pub json: bool,
 }
 
-/// Rewrites Packer's `-flag` to `--flag`, as both are the same there.
-///
-/// Single letters stay as they are, and so does all that follows `--`. The arguments of `run`
-/// are left alone from the image on, since they are another program's.
-pub fn double_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut command: Option<OsString> = None;
-    let mut done = false;
-    let mut is_value = false;
-    arguments
-        .enumerate()
-        .map(|(index, argument)| {
-            if index == 0 || done {
-                return argument;
-            }
-            let bytes = argument.as_encoded_bytes();
-            if std::mem::replace(&mut is_value, argument == "--store" || argument == "-store") {
-                return argument;
-            }
-            if argument == "--" {
-                done = true;
-                return argument;
-            }
-            if !bytes.starts_with(b"-") {
-                if command.as_deref() == Some(OsStr::new("run")) {
-                    done = true;
-                }
-                command.get_or_insert_with(|| argument.clone());
-                return argument;
-            }
-            let is_long_with_one_dash = !bytes.starts_with(b"--")
-                && bytes.len() > 2
-                && bytes[1].is_ascii_alphabetic()
-                && bytes[2] != b'=';
-            if is_long_with_one_dash {
-                let mut rewritten = OsString::from("-");
-                rewritten.push(&argument);
-                return rewritten;
-            }
-            argument
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn rewritten(line: &str) -> String {
-        let words = line.split(' ').map(OsString::from);
-        let words: Vec<String> = double_dashes(words)
-            .into_iter()
-            .map(|word| word.into_string().unwrap())
-            .collect();
-        words.join(" ")
-    }
-
     #[test]
     fn the_definitions_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn one_dash_is_as_good_as_two() {
-        for (typed, meant) in [
-            (
-                "hardtack build -var a=b -only=x .",
-                "hardtack build --var a=b --only=x .",
-            ),
-            ("hardtack build --var a=b .", "hardtack build --var a=b ."),
-            ("hardtack -h", "hardtack -h"),
-            (
-                "hardtack build -parallel-builds=1 .",
-                "hardtack build --parallel-builds=1 .",
-            ),
-            (
-                "hardtack run -user app image ls -la",
-                "hardtack run --user app image ls -la",
-            ),
-            (
-                "hardtack run image -- ls -la",
-                "hardtack run image -- ls -la",
-            ),
-            ("hardtack run -e A=b image", "hardtack run -e A=b image"),
-            (
-                "hardtack -store s run image ls -la",
-                "hardtack --store s run image ls -la",
-            ),
-        ] {
-            assert_eq!(rewritten(typed), meant);
-        }
     }
 }

@@ -84,7 +84,7 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
 
 /// Opens the store of this run.
 pub fn open_store(surroundings: &Surroundings) -> Result<Store, CommandError> {
-    Store::open(&surroundings.store).map_err(|error| {
+    Store::open(surroundings.store_folder()?).map_err(|error| {
         CommandError::host(error).hint("--store DIR or HARDTACK_STORE name another folder")
     })
 }

@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::env;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a command may know about the process it runs in.
@@ -21,8 +21,8 @@ pub struct Surroundings {
     pub working_folder: PathBuf,
     /// The user's home folder.
     pub home: Option<PathBuf>,
-    /// The folder of the store.
-    pub store: PathBuf,
+    /// The folder of the store; none if nothing says where it is.
+    store: Option<PathBuf>,
     /// The environment; variables that are not UTF-8 cannot be used in a template and are left out.
     pub environment: BTreeMap<String, String>,
     /// When the run began.
@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub stderr_is_terminal: bool,
     /// Whether messages may be coloured.
     pub color: bool,
+    /// Whether Packer's machine-readable lines are asked for.
+    pub machine_readable: bool,
 }
 
 impl Surroundings {
@@ -59,15 +61,9 @@ impl Surroundings {
             .store
             .as_ref()
             .filter(|path| !path.as_os_str().is_empty());
-        let store = match (given, data_home) {
-            (Some(store), _) => working_folder.join(store),
-            (None, Some(data_home)) => data_home.join("hardtack"),
-            (None, None) => {
-                return Err(
-                    CommandError::user(anyhow!("there is no folder for the store"))
-                        .hint("set HOME or XDG_DATA_HOME, or name a folder with --store"),
-                );
-            }
+        let store = match given {
+            Some(store) => Some(working_folder.join(store)),
+            None => data_home.map(|data_home| data_home.join("hardtack")),
         };
         let source_date_epoch = match environment.get("SOURCE_DATE_EPOCH") {
             None => None,
@@ -88,7 +84,16 @@ impl Surroundings {
             source_date_epoch,
             stderr_is_terminal,
             color,
+            machine_readable: arguments.machine_readable,
             environment,
+        })
+    }
+
+    /// The folder of the store.
+    pub fn store_folder(&self) -> Result<&Path, CommandError> {
+        self.store.as_deref().ok_or_else(|| {
+            CommandError::user(anyhow!("there is no folder for the store"))
+                .hint("set HOME or XDG_DATA_HOME, or name a folder with --store")
         })
     }
 

@@ -2,15 +2,82 @@
 
 use super::arguments::TemplateArguments;
 use super::surroundings::{self, Surroundings};
-use crate::diagnostic::{Colours, Diagnostics, Severity, Sources};
+use super::variable_arguments::VariableArguments;
+use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Plan, Settings};
 use crate::services::NetworkServices;
 use crate::store::Platform;
-use crate::template::{self, LoadArguments, World};
+use crate::template::{self, LoadArguments, LoadError, Loaded, Template, TemplateTexts, World};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Which template, with which values, and which of its builds: what the flags of a command mean.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A template file, or a folder of them.
+    pub path: PathBuf,
+    /// Values of variables, each `NAME=VALUE`.
+    pub variables: Vec<String>,
+    /// Variable files, the weakest first.
+    pub variable_files: Vec<PathBuf>,
+    /// Globs over build names; empty for all.
+    pub only: Vec<String>,
+    /// Globs over build names and post-processors.
+    pub except: Vec<String>,
+    /// Whether a value in a variable file that nothing declares is worth a warning.
+    pub warn_on_undeclared: bool,
+    /// Whether data sources are asked; if not, their values are unknown.
+    pub evaluate_data_sources: bool,
+}
+
+impl Request {
+    /// A template that is looked at and not built.
+    pub fn to_look_at(path: &Path, variables: &VariableArguments) -> Self {
+        Self {
+            path: path.to_owned(),
+            variables: variables.values.clone(),
+            variable_files: variables.files.clone(),
+            only: Vec::new(),
+            except: Vec::new(),
+            warn_on_undeclared: false,
+            evaluate_data_sources: false,
+        }
+    }
+}
+
+impl From<&TemplateArguments> for Request {
+    fn from(arguments: &TemplateArguments) -> Self {
+        Self {
+            path: arguments.path.clone(),
+            variables: arguments.variables.clone(),
+            variable_files: arguments.variable_files.clone(),
+            only: patterns(&arguments.only),
+            except: patterns(&arguments.except),
+            warn_on_undeclared: arguments.warn_on_undeclared_var,
+            evaluate_data_sources: true,
+        }
+    }
+}
+
+/// The patterns of `-only` and `-except`: what commas separate, unless they are in braces.
+pub fn patterns(given: &[String]) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for text in given {
+        let mut depth = 0u32;
+        let pieces = text.split(|character| {
+            match character {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            character == ',' && depth == 0
+        });
+        patterns.extend(pieces.filter(|it| !it.is_empty()).map(str::to_owned));
+    }
+    patterns
+}
 
 /// What a template is found to be.
 pub struct Checked {
@@ -31,28 +98,10 @@ pub struct Message {
 }
 
 /// Loads the template and plans its builds. `color` is for the messages.
-pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: bool) -> Checked {
-    let load = LoadArguments {
-        path: arguments.path.clone(),
-        variables: arguments.variables.clone(),
-        variable_files: arguments.variable_files.clone(),
-        world: World {
-            // The loader sets it from the path.
-            template_folder: PathBuf::new(),
-            working_folder: surroundings.working_folder.clone(),
-            home: surroundings.home.clone(),
-            now: surroundings.now,
-            random: Arc::new(surroundings::random),
-            environment: surroundings.environment.clone(),
-            services: Arc::new(NetworkServices::new(
-                surroundings.environment.clone(),
-                surroundings.home.clone(),
-                Box::new(jiff::Timestamp::now),
-            )),
-        },
-    };
+pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bool) -> Checked {
+    let request = request.into();
     let colours = if color { Colours::On } else { Colours::Off };
-    let (template, diagnostics) = match template::load(load) {
+    let (template, diagnostics) = match template::load(load_arguments(&request, surroundings)) {
         Ok(loaded) => (loaded.template, loaded.warnings),
         Err(failure) => match failure.partial {
             Some(template) => (*template, failure.diagnostics),
@@ -66,12 +115,16 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             }
         },
     };
+    let diagnostics = match request.warn_on_undeclared {
+        true => diagnostics,
+        false => diagnostics.without(Topic::UndeclaredVariable),
+    };
     let masker = Masker::of(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
         platform: Platform::host(),
-        only: arguments.only.clone(),
-        except: arguments.except.clone(),
+        only: request.only,
+        except: request.except,
         now: surroundings.now,
     };
     match Plan::new(template, settings, diagnostics) {
@@ -86,6 +139,110 @@ pub fn check(arguments: &TemplateArguments, surroundings: &Surroundings, color: 
             masker,
         },
     }
+}
+
+/// Checks the syntax of the template and of its variable files. `color` is for the messages.
+pub fn check_syntax(request: &Request, color: bool) -> Vec<Message> {
+    let colours = if color { Colours::On } else { Colours::Off };
+    let (sources, diagnostics) = template::check_syntax(&request.path, &request.variable_files);
+    messages(diagnostics, &sources, colours, &Masker::default())
+}
+
+/// A template that is only looked at, not built.
+pub struct Looked {
+    /// The template; none if not even its blocks are known.
+    pub template: Option<Template>,
+    /// Errors and warnings. That a variable has no value is none: the value is unknown then.
+    pub messages: Vec<Message>,
+    /// Whether there is such a variable.
+    pub has_unset: bool,
+    /// Hides the template's sensitive values.
+    pub masker: Masker,
+}
+
+/// Loads the template, and its components are not checked. `color` is for the messages.
+pub fn look(request: &Request, surroundings: &Surroundings, color: bool) -> Looked {
+    looked(template::load(load_arguments(request, surroundings)), color)
+}
+
+/// What there is without a template: functions, and the names of the tool itself.
+pub fn look_nowhere(request: &Request, surroundings: &Surroundings, color: bool) -> Looked {
+    let arguments = load_arguments(request, surroundings);
+    looked(
+        template::load_texts(
+            TemplateTexts::default(),
+            &arguments.variables,
+            arguments.world,
+        ),
+        color,
+    )
+}
+
+fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
+    let (template, sources, diagnostics) = match result {
+        Ok(loaded) => {
+            let sources = loaded.template.sources().clone();
+            (Some(loaded.template), sources, loaded.warnings)
+        }
+        Err(failure) => {
+            let template = failure.partial.map(|template| *template);
+            (template, failure.sources, failure.diagnostics)
+        }
+    };
+    let masker = match &template {
+        Some(template) => Masker::of(template.secrets()),
+        None => Masker::default(),
+    };
+    let all = diagnostics.len();
+    let diagnostics = diagnostics.without(Topic::UnsetVariable);
+    let has_unset = diagnostics.len() < all;
+    let diagnostics = diagnostics.without(Topic::UndeclaredVariable);
+    let colours = if color { Colours::On } else { Colours::Off };
+    Looked {
+        messages: messages(diagnostics, &sources, colours, &masker),
+        has_unset,
+        template,
+        masker,
+    }
+}
+
+fn load_arguments(request: &Request, surroundings: &Surroundings) -> LoadArguments {
+    LoadArguments {
+        path: request.path.clone(),
+        variables: request.variables.clone(),
+        variable_files: request.variable_files.clone(),
+        evaluate_data_sources: request.evaluate_data_sources,
+        world: world(surroundings),
+    }
+}
+
+/// What evaluation sees of the surroundings.
+pub fn world(surroundings: &Surroundings) -> World {
+    World {
+        // The loader sets it from the path.
+        template_folder: PathBuf::new(),
+        working_folder: surroundings.working_folder.clone(),
+        home: surroundings.home.clone(),
+        now: surroundings.now,
+        random: Arc::new(surroundings::random),
+        environment: surroundings.environment.clone(),
+        services: Arc::new(NetworkServices::new(
+            surroundings.environment.clone(),
+            surroundings.home.clone(),
+            Box::new(jiff::Timestamp::now),
+        )),
+    }
+}
+
+/// Writes diagnostics to standard error, an empty line after each.
+pub fn print_diagnostics(
+    diagnostics: Diagnostics,
+    sources: &Sources,
+    color: bool,
+    masker: &Masker,
+) {
+    let colours = if color { Colours::On } else { Colours::Off };
+    print_messages(&messages(diagnostics, sources, colours, masker));
 }
 
 fn messages(
@@ -107,11 +264,26 @@ fn messages(
 impl Checked {
     /// Writes the messages to standard error, an empty line after each.
     pub fn print_messages(&self, with_warnings: bool) {
-        for message in &self.messages {
-            if with_warnings || message.severity == Severity::Error {
-                // Nobody is left to be told if stderr is closed.
-                let _ = writeln!(std::io::stderr(), "{}", message.text);
-            }
-        }
+        let messages = self.messages.iter();
+        print_messages(messages.filter(|it| with_warnings || it.severity == Severity::Error));
+    }
+}
+
+/// Writes messages to standard error, an empty line after each.
+pub fn print_messages<'m>(messages: impl IntoIterator<Item = &'m Message>) {
+    for message in messages {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "{}", message.text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_separated_by_commas_outside_braces() {
+        let given = ["a,b*".to_owned(), "x.{c,d},e".to_owned(), String::new()];
+        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e"]);
     }
 }

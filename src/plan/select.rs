@@ -2,27 +2,23 @@
 
 use super::{PlannedBuild, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::template::Component;
+use crate::template::{Build, Component};
 use globset::{Glob, GlobMatcher};
 
 /// Keeps the builds that are asked for and those that they start from, which run without their
-/// post-processors. Patterns that match nothing are warned about, as in Packer.
+/// post-processors. `declared` are the template's `build` blocks. Patterns that match nothing are warned about, as in Packer.
 pub fn select(
     builds: Vec<PlannedBuild>,
+    declared: &[Build],
     settings: &Settings,
     diagnostics: &Diagnostics,
 ) -> Vec<PlannedBuild> {
     let only = compile(&settings.only, "-only", diagnostics);
     let except = compile(&settings.except, "-except", diagnostics);
-    for (pattern, matcher) in &only {
-        if !builds.iter().any(|build| matcher.is_match(&build.name)) {
-            let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
-            diagnostics.push(
-                Diagnostic::warning(format!("-only={pattern} matches no build"))
-                    .help(format!("builds are {}", names.join(", "))),
-            );
-        }
-    }
+    let chains = declared.iter().flat_map(|build| &build.post_processors);
+    let post_processors: Vec<&Component> = chains.flatten().collect();
+    warn_of_useless("-only", &only, &builds, &[], diagnostics);
+    warn_of_useless("-except", &except, &builds, &post_processors, diagnostics);
     let asked: Vec<bool> = builds
         .iter()
         .map(|build| {
@@ -76,11 +72,38 @@ pub fn select(
         .collect()
 }
 
-/// Whether `-except` names a post-processor by its name or type.
+/// Whether `-except` leaves out a post-processor of this type and name. Patterns that are no globs
+/// have their errors from [`select`].
 pub fn is_excepted(component: &Component, except: &[String]) -> bool {
     except
         .iter()
-        .any(|name| component.name.as_deref() == Some(name.as_str()) || component.kind == *name)
+        .filter_map(|pattern| glob(pattern).ok())
+        .any(|glob| covers(&glob, component))
+}
+
+fn covers(glob: &GlobMatcher, component: &Component) -> bool {
+    let name = component.name.as_deref();
+    name.is_some_and(|name| glob.is_match(name)) || glob.is_match(&component.kind)
+}
+
+fn warn_of_useless(
+    flag: &str,
+    patterns: &[(String, GlobMatcher)],
+    builds: &[PlannedBuild],
+    post_processors: &[&Component],
+    diagnostics: &Diagnostics,
+) {
+    for (pattern, glob) in patterns {
+        if !builds.iter().any(|build| glob.is_match(&build.name))
+            && !post_processors.iter().any(|it| covers(glob, it))
+        {
+            let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
+            diagnostics.push(
+                Diagnostic::warning(format!("{flag}={pattern} matches no build"))
+                    .help(format!("builds are {}", names.join(", "))),
+            );
+        }
+    }
 }
 
 fn compile(
@@ -90,8 +113,8 @@ fn compile(
 ) -> Vec<(String, GlobMatcher)> {
     let mut compiled = Vec::with_capacity(patterns.len());
     for pattern in patterns {
-        match Glob::new(pattern) {
-            Ok(glob) => compiled.push((pattern.clone(), glob.compile_matcher())),
+        match glob(pattern) {
+            Ok(glob) => compiled.push((pattern.clone(), glob)),
             Err(error) => diagnostics.push(Diagnostic::error(format!(
                 "{flag}={pattern} is not a glob: {}",
                 error.kind()
@@ -99,4 +122,9 @@ fn compile(
         }
     }
     compiled
+}
+
+/// Globs are over names, which are no paths: `*` covers everything.
+fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
+    Ok(Glob::new(pattern)?.compile_matcher())
 }

@@ -1,6 +1,6 @@
 //! Steps: one provisioner in one build.
 
-use super::{Names, Settings, display_name, finish, report_unknown};
+use super::{Group, Names, Settings, finish, report_unknown};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, Input, Provisioner};
@@ -58,7 +58,13 @@ pub fn plan_step(
     let kinds = provision::kinds();
     if !kinds.contains(&component.kind.as_str()) {
         let place = component.kind_span;
-        report_unknown("provisioner", &component.kind, place, &kinds, diagnostics);
+        report_unknown(
+            Group::Provisioner,
+            &component.kind,
+            place,
+            &kinds,
+            diagnostics,
+        );
         return None;
     }
     let scope = template.scope(&names.scope(BTreeMap::new()));
@@ -103,7 +109,7 @@ pub fn plan_step(
     if cache && !provisioner.changes_host() {
         warn_of_changing_calls(template, component, diagnostics);
     }
-    let name = display_name(component);
+    let name = component.display_name();
     let summary = Masker::of(template.secrets())
         .mask(&provisioner.summary())
         .into_owned();

@@ -6,15 +6,14 @@
 
 mod dynamic;
 
-use super::body::{Body, BodyLabel, header};
+use super::body::Body;
 use super::decode::{FromValue, from_any_value};
 use super::scope::Scope;
+use super::syntax::{self, Expression, Name, Syntax};
 use super::value::Value;
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, did_you_mean};
-use dynamic::{Occurrence, occurrences};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::structure::{self, Block, Structure};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
+use dynamic::{DYNAMIC, Occurrence, block_name, occurrences};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,9 +23,9 @@ pub struct Arguments<'a> {
     scope: Scope,
     diagnostics: &'a Diagnostics,
     header: SourceSpan,
-    labels: Vec<BodyLabel>,
-    attributes: BTreeMap<&'a str, Attribute<'a>>,
-    blocks: Vec<(FileId, &'a Block)>,
+    labels: Vec<Name>,
+    attributes: BTreeMap<Arc<str>, Attribute>,
+    contents: Vec<Arc<syntax::Body>>,
     asked_attributes: RefCell<BTreeSet<String>>,
     failed_attributes: RefCell<BTreeSet<String>>,
     asked_blocks: RefCell<BTreeSet<String>>,
@@ -41,66 +40,67 @@ enum Read<T> {
     Failed,
 }
 
-#[derive(Clone, Copy)]
-struct Attribute<'a> {
+struct Attribute {
     /// The name and the value.
     span: SourceSpan,
     name: SourceSpan,
-    given: Given<'a>,
+    given: Given,
+    syntax: Syntax,
 }
 
-#[derive(Clone, Copy)]
-enum Given<'a> {
-    Expression(FileId, &'a Expression),
-    Value(&'a Value),
+enum Given {
+    Expression(Arc<Expression>),
+    Value(Value),
 }
 
 impl<'a> Arguments<'a> {
     /// Opens a body. The scope's source, if it has one, picks the overrides.
-    pub(super) fn open(
-        body: &'a Body,
-        scope: &Scope,
-        diagnostics: &'a Diagnostics,
-    ) -> Arguments<'a> {
+    pub(super) fn open(body: &Body, scope: &Scope, diagnostics: &'a Diagnostics) -> Arguments<'a> {
         let mut scope = scope.clone();
         for (name, value) in &body.names {
             scope = scope.with(name.clone(), value.clone());
         }
-        let contents = body.parts.iter().map(|part| (part.file, &*part.content));
+        let contents = body.parts.clone();
         let labels = body.labels.clone();
         let mut arguments = Arguments::of(contents, scope, diagnostics, body.header, labels);
         for name in body.taken {
-            arguments.attributes.remove(name);
+            arguments.attributes.remove(*name);
         }
         arguments.apply_overrides(body);
         arguments
     }
 
     fn of(
-        contents: impl Iterator<Item = (FileId, &'a structure::Body)>,
+        contents: Vec<Arc<syntax::Body>>,
         scope: Scope,
         diagnostics: &'a Diagnostics,
         header: SourceSpan,
-        labels: Vec<BodyLabel>,
+        labels: Vec<Name>,
     ) -> Arguments<'a> {
-        let mut attributes = BTreeMap::new();
-        let mut blocks = Vec::new();
-        for (file, content) in contents {
-            for structure in content.iter() {
-                match structure {
-                    Structure::Attribute(attribute) => {
-                        let span =
-                            |node: &dyn Span| SourceSpan::new(file, node.span().unwrap_or(0..0));
-                        let name = span(&attribute.key);
-                        let attribute_read = Attribute {
-                            span: name.to(span(&attribute.value)),
-                            name,
-                            given: Given::Expression(file, &attribute.value),
-                        };
-                        attributes.insert(attribute.key.as_str(), attribute_read);
-                    }
-                    Structure::Block(block) => blocks.push((file, block)),
+        let mut attributes = BTreeMap::<Arc<str>, Attribute>::new();
+        for content in &contents {
+            for attribute in content.attributes() {
+                let name = &attribute.name;
+                if content.syntax == Syntax::Json && &*name.text == DYNAMIC {
+                    continue;
                 }
+                if let Some(first) = attributes.get(&name.text)
+                    && content.syntax == Syntax::Json
+                {
+                    // The native syntax's parser has looked already.
+                    diagnostics.push(
+                        Diagnostic::error(format!("`{}` is set twice", name.text))
+                            .at(name.span)
+                            .note(first.name, "first here"),
+                    );
+                }
+                let read = Attribute {
+                    span: attribute.span(),
+                    name: name.span,
+                    given: Given::Expression(attribute.value.clone()),
+                    syntax: content.syntax,
+                };
+                attributes.insert(name.text.clone(), read);
             }
         }
         Arguments {
@@ -109,14 +109,14 @@ impl<'a> Arguments<'a> {
             header,
             labels,
             attributes,
-            blocks,
+            contents,
             asked_attributes: RefCell::default(),
             failed_attributes: RefCell::default(),
             asked_blocks: RefCell::default(),
         }
     }
 
-    fn apply_overrides(&mut self, body: &'a Body) {
+    fn apply_overrides(&mut self, body: &Body) {
         let Some(overrides) = &body.overrides else {
             return;
         };
@@ -140,9 +140,10 @@ impl<'a> Arguments<'a> {
             let attribute = Attribute {
                 span,
                 name: span,
-                given: Given::Value(value),
+                given: Given::Value(value.clone()),
+                syntax: Syntax::Native,
             };
-            self.attributes.insert(name, attribute);
+            self.attributes.insert(name.clone(), attribute);
         }
     }
 
@@ -186,9 +187,15 @@ impl<'a> Arguments<'a> {
 
     /// Whether a block is written. Does not count as asking for it.
     pub fn has_block(&self, name: &str) -> bool {
-        self.blocks
-            .iter()
-            .any(|(_, block)| dynamic::block_name(block) == name)
+        let is_property = self
+            .attributes
+            .get(name)
+            .is_some_and(|attribute| attribute.syntax == Syntax::Json);
+        is_property
+            || self
+                .written_blocks()
+                .iter()
+                .any(|block| block_name(block) == name)
     }
 
     /// The place of an argument, or of the block's header if it is not written.
@@ -205,7 +212,7 @@ impl<'a> Arguments<'a> {
 
     /// The text of a label.
     pub fn label(&self, index: usize) -> Option<&str> {
-        self.labels.get(index).map(|label| label.text.as_str())
+        self.labels.get(index).map(|label| &*label.text)
     }
 
     /// The place of a label, or of the header if there is no such label.
@@ -217,30 +224,19 @@ impl<'a> Arguments<'a> {
 
     /// The nested blocks of a type in order, `dynamic` ones expanded.
     pub fn blocks(&self, name: &str) -> Vec<Arguments<'a>> {
-        self.asked_blocks.borrow_mut().insert(name.to_owned());
-        let mut found = Vec::new();
-        for (file, block) in &self.blocks {
-            if dynamic::block_name(block) != name {
-                continue;
-            }
-            for occurrence in occurrences(*file, block, &self.scope, self.diagnostics) {
-                let content = [(*file, occurrence.content)].into_iter();
+        let occurrences = self.occurrences(&[(name, 0)]).into_iter();
+        occurrences
+            .map(|(_, occurrence)| {
                 let Occurrence {
-                    scope,
                     header,
                     labels,
-                    ..
-                } = occurrence;
-                found.push(Arguments::of(
                     content,
                     scope,
-                    self.diagnostics,
-                    header,
-                    labels,
-                ));
-            }
-        }
-        found
+                    ..
+                } = occurrence;
+                Arguments::of(vec![content], scope, self.diagnostics, header, labels)
+            })
+            .collect()
     }
 
     /// The nested block of a type; a second one is reported.
@@ -259,8 +255,8 @@ impl<'a> Arguments<'a> {
     }
 
     /// The names of all arguments that are written, sorted; for blocks whose names are free.
-    pub fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.attributes.keys().copied()
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.keys().map(|name| &**name)
     }
 
     /// Reports an error.
@@ -288,44 +284,40 @@ impl<'a> Arguments<'a> {
         let attributes = self.asked_attributes.borrow();
         let blocks = self.asked_blocks.borrow();
         for (name, attribute) in &self.attributes {
-            if attributes.contains(*name) {
+            let is_json = attribute.syntax == Syntax::Json;
+            if attributes.contains(&**name) || (is_json && blocks.contains(&**name)) {
                 continue;
             }
             let error = Diagnostic::error(format!("there is no argument `{name}` here"));
-            self.diagnostics.push(
-                error
-                    .at(attribute.name)
-                    .help_maybe(if blocks.contains(*name) {
-                        Some(format!("it is a block: write `{name} {{ … }}`"))
-                    } else {
-                        did_you_mean(name, attributes.iter().map(String::as_str))
-                    }),
-            );
+            self.diagnostics.push(error.at(attribute.name).help_maybe(
+                if blocks.contains(&**name) {
+                    Some(format!("it is a block: write `{name} {{ … }}`"))
+                } else {
+                    did_you_mean(name, attributes.iter().map(String::as_str))
+                },
+            ));
         }
-        for (file, block) in &self.blocks {
-            let name = dynamic::block_name(block);
+        for block in self.written_blocks() {
+            let name = block_name(&block);
             if blocks.contains(name) {
                 continue;
             }
             let error = Diagnostic::error(format!("there is no block `{name}` here"));
-            self.diagnostics
-                .push(
-                    error
-                        .at(header(*file, block))
-                        .help_maybe(if attributes.contains(name) {
-                            Some(format!("it is an argument: write `{name} = …`"))
-                        } else {
-                            did_you_mean(name, blocks.iter().map(String::as_str))
-                        }),
-                );
+            self.diagnostics.push(error.at(block.header()).help_maybe(
+                if attributes.contains(name) {
+                    Some(format!("it is an argument: write `{name} = …`"))
+                } else {
+                    did_you_mean(name, blocks.iter().map(String::as_str))
+                },
+            ));
         }
     }
 
     /// The expression of an argument, for those that are no values, such as types.
-    pub(super) fn expression(&self, name: &str) -> Option<(FileId, &'a Expression)> {
+    pub(super) fn expression(&self, name: &str) -> Option<Arc<Expression>> {
         self.asked_attributes.borrow_mut().insert(name.to_owned());
-        match self.attributes.get(name)?.given {
-            Given::Expression(file, expression) => Some((file, expression)),
+        match &self.attributes.get(name)?.given {
+            Given::Expression(expression) => Some(expression.clone()),
             Given::Value(_) => None,
         }
     }
@@ -336,36 +328,65 @@ impl<'a> Arguments<'a> {
         self.value_of(self.attributes.get(name)?)
     }
 
-    /// The nested blocks of a type in order, to be kept and read later.
-    pub(super) fn bodies(&self, name: &str) -> Vec<Body> {
-        self.bodies_of(&[name])
+    /// The nested blocks of a type, with this many labels each, in order, to be kept and read
+    /// later.
+    pub(super) fn bodies(&self, name: &str, labels: usize) -> Vec<Body> {
+        self.bodies_of(&[(name, labels)])
             .into_iter()
             .map(|(_, body)| body)
             .collect()
     }
 
     /// The nested blocks of several types in order, each with its type.
-    pub(super) fn bodies_of(&self, names: &[&str]) -> Vec<(&'a str, Body)> {
-        self.asked_blocks
-            .borrow_mut()
-            .extend(names.iter().map(|name| (*name).to_owned()));
-        let mut found = Vec::new();
-        for (file, block) in &self.blocks {
-            let name = dynamic::block_name(block);
-            if !names.contains(&name) {
-                continue;
-            }
-            for occurrence in occurrences(*file, block, &self.scope, self.diagnostics) {
-                let content = Arc::new(occurrence.content.clone());
+    pub(super) fn bodies_of(&self, types: &[(&str, usize)]) -> Vec<(Arc<str>, Body)> {
+        let occurrences = self.occurrences(types).into_iter();
+        occurrences
+            .map(|(kind, occurrence)| {
                 let Occurrence {
                     header,
                     labels,
+                    content,
                     iterator,
                     ..
                 } = occurrence;
-                let mut body = Body::of_content(*file, header, labels, content);
+                let mut body = Body::of_content(header, labels, content);
                 body.names.extend(iterator);
-                found.push((name, body));
+                (kind, body)
+            })
+            .collect()
+    }
+
+    /// The blocks of some types, given with the number of their labels, each with its type.
+    fn occurrences(&self, types: &[(&str, usize)]) -> Vec<(Arc<str>, Occurrence)> {
+        let names = types.iter().map(|(name, _)| (*name).to_owned());
+        self.asked_blocks.borrow_mut().extend(names);
+        let mut asked = types.to_vec();
+        asked.push((DYNAMIC, 1));
+        let mut found = Vec::new();
+        for content in &self.contents {
+            for block in content.blocks(&asked, self.diagnostics) {
+                let kind: Arc<str> = Arc::from(block_name(&block));
+                if !types.iter().any(|(name, _)| **name == *kind) {
+                    continue;
+                }
+                let made = occurrences(&block, &self.scope, self.diagnostics);
+                found.extend(made.into_iter().map(|made| (kind.clone(), made)));
+            }
+        }
+        found
+    }
+
+    /// The blocks that are written as such, and those that are `dynamic` in JSON.
+    fn written_blocks(&self) -> Vec<syntax::Block> {
+        let unheard = Diagnostics::new();
+        let mut found = Vec::new();
+        for content in &self.contents {
+            match content.syntax {
+                Syntax::Native => found.extend(content.written_blocks().cloned()),
+                Syntax::Json => {
+                    let blocks = content.blocks(&[(DYNAMIC, 1)], &unheard);
+                    found.extend(blocks.into_iter().map(Cow::into_owned));
+                }
             }
         }
         found
@@ -404,10 +425,10 @@ impl<'a> Arguments<'a> {
         )
     }
 
-    fn value_of(&self, attribute: &Attribute<'_>) -> Option<Value> {
-        match attribute.given {
+    fn value_of(&self, attribute: &Attribute) -> Option<Value> {
+        match &attribute.given {
             Given::Value(value) => Some(value.clone()),
-            Given::Expression(file, expression) => match self.scope.evaluate(file, expression) {
+            Given::Expression(expression) => match self.scope.evaluate(expression) {
                 Ok(value) => Some(value),
                 Err(diagnostic) => {
                     self.diagnostics.push(diagnostic);
@@ -417,11 +438,9 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    fn value_span(&self, attribute: &Attribute<'_>) -> SourceSpan {
-        match attribute.given {
-            Given::Expression(file, expression) => {
-                SourceSpan::new(file, expression.span().unwrap_or(0..0))
-            }
+    fn value_span(&self, attribute: &Attribute) -> SourceSpan {
+        match &attribute.given {
+            Given::Expression(expression) => expression.span,
             Given::Value(_) => attribute.span,
         }
     }

@@ -1,9 +1,8 @@
 //! Bodies: the insides of blocks, as written and not yet evaluated.
 
+use super::syntax::{self, Block, Name};
 use super::value::Value;
-use crate::diagnostic::{FileId, SourceSpan};
-use hcl::edit::structure::{Block, BlockLabel};
-use hcl::edit::{Span, structure};
+use crate::diagnostic::SourceSpan;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,29 +11,15 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Body {
     pub(super) header: SourceSpan,
-    pub(super) labels: Vec<BodyLabel>,
+    pub(super) labels: Vec<Name>,
     /// The block itself, and blocks merged into it.
-    pub(super) parts: Vec<BodyPart>,
+    pub(super) parts: Vec<Arc<syntax::Body>>,
     /// The iterators of the `dynamic` blocks that it comes from.
     pub(super) names: Vec<(Arc<str>, Value)>,
     /// Arguments that have been read already.
     pub(super) taken: &'static [&'static str],
     /// Arguments that replace others in the build of one source, by the source's name.
     pub(super) overrides: Option<Overrides>,
-}
-
-/// The text of one block of a body.
-#[derive(Clone, Debug)]
-pub(super) struct BodyPart {
-    pub(super) file: FileId,
-    pub(super) content: Arc<structure::Body>,
-}
-
-/// A label of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BodyLabel {
-    pub(super) text: String,
-    pub(super) span: SourceSpan,
 }
 
 /// The `override` argument of a provisioner.
@@ -45,22 +30,19 @@ pub(super) struct Overrides {
 }
 
 impl Body {
-    pub(super) fn new(file: FileId, block: Block) -> Body {
-        let header = header(file, &block);
-        let labels = labels(file, &block);
-        Body::of_content(file, header, labels, Arc::new(block.body))
+    pub(super) fn new(block: &Block) -> Body {
+        Body::of_content(block.header(), block.labels.clone(), block.body.clone())
     }
 
     pub(super) fn of_content(
-        file: FileId,
         header: SourceSpan,
-        labels: Vec<BodyLabel>,
-        content: Arc<structure::Body>,
+        labels: Vec<Name>,
+        content: Arc<syntax::Body>,
     ) -> Body {
         Body {
             header,
             labels,
-            parts: vec![BodyPart { file, content }],
+            parts: vec![content],
             names: Vec::new(),
             taken: &[],
             overrides: None,
@@ -74,7 +56,7 @@ impl Body {
 
     /// The text of a label.
     pub fn label(&self, index: usize) -> Option<&str> {
-        self.labels.get(index).map(|label| label.text.as_str())
+        self.labels.get(index).map(|label| &*label.text)
     }
 
     /// The place of a label, or of the header if there is no such label.
@@ -83,23 +65,4 @@ impl Body {
             .get(index)
             .map_or(self.header, |label| label.span)
     }
-}
-
-/// The place of a block's type and labels.
-pub(super) fn header(file: FileId, block: &Block) -> SourceSpan {
-    let start = block.ident.span().unwrap_or(0..0);
-    let end = block
-        .labels
-        .last()
-        .and_then(Span::span)
-        .unwrap_or_else(|| start.clone());
-    SourceSpan::new(file, start.start..end.end.max(start.end))
-}
-
-pub(super) fn labels(file: FileId, block: &Block) -> Vec<BodyLabel> {
-    let label = |label: &BlockLabel| BodyLabel {
-        text: label.as_str().to_owned(),
-        span: SourceSpan::new(file, label.span().unwrap_or(0..0)),
-    };
-    block.labels.iter().map(label).collect()
 }

@@ -1,12 +1,11 @@
 //! Builds: the `build` blocks of a template, checked, with bodies still to be evaluated.
 
 use super::arguments::Arguments;
-use super::body::{Body, BodyPart};
+use super::body::Body;
 use super::component::{Component, ComponentGroup};
 use super::scope::Scope;
+use super::syntax::{self, ExpressionKind, Item};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,7 +76,7 @@ pub(super) fn decode(
         diagnostics,
     };
     let mut uses = decoder.listed_uses(&arguments);
-    for source in arguments.bodies("source") {
+    for source in arguments.bodies("source", 1) {
         uses.extend(decoder.nested_use(source));
     }
     if uses.is_empty() && !arguments.has("sources") && !arguments.has_block("source") {
@@ -89,7 +88,7 @@ pub(super) fn decode(
     }
     decoder.report_duplicates(&uses);
     let components = |name: &str, group| -> Vec<Component> {
-        let bodies = arguments.bodies(name).into_iter();
+        let bodies = arguments.bodies(name, 1).into_iter();
         bodies
             .filter_map(|body| Component::decode(body, group, scope, diagnostics))
             .collect()
@@ -107,7 +106,7 @@ pub(super) fn decode(
     }
     let post_processors = decoder.chains(&arguments);
     if arguments.has_block("hcp_packer_registry") {
-        for registry in arguments.bodies("hcp_packer_registry") {
+        for registry in arguments.bodies("hcp_packer_registry", 0) {
             diagnostics.push(
                 Diagnostic::warning("the HCP registry is not supported; this block is ignored")
                     .at(registry.header()),
@@ -122,8 +121,8 @@ pub(super) fn decode(
         provisioners,
         error_cleanup,
         post_processors,
-        config: arguments.bodies("config"),
-        tests: arguments.bodies("test"),
+        config: arguments.bodies("config", 0),
+        tests: arguments.bodies("test", 0),
     };
     arguments.finish();
     build
@@ -141,11 +140,11 @@ impl Decoder<'_> {
         let references: Vec<String> = arguments.optional("sources").unwrap_or_default();
         let whole = arguments.span("sources");
         // Each element's own place, where the list is written out.
-        let places: Vec<SourceSpan> = match arguments.expression("sources") {
-            Some((file, Expression::Array(array))) => array
-                .iter()
-                .map(|element| SourceSpan::new(file, element.span().unwrap_or(0..0)))
-                .collect(),
+        let list = arguments.expression("sources");
+        let places: Vec<SourceSpan> = match list.as_deref().map(|list| &list.kind) {
+            Some(ExpressionKind::Tuple(elements)) => {
+                elements.iter().map(|element| element.span).collect()
+            }
             _ => Vec::new(),
         };
         let uses = references
@@ -197,22 +196,24 @@ impl Decoder<'_> {
     fn take_name(&self, nested: &mut Body) -> Option<String> {
         let name = Arguments::open(nested, self.scope, self.diagnostics).optional("name");
         for part in &mut nested.parts {
-            Arc::make_mut(&mut part.content).remove_attribute("name");
+            let items = &mut Arc::make_mut(part).items;
+            items.retain(|item| match item {
+                Item::Attribute(attribute) => &*attribute.name.text != "name",
+                Item::Block(_) => true,
+            });
         }
         name
     }
 
-    fn report_collisions(&self, declared: &Body, added: &BodyPart) {
-        for attribute in added.content.attributes() {
-            let name = attribute.key.as_str();
+    fn report_collisions(&self, declared: &Body, added: &syntax::Body) {
+        for attribute in added.attributes() {
+            let name = &attribute.name;
             for part in &declared.parts {
-                if let Some(first) = part.content.get_attribute(name) {
-                    let first = SourceSpan::new(part.file, first.key.span().unwrap_or(0..0));
-                    let span = SourceSpan::new(added.file, attribute.key.span().unwrap_or(0..0));
+                if let Some(first) = part.attribute(&name.text) {
                     self.diagnostics.push(
-                        Diagnostic::error(format!("`{name}` is set by the source already"))
-                            .at(span)
-                            .note(first, "set here")
+                        Diagnostic::error(format!("`{}` is set by the source already", name.text))
+                            .at(name.span)
+                            .note(first.name.span, "set here")
                             .help("a build can add arguments to a source, not replace them"),
                     );
                 }
@@ -279,13 +280,13 @@ impl Decoder<'_> {
             let group = ComponentGroup::PostProcessor;
             Component::decode(body, group, self.scope, self.diagnostics)
         };
-        for (name, body) in arguments.bodies_of(&["post-processor", "post-processors"]) {
-            if name == "post-processor" {
+        for (name, body) in arguments.bodies_of(&[("post-processor", 1), ("post-processors", 0)]) {
+            if &*name == "post-processor" {
                 chains.extend(decode(body).map(|component| vec![component]));
                 continue;
             }
             let chain_arguments = Arguments::open(&body, self.scope, self.diagnostics);
-            let mut bodies = chain_arguments.bodies("post-processor");
+            let mut bodies = chain_arguments.bodies("post-processor", 1);
             for inner in &mut bodies {
                 inner.names.splice(0..0, body.names.iter().cloned());
             }

@@ -75,6 +75,14 @@ impl Component {
         (self.only.is_empty() || self.only.contains(&name)) && !self.except.contains(&name)
     }
 
+    /// `TYPE.NAME` if it has a name, else `TYPE`.
+    pub fn display_name(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{}.{name}", self.kind),
+            None => self.kind.clone(),
+        }
+    }
+
     /// Reads what all components share; the rest stays in the body.
     pub(super) fn decode(
         mut body: Body,
@@ -90,7 +98,7 @@ impl Component {
             );
             return None;
         };
-        let (kind, kind_span) = (label.text.clone(), label.span);
+        let (kind, kind_span) = (label.text.to_string(), label.span);
         let arguments = Arguments::open(&body, scope, diagnostics);
         let only: Vec<String> = arguments.optional("only").unwrap_or_default();
         let except: Vec<String> = arguments.optional("except").unwrap_or_default();

@@ -8,15 +8,13 @@ mod calls;
 mod operators;
 mod repetition;
 mod text;
-mod text_literals;
 mod traversal;
 
 use super::convert;
 use super::scope::{Reach, Scope};
-use super::value::{Number, Type, Value};
-use crate::diagnostic::{Diagnostic, FileId, SourceSpan, did_you_mean};
-use hcl::edit::Span;
-use hcl::edit::expr::{Array, Conditional, Expression, Object, ObjectKey};
+use super::syntax::{Conditional, Expression, ExpressionKind, ObjectItem, ObjectKey};
+use super::value::{Type, Value};
+use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,73 +34,51 @@ const MAX_VALUE_DEPTH: usize = 200;
 
 pub(super) type Evaluated = Result<Value, Diagnostic>;
 
-/// The evaluation of one expression of one source text.
-pub(super) struct Evaluation<'a> {
-    file: FileId,
-    text: &'a str,
+/// The evaluation of one expression.
+#[derive(Default)]
+pub(super) struct Evaluation {
     spent: Cell<usize>,
 }
 
-impl<'a> Evaluation<'a> {
-    pub(super) fn new(file: FileId, text: &'a str) -> Evaluation<'a> {
-        Evaluation {
-            file,
-            text,
-            spent: Cell::new(0),
-        }
-    }
-
+impl Evaluation {
     /// Evaluates an expression.
     pub(super) fn expression(&self, expression: &Expression, scope: &Scope) -> Evaluated {
-        self.charge(1, expression)?;
-        match expression {
-            Expression::Null(_) => Ok(Value::NULL),
-            Expression::Bool(bool) => Ok(Value::Bool(*bool.value())),
-            Expression::Number(_) => self.number_literal(expression),
-            Expression::String(string) => Ok(Value::string(string.value())),
-            Expression::Array(array) => self.array(array, scope),
-            Expression::Object(object) => self.object(object, scope),
-            Expression::StringTemplate(template) => {
-                self.text_template(template, text::Form::Quoted, expression, scope)
+        self.charge(1, expression.span)?;
+        match &expression.kind {
+            ExpressionKind::Null => Ok(Value::NULL),
+            ExpressionKind::Bool(bool) => Ok(Value::Bool(*bool)),
+            ExpressionKind::Number(number) => Ok(Value::Number(number.clone())),
+            ExpressionKind::Text(text) => Ok(Value::String(text.clone())),
+            ExpressionKind::Template(template) => self.text_template(template, scope),
+            ExpressionKind::JsonString(string) => self.expression(&string.template, scope),
+            ExpressionKind::Tuple(elements) => self.tuple(elements, scope),
+            ExpressionKind::Object(items) => self.object(items, scope),
+            ExpressionKind::Parenthesis(inner) => self.expression(inner, scope),
+            ExpressionKind::Variable(name) => self.variable(name, expression.span, scope),
+            ExpressionKind::Traversal(traversal) => self.traversal(traversal, scope),
+            ExpressionKind::Call(call) => self.call(call, expression.span, scope),
+            ExpressionKind::Conditional(conditional) => {
+                self.conditional(conditional, expression.span, scope)
             }
-            Expression::HeredocTemplate(heredoc) => {
-                self.text_template(&heredoc.template, text::Form::Heredoc, expression, scope)
-            }
-            Expression::Parenthesis(inner) => self.expression(inner.inner(), scope),
-            Expression::Variable(name) => self.variable(name.as_str(), expression, scope),
-            Expression::Conditional(conditional) => {
-                self.conditional(conditional, expression, scope)
-            }
-            Expression::UnaryOp(operation) => self.unary(operation, scope),
-            Expression::BinaryOp(operation) => self.binary(operation, expression, scope),
-            Expression::Traversal(traversal) => self.traversal(traversal, scope),
-            Expression::ForExpr(repetition) => self.for_expression(repetition, scope),
-            Expression::FuncCall(call) => self.call(call, expression, scope),
+            ExpressionKind::Unary(operator, operand) => self.unary(*operator, operand, scope),
+            ExpressionKind::Binary(binary) => self.binary(binary, scope),
+            ExpressionKind::For(repetition) => self.for_expression(repetition, scope),
         }
     }
 
-    /// The literal's own text, since the parser has rounded the number already.
-    fn number_literal(&self, expression: &Expression) -> Evaluated {
-        let span = self.span(expression);
-        let text = self.text.get(span.range()).unwrap_or("");
-        let digits: String = text.chars().filter(|char| !char.is_whitespace()).collect();
-        Number::parse(&digits).map(Value::Number).ok_or_else(|| {
-            Diagnostic::error("this number is out of range")
-                .at(span)
-                .help("numbers reach from 1e-1000 to 1e1000")
-        })
-    }
-
-    fn array(&self, array: &Array, scope: &Scope) -> Evaluated {
-        let elements = array.iter().map(|element| self.expression(element, scope));
+    fn tuple(&self, elements: &[Expression], scope: &Scope) -> Evaluated {
+        let elements = elements
+            .iter()
+            .map(|element| self.expression(element, scope));
         Ok(Value::tuple(elements.collect::<Result<_, _>>()?))
     }
 
-    fn object(&self, object: &Object, scope: &Scope) -> Evaluated {
+    /// Of items with the same key the last one counts.
+    fn object(&self, items: &[ObjectItem], scope: &Scope) -> Evaluated {
         let mut attributes = BTreeMap::new();
         let mut keys_known = true;
-        for (key, value) in object.iter() {
-            let value = self.expression(value.expr(), scope)?;
+        for ObjectItem { key, value } in items {
+            let value = self.expression(value, scope)?;
             match self.object_key(key, scope)? {
                 Some(key) => {
                     attributes.insert(key, value);
@@ -119,33 +95,25 @@ impl<'a> Evaluation<'a> {
     /// The name of an attribute; `None` if it is not known yet.
     fn object_key(&self, key: &ObjectKey, scope: &Scope) -> Result<Option<Arc<str>>, Diagnostic> {
         let expression = match key {
-            ObjectKey::Ident(name) => return Ok(Some(Arc::from(name.as_str()))),
-            // A keyword is a name here, like any other.
-            ObjectKey::Expression(Expression::Null(_)) => return Ok(Some(Arc::from("null"))),
+            ObjectKey::Name(name) => return Ok(Some(name.text.clone())),
             ObjectKey::Expression(expression) => expression,
         };
-        match expression {
-            Expression::Variable(name) => return Ok(Some(Arc::from(name.as_str()))),
-            Expression::Traversal(_) => {
-                return Err(Diagnostic::error("this key is ambiguous")
-                    .at(self.span(expression))
-                    .help(
-                        "put it in parentheses if it is a reference, in quotes if it is a name",
-                    ));
-            }
-            _ => {}
+        if let ExpressionKind::Traversal(_) = expression.kind {
+            return Err(Diagnostic::error("this key is ambiguous")
+                .at(expression.span)
+                .help("put it in parentheses if it is a reference, in quotes if it is a name"));
         }
         let value = self.expression(expression, scope)?;
-        self.key(&value, expression)
+        self.key(&value, expression.span)
     }
 
     /// A value as the key of a map or an object; `None` if it is not known yet.
-    fn key(&self, value: &Value, node: &impl Span) -> Result<Option<Arc<str>>, Diagnostic> {
+    fn key(&self, value: &Value, place: SourceSpan) -> Result<Option<Arc<str>>, Diagnostic> {
         match value {
             Value::Unknown(_) => Ok(None),
-            Value::Null(_) => Err(Diagnostic::error("a key must not be null").at(self.span(node))),
+            Value::Null(_) => Err(Diagnostic::error("a key must not be null").at(place)),
             other => convert::to_string(other).map(Some).map_err(|error| {
-                Diagnostic::error(format!("this cannot be a key: {error}")).at(self.span(node))
+                Diagnostic::error(format!("this cannot be a key: {error}")).at(place)
             }),
         }
     }
@@ -155,21 +123,21 @@ impl<'a> Evaluation<'a> {
     fn conditional(
         &self,
         conditional: &Conditional,
-        expression: &Expression,
+        place: SourceSpan,
         scope: &Scope,
     ) -> Evaluated {
-        let condition = self.expression(&conditional.cond_expr, scope)?;
-        let Some(condition) = self.truth(&condition, &conditional.cond_expr)? else {
-            let yes = self.expression(&conditional.true_expr, scope)?.type_of();
-            let no = self.expression(&conditional.false_expr, scope)?.type_of();
+        let condition = self.expression(&conditional.condition, scope)?;
+        let Some(condition) = self.truth(&condition, conditional.condition.span)? else {
+            let yes = self.expression(&conditional.yes, scope)?.type_of();
+            let no = self.expression(&conditional.no, scope)?.type_of();
             return Ok(Value::Unknown(
                 convert::unify(&[yes, no]).unwrap_or(Type::Dynamic),
             ));
         };
         let (taken, left) = if condition {
-            (&conditional.true_expr, &conditional.false_expr)
+            (&conditional.yes, &conditional.no)
         } else {
-            (&conditional.false_expr, &conditional.true_expr)
+            (&conditional.no, &conditional.yes)
         };
         let value = self.expression(taken, scope)?;
         let Ok(other) = self.expression(left, scope) else {
@@ -191,14 +159,14 @@ impl<'a> Evaluation<'a> {
             .and_then(|unified| convert::convert(&value, &unified).ok())
             .ok_or_else(|| {
                 Diagnostic::error("the two results of a conditional must have one type")
-                    .at(self.span(expression))
-                    .note(self.span(taken), format!("this is {}", value.described()))
-                    .note(self.span(left), format!("this is {}", other.described()))
+                    .at(place)
+                    .note(taken.span, format!("this is {}", value.described()))
+                    .note(left.span, format!("this is {}", other.described()))
             })
     }
 
     /// A reference to a name as a whole.
-    fn variable(&self, name: &str, node: &impl Span, scope: &Scope) -> Evaluated {
+    fn variable(&self, name: &str, place: SourceSpan, scope: &Scope) -> Evaluated {
         if let Some(value) = scope.bound(name) {
             return Ok(value.clone());
         }
@@ -225,12 +193,11 @@ impl<'a> Evaluation<'a> {
             }
             _ => {}
         }
-        Err(self.no_such_variable(name, node, scope))
+        Err(self.no_such_variable(name, place, scope))
     }
 
-    fn no_such_variable(&self, name: &str, node: &impl Span, scope: &Scope) -> Diagnostic {
-        let missing =
-            Diagnostic::error(format!("there is no variable named `{name}`")).at(self.span(node));
+    fn no_such_variable(&self, name: &str, place: SourceSpan, scope: &Scope) -> Diagnostic {
+        let missing = Diagnostic::error(format!("there is no variable named `{name}`")).at(place);
         if scope.reach() != Reach::Everything {
             let bound: Vec<&str> = scope.bound_names().collect();
             return match bound.as_slice() {
@@ -263,15 +230,13 @@ impl<'a> Evaluation<'a> {
     }
 
     /// A value as a bool; `None` if it is not known yet.
-    fn truth(&self, value: &Value, node: &impl Span) -> Result<Option<bool>, Diagnostic> {
+    fn truth(&self, value: &Value, place: SourceSpan) -> Result<Option<bool>, Diagnostic> {
         match value {
             Value::Unknown(Type::Bool | Type::Dynamic | Type::String) => Ok(None),
-            Value::Null(_) => {
-                Err(Diagnostic::error("a bool is required, not null").at(self.span(node)))
-            }
+            Value::Null(_) => Err(Diagnostic::error("a bool is required, not null").at(place)),
             other => convert::to_bool(other)
                 .map(Some)
-                .map_err(|error| self.not_convertible(&error, other, node)),
+                .map_err(|error| self.not_convertible(&error, other, place)),
         }
     }
 
@@ -279,43 +244,39 @@ impl<'a> Evaluation<'a> {
         &self,
         error: &convert::ConvertError,
         value: &Value,
-        node: &impl Span,
+        place: SourceSpan,
     ) -> Diagnostic {
         Diagnostic::error(error.to_string())
-            .at_with(self.span(node), format!("this is {}", value.described()))
+            .at_with(place, format!("this is {}", value.described()))
     }
 
-    fn span(&self, node: &impl Span) -> SourceSpan {
-        SourceSpan::new(self.file, node.span().unwrap_or(0..0))
-    }
-
-    fn charge(&self, cost: usize, node: &impl Span) -> Result<(), Diagnostic> {
+    fn charge(&self, cost: usize, place: SourceSpan) -> Result<(), Diagnostic> {
         let spent = self.spent.get().saturating_add(cost);
         self.spent.set(spent);
         if spent <= BUDGET {
             return Ok(());
         }
         Err(Diagnostic::error("this expression is too expensive")
-            .at(self.span(node))
+            .at(place)
             .help("it takes too many steps or makes too large a value"))
     }
 
-    fn charge_text(&self, text: &str, node: &impl Span) -> Result<(), Diagnostic> {
-        self.charge(text.len() / BYTES_PER_COST, node)
+    fn charge_text(&self, text: &str, place: SourceSpan) -> Result<(), Diagnostic> {
+        self.charge(text.len() / BYTES_PER_COST, place)
     }
 
     /// Charges for a value that is going to be walked through as a whole. Values share their
     /// parts, so that one that is small in memory can be endless to walk through.
-    fn charge_value(&self, value: &Value, node: &impl Span) -> Result<(), Diagnostic> {
+    fn charge_value(&self, value: &Value, place: SourceSpan) -> Result<(), Diagnostic> {
         let allowed = BUDGET.saturating_sub(self.spent.get());
         match measure(value, allowed) {
-            Ok(size) => self.charge(size, node),
+            Ok(size) => self.charge(size, place),
             Err(TooLarge::Deep) => Err(Diagnostic::error("this value is nested too deeply")
-                .at(self.span(node))
+                .at(place)
                 .help(format!(
                     "values can be nested {MAX_VALUE_DEPTH} levels deep"
                 ))),
-            Err(TooLarge::Big) => self.charge(BUDGET, node),
+            Err(TooLarge::Big) => self.charge(BUDGET, place),
         }
     }
 }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 pub struct TemplateTexts {
     /// The folder of the template, as given.
     pub folder: PathBuf,
-    /// `*.pkr.hcl`, in the order of their names.
+    /// `*.pkr.hcl`, then `*.pkr.json`, each in the order of their names.
     pub templates: Vec<NamedText>,
-    /// `*.auto.pkrvars.hcl` in the order of their names, then the variable files asked for.
+    /// `*.auto.pkrvars.hcl`, then `*.auto.pkrvars.json`, each in the order of their names, then
+    /// the variable files asked for.
     pub variable_files: Vec<NamedText>,
 }
 
@@ -50,18 +51,21 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A folder without templates.
-    #[error("there is no *.pkr.hcl file in {}", path.display())]
+    #[error("there is no *.pkr.hcl or *.pkr.json file in {}", path.display())]
     NoTemplate {
         /// The folder.
         path: PathBuf,
     },
-    /// HCL's JSON syntax.
-    #[error("{}: HCL's JSON syntax is not supported yet", path.display())]
-    JsonSyntax {
+    /// A template of Packer's first language.
+    #[error("{} is a JSON template of Packer's first language, which is not supported", path.display())]
+    LegacyJson {
         /// The file.
         path: PathBuf,
     },
-    /// A template of Packer's first language.
+    /// A template on standard input.
+    #[error("a template cannot come from standard input")]
+    StandardInput,
+    /// A file of another kind.
     #[error("{} is not an HCL template", path.display())]
     NotHcl {
         /// The file.
@@ -79,12 +83,15 @@ impl FileError {
     /// What to do about it.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            FileError::NotHcl { .. } => Some(
-                "a template's name ends in .pkr.hcl; Packer's `hcl2_upgrade` converts JSON templates",
-            ),
-            FileError::JsonSyntax { .. } => Some("write it as .pkr.hcl or .pkrvars.hcl"),
+            FileError::NotHcl { .. } => Some("a template's name ends in .pkr.hcl or .pkr.json"),
+            FileError::LegacyJson { .. } => {
+                Some("`packer hcl2_upgrade FILE` converts it to HCL, which hardtack builds")
+            }
+            FileError::StandardInput => {
+                Some("Packer takes only JSON templates there; name a file or a folder")
+            }
             FileError::UnknownVariableFormat { .. } => {
-                Some("the name of a variable file ends in .pkrvars.hcl")
+                Some("the name of a variable file ends in .pkrvars.hcl or .pkrvars.json")
             }
             FileError::NotText { .. } => Some("save the file in the encoding UTF-8"),
             FileError::Read { .. } | FileError::TooLarge { .. } | FileError::NoTemplate { .. } => {
@@ -105,6 +112,7 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
     let mut automatic = Vec::new();
     let mut templates = Vec::new();
     match fs::metadata(path) {
+        Err(_) if path == Path::new("-") => errors.push(FileError::StandardInput),
         Err(source) => errors.push(FileError::Read {
             path: path.to_owned(),
             source,
@@ -114,7 +122,6 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
             match list(path) {
                 Err(error) => errors.push(error),
                 Ok(listing) => {
-                    errors.extend(listing.refused);
                     templates = listing.templates;
                     automatic = listing.variable_files;
                     if templates.is_empty() && errors.is_empty() {
@@ -128,12 +135,12 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
         Ok(_) => {
             texts.folder = folder_of(path);
             match name_of(path) {
-                name if name.ends_with(".pkr.hcl") => templates.push(path.to_owned()),
-                name if name.ends_with(".pkr.json") => {
-                    errors.push(FileError::JsonSyntax {
-                        path: path.to_owned(),
-                    });
+                name if name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") => {
+                    templates.push(path.to_owned());
                 }
+                name if name.ends_with(".json") => errors.push(FileError::LegacyJson {
+                    path: path.to_owned(),
+                }),
                 _ => errors.push(FileError::NotHcl {
                     path: path.to_owned(),
                 }),
@@ -142,9 +149,8 @@ pub fn read(path: &Path, variable_files: &[PathBuf]) -> Result<TemplateTexts, Ve
     }
     for file in variable_files {
         match name_of(file) {
-            name if name.ends_with(".hcl") => automatic.push(file.clone()),
-            name if name.ends_with(".json") => {
-                errors.push(FileError::JsonSyntax { path: file.clone() });
+            name if name.ends_with(".hcl") || name.ends_with(".json") => {
+                automatic.push(file.clone());
             }
             _ => errors.push(FileError::UnknownVariableFormat { path: file.clone() }),
         }
@@ -174,11 +180,9 @@ pub(super) fn read_template_file(folder: &Path, path: &str) -> Result<String, Fi
 }
 
 /// The files of a folder that belong to a template.
-#[derive(Default)]
 struct Listing {
     templates: Vec<PathBuf>,
     variable_files: Vec<PathBuf>,
-    refused: Vec<FileError>,
 }
 
 fn list(folder: &Path) -> Result<Listing, FileError> {
@@ -191,21 +195,20 @@ fn list(folder: &Path) -> Result<Listing, FileError> {
         paths.push(entry.map_err(failed)?.path());
     }
     paths.sort();
-    let mut listing = Listing::default();
-    for path in paths {
-        let name = name_of(&path).to_owned();
-        let json = name.ends_with(".pkr.json") || name.ends_with(".auto.pkrvars.json");
-        if path.is_dir() {
-            // A folder may be called anything.
-        } else if name.ends_with(".pkr.hcl") {
-            listing.templates.push(path);
-        } else if name.ends_with(".auto.pkrvars.hcl") {
-            listing.variable_files.push(path);
-        } else if json {
-            listing.refused.push(FileError::JsonSyntax { path });
-        }
-    }
-    Ok(listing)
+    // A folder may be called anything.
+    paths.retain(|path| !path.is_dir());
+    let ending = |endings: [&str; 2]| {
+        let with = |ending| {
+            paths
+                .iter()
+                .filter(move |path| name_of(path).ends_with(ending))
+        };
+        endings.into_iter().flat_map(with).cloned().collect()
+    };
+    Ok(Listing {
+        templates: ending([".pkr.hcl", ".pkr.json"]),
+        variable_files: ending([".auto.pkrvars.hcl", ".auto.pkrvars.json"]),
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, FileError> {
@@ -271,6 +274,8 @@ mod tests {
         let folder = folder(&[
             ("b.pkr.hcl", b"b"),
             ("a.pkr.hcl", b"\xef\xbb\xbfa"),
+            ("a.pkr.json", b"c"),
+            ("y.auto.pkrvars.json", b"y"),
             ("z.auto.pkrvars.hcl", b"z"),
             ("other.pkrvars.hcl", b"o"),
             ("notes.txt", b"\xff"),
@@ -279,8 +284,8 @@ mod tests {
         let texts = read(folder.path(), &[given]).unwrap();
         let all =
             |texts: &[NamedText]| texts.iter().map(|one| one.text.clone()).collect::<String>();
-        assert_eq!(all(&texts.templates), "ab");
-        assert_eq!(all(&texts.variable_files), "zo");
+        assert_eq!(all(&texts.templates), "abc");
+        assert_eq!(all(&texts.variable_files), "zyo");
         assert_eq!(texts.folder, folder.path());
     }
 
@@ -296,7 +301,6 @@ mod tests {
     fn what_is_wrong_is_said() {
         let folder = folder(&[
             ("a.pkr.hcl", b"x = \"\xff\""),
-            ("b.pkr.json", b"{}"),
             ("v.yaml", b""),
             ("old.json", b"{}"),
         ]);
@@ -304,14 +308,13 @@ mod tests {
         assert_eq!(
             messages(read(path, &[path.join("v.yaml")]), path),
             [
-                "T/b.pkr.json: HCL's JSON syntax is not supported yet",
                 "cannot tell the format of T/v.yaml",
                 "T/a.pkr.hcl is not UTF-8: invalid byte at offset 5",
             ]
         );
         assert_eq!(
             messages(read(&path.join("old.json"), &[]), path),
-            ["T/old.json is not an HCL template"]
+            ["T/old.json is a JSON template of Packer's first language, which is not supported"]
         );
         assert_eq!(
             messages(read(&path.join("none"), &[]), path),
@@ -320,7 +323,7 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert_eq!(
             messages(read(empty.path(), &[]), empty.path()),
-            ["there is no *.pkr.hcl file in T"]
+            ["there is no *.pkr.hcl or *.pkr.json file in T"]
         );
     }
 }

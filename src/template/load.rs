@@ -1,21 +1,20 @@
 //! Loading: from texts to a checked, evaluated template, with everything that is wrong.
 
-use super::body::{Body, header};
+use super::arguments::Arguments;
+use super::body::Body;
 use super::build::{self, Build, DeclaredSources};
 use super::changing;
-use super::files::{self, TemplateTexts};
+use super::files::{self, FileError, NamedText, TemplateTexts};
 use super::loaded::Template;
 use super::locals::{self, Locals};
-use super::parse::parse_body;
 use super::scope::{Globals, Names, Reach, Scope, World};
 use super::secrets::Secrets;
 use super::settings::{self, PACKER_VERSION};
+use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_body};
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
-use hcl::edit::Span;
-use hcl::edit::structure::{Block, Structure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// What to load.
@@ -27,6 +26,8 @@ pub struct LoadArguments {
     pub variable_files: Vec<PathBuf>,
     /// Values of variables, each `NAME=VALUE`; stronger than variable files.
     pub variables: Vec<String>,
+    /// Whether data sources are asked; if not, their values are unknown.
+    pub evaluate_data_sources: bool,
     /// What evaluation sees of the world. The template's folder is filled in from the path.
     pub world: World,
 }
@@ -58,10 +59,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
         Ok(texts) => load_texts(texts, &arguments.variables, arguments.world),
         Err(errors) => {
             let diagnostics = Diagnostics::new();
-            for error in errors {
-                let help = error.help().map(str::to_owned);
-                diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
-            }
+            push_file_errors(errors, &diagnostics);
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
@@ -85,18 +83,20 @@ pub fn load_texts(
         .into_iter()
         .map(|text| sources.add(text.name, text.text))
         .collect();
-    for file in files {
-        match parse_body(file, &sources, &diagnostics) {
-            Some(body) => declarations.add(file, body, &diagnostics),
-            None => declarations.incomplete = true,
-        }
+    let parse_template = |file| parse(file, &sources, Strings::Templates, &diagnostics);
+    let bodies: Vec<syntax::Body> = files.into_iter().map(parse_template).collect();
+    // What could not be parsed may have declared anything.
+    declarations.incomplete = diagnostics.has_errors();
+    for body in &bodies {
+        declarations.add(body, &diagnostics);
     }
     let mut given = GivenValues::default();
     let variables = &declarations.variables;
     given.add_environment(&world.environment, variables, &mut sources);
     for text in texts.variable_files {
         let file = sources.add(text.name, text.text);
-        given.add_file(file, variables, &sources, &diagnostics);
+        let body = parse(file, &sources, Strings::Texts, &diagnostics);
+        given.add_file(&body, variables, &diagnostics);
     }
     for argument in arguments {
         given.add_argument(argument, variables, &mut sources, &diagnostics);
@@ -122,10 +122,13 @@ pub fn load_texts(
     secret_places
         .into_iter()
         .for_each(|place| sources.hide(place));
+    let constants = Scope::new(globals.clone(), Reach::Constants);
+    let plugins = settings::required_plugins(&declarations.packer, &constants);
     let template = Template::new(
         globals,
         builds,
         declarations.tool_settings,
+        plugins,
         changing::of_locals(&declarations.locals),
     );
     if diagnostics.has_errors() {
@@ -139,6 +142,62 @@ pub fn load_texts(
         template,
         warnings: diagnostics,
     })
+}
+
+/// Checks the syntax of a template and of variable files, and the types and labels of the blocks
+/// at the top level. Nothing is evaluated.
+pub fn check_syntax(path: &Path, variable_files: &[PathBuf]) -> (Sources, Diagnostics) {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let texts = files::read(path, variable_files).unwrap_or_else(|errors| {
+        push_file_errors(errors, &diagnostics);
+        TemplateTexts::default()
+    });
+    let mut declarations = Declarations::default();
+    for text in texts.templates {
+        let file = sources.add(text.name, text.text);
+        let body = parse(file, &sources, Strings::Templates, &diagnostics);
+        declarations.add(&body, &diagnostics);
+    }
+    for text in texts.variable_files {
+        let file = sources.add(text.name, text.text);
+        let _values = parse(file, &sources, Strings::Texts, &diagnostics);
+    }
+    (sources, diagnostics)
+}
+
+/// Reads a text that is not a template but of its syntax: blocks whose values are constants.
+/// `read` gets the whole as one body, and what it takes no notice of is an error.
+pub fn read_constants<T>(
+    text: NamedText,
+    world: World,
+    read: impl FnOnce(&Arguments<'_>) -> T,
+) -> Result<T, (Sources, Diagnostics)> {
+    let diagnostics = Diagnostics::new();
+    let mut sources = Sources::new();
+    let file = sources.add(text.name, text.text);
+    let content = parse(file, &sources, Strings::Texts, &diagnostics);
+    if diagnostics.has_errors() {
+        return Err((sources, diagnostics));
+    }
+    let start = SourceSpan::new(file, 0..0);
+    let body = Body::of_content(start, Vec::new(), Arc::new(content));
+    let globals = Arc::new(globals(sources, &Declarations::default(), world));
+    let scope = Scope::new(globals.clone(), Reach::Constants);
+    let arguments = Arguments::open(&body, &scope, &diagnostics);
+    let value = read(&arguments);
+    arguments.finish();
+    match diagnostics.has_errors() {
+        true => Err((globals.sources.clone(), diagnostics)),
+        false => Ok(value),
+    }
+}
+
+fn push_file_errors(errors: Vec<FileError>, diagnostics: &Diagnostics) {
+    for error in errors {
+        let help = error.help().map(str::to_owned);
+        diagnostics.push(Diagnostic::error(error.to_string()).help_maybe(help));
+    }
 }
 
 fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globals {
@@ -173,54 +232,74 @@ struct Declarations {
     incomplete: bool,
 }
 
-/// The types of top-level blocks.
-const BLOCKS: [&str; 11] = [
-    "packer",
-    "variable",
-    "variables",
-    "local",
-    "locals",
-    "source",
-    "data",
-    "build",
-    "hardtack",
-    "hcp_packer_registry",
-    "communicator",
+/// The types of top-level blocks, each with the number of its labels.
+const BLOCKS: [(&str, usize); 11] = [
+    ("packer", 0),
+    ("variable", 1),
+    ("variables", 0),
+    ("local", 1),
+    ("locals", 0),
+    ("source", 2),
+    ("data", 2),
+    ("build", 0),
+    ("hardtack", 0),
+    ("hcp_packer_registry", 0),
+    ("communicator", 2),
 ];
 
+/// Parses a file in the syntax that its name tells.
+fn parse(
+    file: FileId,
+    sources: &Sources,
+    strings: Strings,
+    diagnostics: &Diagnostics,
+) -> syntax::Body {
+    if sources.name(file).ends_with(".json") {
+        parse_json_body(file, sources, strings, diagnostics)
+    } else {
+        parse_body(file, sources, diagnostics)
+    }
+}
+
 impl Declarations {
-    fn add(&mut self, file: FileId, body: hcl::edit::structure::Body, diagnostics: &Diagnostics) {
-        for structure in body {
-            match structure {
-                Structure::Block(block) => self.add_block(file, block, diagnostics),
-                Structure::Attribute(attribute) => {
-                    let name = attribute.key.as_str();
-                    let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                    let error =
-                        Diagnostic::error(format!("there is no argument `{name}` here")).at(span);
-                    diagnostics.push(error.help(
-                        "a template is made of blocks; for a name of your own write `locals { … }`",
-                    ));
+    fn add(&mut self, body: &syntax::Body, diagnostics: &Diagnostics) {
+        match body.syntax {
+            Syntax::Native => {
+                for item in &body.items {
+                    match item {
+                        Item::Block(block) => self.add_block(block, diagnostics),
+                        Item::Attribute(attribute) => diagnostics.push(
+                            Diagnostic::error(format!("there is no argument `{}` here", attribute.name.text))
+                                .at(attribute.name.span)
+                                .help("a template is made of blocks; for a name of your own write `locals { … }`"),
+                        ),
+                    }
+                }
+            }
+            Syntax::Json => {
+                for block in body.blocks(&BLOCKS, diagnostics) {
+                    self.add_block(&block, diagnostics);
+                }
+                for attribute in body.attributes() {
+                    if labels_of(&attribute.name.text).is_none() {
+                        diagnostics
+                            .push(no_such_block(&attribute.name.text).at(attribute.name.span));
+                    }
                 }
             }
         }
     }
 
-    fn add_block(&mut self, file: FileId, block: Block, diagnostics: &Diagnostics) {
-        let name = block.ident.as_str().to_owned();
-        let labels: &[&str] = match name.as_str() {
-            "variable" | "local" => &["NAME"],
-            "source" | "data" | "communicator" => &["TYPE", "NAME"],
-            _ => &[],
-        };
-        let span = header(file, &block);
-        let is_known = BLOCKS.contains(&name.as_str());
-        if is_known && block.labels.len() != labels.len() {
-            let example: String = labels.iter().map(|label| format!("\"{label}\" ")).collect();
-            let count = match labels.len() {
-                0 => "no labels",
-                1 => "one label",
-                _ => "two labels",
+    fn add_block(&mut self, block: &Block, diagnostics: &Diagnostics) {
+        let name = &*block.kind.text;
+        let span = block.header();
+        if let Some(wanted) = labels_of(name)
+            && block.labels.len() != wanted
+        {
+            let (count, example) = match (wanted, name) {
+                (0, _) => ("no labels", ""),
+                (1, _) => ("one label", "\"NAME\" "),
+                _ => ("two labels", "\"TYPE\" \"NAME\" "),
             };
             diagnostics.push(
                 Diagnostic::error(format!("a `{name}` block has {count}"))
@@ -228,24 +307,20 @@ impl Declarations {
                     .help(format!("write `{name} {example}{{ … }}`")),
             );
             // What it was to declare is not known.
-            self.incomplete |= !labels.is_empty();
+            self.incomplete |= wanted > 0;
             return;
         }
-        match name.as_str() {
-            "packer" => self.packer.push(Body::new(file, block)),
-            "variable" => {
-                variables::declare_one(file, block, &mut self.variables, diagnostics);
-            }
-            "variables" => {
-                variables::declare_all(file, block, &mut self.variables, diagnostics);
-            }
-            "local" => locals::declare_one(file, block, &mut self.locals, diagnostics),
-            "locals" => locals::declare_all(file, block, &mut self.locals, diagnostics),
-            "source" => self.add_source(Body::new(file, block), diagnostics),
-            "build" => self.builds.push(Body::new(file, block)),
-            "hardtack" => self.tool_settings.push(Body::new(file, block)),
+        match name {
+            "packer" => self.packer.push(Body::new(block)),
+            "variable" => variables::declare_one(block, &mut self.variables, diagnostics),
+            "variables" => variables::declare_all(block, &mut self.variables, diagnostics),
+            "local" => locals::declare_one(block, &mut self.locals, diagnostics),
+            "locals" => locals::declare_all(block, &mut self.locals, diagnostics),
+            "source" => self.add_source(Body::new(block), diagnostics),
+            "build" => self.builds.push(Body::new(block)),
+            "hardtack" => self.tool_settings.push(Body::new(block)),
             "data" => {
-                diagnostics.push(Diagnostic::error("data sources are not supported yet").at(span))
+                diagnostics.push(Diagnostic::error("data sources are not supported yet").at(span));
             }
             "hcp_packer_registry" => diagnostics.push(
                 Diagnostic::warning("the HCP registry is not supported; this block is ignored")
@@ -253,11 +328,7 @@ impl Declarations {
             ),
             "communicator" => diagnostics
                 .push(Diagnostic::warning("a top-level communicator has no effect").at(span)),
-            _ => diagnostics.push(
-                Diagnostic::error(format!("there is no block `{name}` here"))
-                    .at(span)
-                    .help_maybe(misplaced(&name).or_else(|| did_you_mean(&name, BLOCKS))),
-            ),
+            _ => diagnostics.push(no_such_block(name).at(span)),
         }
     }
 
@@ -304,6 +375,18 @@ impl Declarations {
             .map(|body| build::decode(body, &self.sources, &everything, diagnostics))
             .collect()
     }
+}
+
+/// How many labels a top-level block has.
+fn labels_of(name: &str) -> Option<usize> {
+    let known = BLOCKS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, labels)| *labels)
+}
+
+fn no_such_block(name: &str) -> Diagnostic {
+    let known = BLOCKS.iter().map(|(name, _)| *name);
+    Diagnostic::error(format!("there is no block `{name}` here"))
+        .help_maybe(misplaced(name).or_else(|| did_you_mean(name, known)))
 }
 
 /// Where a block belongs that is not for the top level.

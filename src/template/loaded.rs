@@ -5,8 +5,9 @@ use super::body::Body;
 use super::build::Build;
 use super::changing::{self, ChangingCall, ChangingLocals};
 use super::component::Component;
-use super::parse::parse_expression;
 use super::scope::{Globals, Reach, Scope};
+use super::settings::RequiredPlugin;
+use super::syntax::parse_expression;
 use super::value::Value;
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::mask::Secrets;
@@ -20,6 +21,7 @@ pub struct Template {
     globals: Arc<Globals>,
     builds: Vec<Build>,
     settings: Vec<Body>,
+    plugins: Vec<RequiredPlugin>,
     changing: ChangingLocals,
 }
 
@@ -39,12 +41,14 @@ impl Template {
         globals: Arc<Globals>,
         builds: Vec<Build>,
         settings: Vec<Body>,
+        plugins: Vec<RequiredPlugin>,
         changing: ChangingLocals,
     ) -> Template {
         Template {
             globals,
             builds,
             settings,
+            plugins,
             changing,
         }
     }
@@ -57,6 +61,11 @@ impl Template {
     /// The `hardtack` blocks.
     pub fn settings(&self) -> &[Body] {
         &self.settings
+    }
+
+    /// The plugins that `packer` blocks ask for.
+    pub fn required_plugins(&self) -> &[RequiredPlugin] {
+        &self.plugins
     }
 
     /// The texts that diagnostics point into.
@@ -95,7 +104,7 @@ impl Template {
     /// Opens a body for reading. The scope's source picks a provisioner's overrides.
     pub fn arguments<'a>(
         &self,
-        body: &'a Body,
+        body: &Body,
         scope: &Scope,
         diagnostics: &'a Diagnostics,
     ) -> Arguments<'a> {
@@ -136,7 +145,7 @@ impl Template {
         let globals = Arc::new(globals);
         let scope = Scope::new(globals.clone(), Reach::Everything);
         parse_expression(file, text)
-            .and_then(|expression| scope.evaluate(file, &expression))
+            .and_then(|expression| scope.evaluate(&expression))
             .map_err(|diagnostic| (globals.sources.clone(), Diagnostics::from(diagnostic)))
     }
 }

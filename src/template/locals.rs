@@ -6,11 +6,9 @@ use super::evaluate::{TooLarge, check_size};
 use super::references::references;
 use super::scope::Scope;
 use super::secrets::Secrets;
+use super::syntax::{Block, Expression};
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::structure::{Block, Structure};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -18,7 +16,6 @@ use std::sync::Arc;
 /// A declared local.
 #[derive(Debug)]
 pub(super) struct Local {
-    file: FileId,
     name_span: SourceSpan,
     source: LocalSource,
 }
@@ -26,7 +23,7 @@ pub(super) struct Local {
 #[derive(Debug)]
 enum LocalSource {
     /// `name = expression` in a `locals` block.
-    Expression(Expression),
+    Expression(Arc<Expression>),
     /// A `local` block.
     Block(Body),
 }
@@ -35,53 +32,33 @@ enum LocalSource {
 pub(super) type Locals = BTreeMap<Arc<str>, Local>;
 
 /// Takes over the locals of a `locals` block.
-pub(super) fn declare_all(
-    file: FileId,
-    block: Block,
-    locals: &mut Locals,
-    diagnostics: &Diagnostics,
-) {
-    for structure in block.body {
-        match structure {
-            Structure::Attribute(attribute) => {
-                let name_span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                let source = LocalSource::Expression(attribute.value);
-                let local = Local {
-                    file,
-                    name_span,
-                    source,
-                };
-                declare(attribute.key.as_str(), local, locals, diagnostics);
-            }
-            Structure::Block(inner) => {
-                let span = super::body::header(file, &inner);
-                diagnostics.push(
-                    Diagnostic::error("a `locals` block holds only arguments")
-                        .at(span)
-                        .help("for a map write `name = { … }`"),
-                );
-            }
-        }
+pub(super) fn declare_all(block: &Block, locals: &mut Locals, diagnostics: &Diagnostics) {
+    for attribute in block.body.attributes() {
+        let local = Local {
+            name_span: attribute.name.span,
+            source: LocalSource::Expression(attribute.value.clone()),
+        };
+        declare(&attribute.name.text, local, locals, diagnostics);
+    }
+    for inner in block.body.written_blocks() {
+        diagnostics.push(
+            Diagnostic::error("a `locals` block holds only arguments")
+                .at(inner.header())
+                .help("for a map write `name = { … }`"),
+        );
     }
 }
 
 /// Takes over a `local` block; its label is the name.
-pub(super) fn declare_one(
-    file: FileId,
-    block: Block,
-    locals: &mut Locals,
-    diagnostics: &Diagnostics,
-) {
-    let body = Body::new(file, block);
-    let Some(name) = body.label(0).map(str::to_owned) else {
+pub(super) fn declare_one(block: &Block, locals: &mut Locals, diagnostics: &Diagnostics) {
+    let Some(label) = block.labels.first() else {
         return;
     };
     let local = Local {
-        file,
-        name_span: body.label_span(0),
-        source: LocalSource::Block(body),
+        name_span: label.span,
+        source: LocalSource::Block(Body::new(block)),
     };
-    declare(&name, local, locals, diagnostics);
+    declare(&label.text, local, locals, diagnostics);
 }
 
 fn declare(name: &str, local: Local, locals: &mut Locals, diagnostics: &Diagnostics) {
@@ -134,7 +111,7 @@ impl Local {
         diagnostics: &Diagnostics,
     ) -> Option<Value> {
         let (value, sensitive) = match &self.source {
-            LocalSource::Expression(expression) => match scope.evaluate(self.file, expression) {
+            LocalSource::Expression(expression) => match scope.evaluate(expression) {
                 Ok(value) => (Some(value), false),
                 Err(diagnostic) => {
                     diagnostics.push(diagnostic);
@@ -165,14 +142,14 @@ impl Local {
         Some(value)
     }
 
-    /// The file and expression that the value comes from.
-    pub(super) fn expression(&self) -> Option<(FileId, &Expression)> {
+    /// The expression that the value comes from.
+    pub(super) fn expression(&self) -> Option<&Expression> {
         match &self.source {
-            LocalSource::Expression(expression) => Some((self.file, expression)),
-            LocalSource::Block(body) => body.parts.first().and_then(|part| {
-                let attribute = part.content.get_attribute("expression")?;
-                Some((part.file, &attribute.value))
-            }),
+            LocalSource::Expression(expression) => Some(expression),
+            LocalSource::Block(body) => {
+                let attribute = body.parts.first()?.attribute("expression")?;
+                Some(&attribute.value)
+            }
         }
     }
 }
@@ -237,16 +214,16 @@ impl<'a> Order<'a> {
         self.states.insert(name, State::Entered);
         let mut pending = Vec::new();
         let expression = self.locals.get(name).and_then(Local::expression);
-        if let Some((file, expression)) = expression {
-            let found = references(file, expression, "local");
+        if let Some(expression) = expression {
+            let found = references(expression, "local");
             for reference in found.names {
                 // One that is not declared is reported where it is evaluated.
-                if let Some((name, _)) = self.locals.get_key_value(reference.name.as_str()) {
+                if let Some((name, _)) = self.locals.get_key_value(&reference.name) {
                     pending.push((&**name, reference.span));
                 }
             }
             if found.whole {
-                let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
+                let span = expression.span;
                 pending.extend(self.locals.keys().map(|name| (&**name, span)));
             }
         }

@@ -1,9 +1,8 @@
 //! The names of variables and locals that an expression refers to.
 
-use crate::diagnostic::{FileId, SourceSpan};
-use hcl::edit::Span;
-use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
-use hcl::edit::visit::{Visit, visit_expr, visit_traversal};
+use super::syntax::{Expression, ExpressionKind, StepKind, Traversal};
+use crate::diagnostic::SourceSpan;
+use std::sync::Arc;
 
 /// What an expression refers to below one root, such as `local`.
 #[derive(Debug)]
@@ -17,62 +16,56 @@ pub(super) struct References {
 /// One reference.
 #[derive(Debug)]
 pub(super) struct Reference {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) span: SourceSpan,
 }
 
 /// Collects what an expression refers to below a root.
-pub(super) fn references(file: FileId, expression: &Expression, root: &str) -> References {
-    let mut collector = Collector {
-        file,
-        root,
-        found: References {
-            names: Vec::new(),
-            whole: false,
-        },
+pub(super) fn references(expression: &Expression, root: &str) -> References {
+    let mut found = References {
+        names: Vec::new(),
+        whole: false,
     };
-    collector.visit_expr(expression);
-    collector.found
+    collect(expression, root, &mut found);
+    found
 }
 
-struct Collector<'a> {
-    file: FileId,
-    root: &'a str,
-    found: References,
-}
-
-impl Visit for Collector<'_> {
-    fn visit_expr(&mut self, node: &Expression) {
-        match node {
-            Expression::Variable(name) if name.as_str() == self.root => self.found.whole = true,
-            other => visit_expr(self, other),
-        }
-    }
-
-    fn visit_traversal(&mut self, node: &Traversal) {
-        let first = node.operators.first().map(|operator| operator.value());
-        let name = match (&node.expr, first) {
-            (Expression::Variable(root), Some(operator)) if root.as_str() == self.root => {
-                match operator {
-                    TraversalOperator::GetAttr(name) => Some(name.as_str()),
-                    TraversalOperator::Index(Expression::String(name)) => {
-                        Some(name.value().as_str())
+fn collect(expression: &Expression, root: &str, found: &mut References) {
+    match &expression.kind {
+        ExpressionKind::Variable(name) if &**name == root => found.whole = true,
+        ExpressionKind::Traversal(traversal) => {
+            if let Some(reference) = reference(traversal, root, expression.span) {
+                found.names.push(reference);
+                // The root is accounted for; what indexes it further may hold references of its
+                // own.
+                for step in &traversal.steps {
+                    if let StepKind::Index(index) = &step.kind {
+                        collect(index, root, found);
                     }
-                    _ => None,
                 }
+                return;
             }
-            _ => None,
-        };
-        let Some(name) = name else {
-            return visit_traversal(self, node);
-        };
-        self.found.names.push(Reference {
-            name: name.to_owned(),
-            span: SourceSpan::new(self.file, node.span().unwrap_or(0..0)),
-        });
-        // The root is accounted for; what indexes it further may hold references of its own.
-        for operator in &node.operators {
-            self.visit_traversal_operator(operator);
+            expression.each_part(&mut |part| collect(part, root, found));
         }
+        _ => expression.each_part(&mut |part| collect(part, root, found)),
     }
+}
+
+fn reference(traversal: &Traversal, root: &str, span: SourceSpan) -> Option<Reference> {
+    match &traversal.root.kind {
+        ExpressionKind::Variable(name) if &**name == root => {}
+        _ => return None,
+    }
+    let mut names = traversal.steps.iter().map(|step| match &step.kind {
+        StepKind::Attribute(name) => Some(name.text.clone()),
+        StepKind::Index(index) => match &index.kind {
+            ExpressionKind::Text(name) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    Some(Reference {
+        name: names.next()??,
+        span,
+    })
 }

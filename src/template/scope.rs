@@ -3,9 +3,9 @@
 use super::evaluate::Evaluation;
 use super::secrets::Secrets;
 use super::services::Services;
+use super::syntax::Expression;
 use super::value::Value;
-use crate::diagnostic::{Diagnostic, FileId, Sources};
-use hcl::edit::expr::Expression;
+use crate::diagnostic::{Diagnostic, Sources};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -121,13 +121,8 @@ impl Scope {
     }
 
     /// Evaluates an expression.
-    pub(super) fn evaluate(
-        &self,
-        file: FileId,
-        expression: &Expression,
-    ) -> Result<Value, Diagnostic> {
-        let text = self.globals.sources.text(file);
-        Evaluation::new(file, text).expression(expression, self)
+    pub(super) fn evaluate(&self, expression: &Expression) -> Result<Value, Diagnostic> {
+        Evaluation::default().expression(expression, self)
     }
 
     pub(super) fn globals(&self) -> &Globals {

@@ -4,7 +4,7 @@ use super::arguments::Arguments;
 use super::body::Body;
 use super::scope::Scope;
 use super::value::Value;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 
 /// The version of Packer whose dialect this is: `packer.version`.
 pub const PACKER_VERSION: &str = "1.16.0";
@@ -36,6 +36,48 @@ pub(super) fn check(body: &Body, scope: &Scope, diagnostics: &Diagnostics) {
         plugins.finish();
     }
     arguments.finish();
+}
+
+/// A plugin that a template asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredPlugin {
+    /// What the template calls it.
+    pub name: String,
+    /// Where Packer would take it from, as `github.com/hashicorp/docker`.
+    pub source: String,
+    /// Which versions would do.
+    pub version: String,
+    /// The place that asks for it.
+    pub span: SourceSpan,
+}
+
+/// The plugins that `packer` blocks ask for, in the order of the text. Those that [`check`] refuses
+/// are left out.
+pub(super) fn required_plugins(blocks: &[Body], scope: &Scope) -> Vec<RequiredPlugin> {
+    // They have been reported already.
+    let ignored = Diagnostics::new();
+    let mut plugins = Vec::new();
+    for body in blocks {
+        let arguments = Arguments::open(body, scope, &ignored);
+        for block in arguments.blocks("required_plugins") {
+            for name in block.names() {
+                let entries = block.value(name).and_then(|it| it.as_entries().cloned());
+                let text = |key: &str| {
+                    let entry = entries.as_ref()?.get(key)?;
+                    entry.as_str().map(str::to_owned)
+                };
+                if let (Some(source), Some(version)) = (text("source"), text("version")) {
+                    plugins.push(RequiredPlugin {
+                        name: name.to_owned(),
+                        source,
+                        version,
+                        span: block.span(name),
+                    });
+                }
+            }
+        }
+    }
+    plugins
 }
 
 fn check_plugin(plugins: &Arguments<'_>, name: &str) {

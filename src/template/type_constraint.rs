@@ -2,10 +2,9 @@
 
 use super::convert::{ConvertError, convert};
 use super::evaluate::Evaluated;
+use super::syntax::{Call, Expression, ExpressionKind, ObjectKey, UnaryOperator};
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, FileId, SourceSpan, did_you_mean};
-use hcl::edit::Span;
-use hcl::edit::expr::{Expression, FuncCall, ObjectKey};
+use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,88 +45,72 @@ const CONSTRUCTORS: [&str; 5] = ["list", "set", "map", "tuple", "object"];
 
 impl TypeConstraint {
     /// Reads a type expression.
-    pub(super) fn parse(
-        file: FileId,
-        expression: &Expression,
-    ) -> Result<TypeConstraint, Diagnostic> {
-        let span = || SourceSpan::new(file, expression.span().unwrap_or(0..0));
-        match expression {
-            Expression::Parenthesis(inner) => TypeConstraint::parse(file, inner.inner()),
-            Expression::Variable(name) => match name.as_str() {
+    pub(super) fn parse(expression: &Expression) -> Result<TypeConstraint, Diagnostic> {
+        let place = expression.span;
+        match &expression.kind {
+            ExpressionKind::Parenthesis(inner) => TypeConstraint::parse(inner),
+            ExpressionKind::JsonString(string) => {
+                TypeConstraint::parse(&string.as_expression()?)
+            }
+            ExpressionKind::Variable(name) => match &**name {
                 "any" => Ok(TypeConstraint::Any),
                 "bool" => Ok(TypeConstraint::Bool),
                 "number" => Ok(TypeConstraint::Number),
                 "string" => Ok(TypeConstraint::String),
                 name if CONSTRUCTORS.contains(&name) => {
                     Err(Diagnostic::error(format!("the type `{name}` needs an argument"))
-                        .at(span())
+                        .at(place)
                         .help(format!("for example `{}`", example(name))))
                 }
                 name => Err(Diagnostic::error(format!("there is no type `{name}`"))
-                    .at(span())
+                    .at(place)
                     .help_maybe(did_you_mean(name, PRIMITIVES.into_iter().chain(CONSTRUCTORS)))),
             },
-            Expression::FuncCall(call) => TypeConstraint::parse_call(file, call, span()),
-            Expression::String(text) => Err(Diagnostic::error("a type is written without quotes")
-                .at(span())
-                .help(format!("write `{}`", text.value()))),
+            ExpressionKind::Call(call) => TypeConstraint::parse_call(call, place),
+            ExpressionKind::Text(text) => Err(Diagnostic::error("a type is written without quotes")
+                .at(place)
+                .help(format!("write `{text}`"))),
             _ => Err(Diagnostic::error("this is no type")
-                .at(span())
+                .at(place)
                 .help("types are string, number, bool, any, list(…), set(…), map(…), object({…}) and tuple([…])")),
         }
     }
 
-    fn parse_call(
-        file: FileId,
-        call: &FuncCall,
-        span: SourceSpan,
-    ) -> Result<TypeConstraint, Diagnostic> {
-        let name = call.name.name.as_str();
+    fn parse_call(call: &Call, place: SourceSpan) -> Result<TypeConstraint, Diagnostic> {
+        let name = &*call.name.text;
         if name == "optional" {
             return Err(
-                Diagnostic::error("optional(…) is only for attributes of an object").at(span),
+                Diagnostic::error("optional(…) is only for attributes of an object").at(place),
             );
         }
         if !CONSTRUCTORS.contains(&name) {
             let known = PRIMITIVES.into_iter().chain(CONSTRUCTORS);
             return Err(Diagnostic::error(format!("there is no type `{name}(…)`"))
-                .at(span)
+                .at(place)
                 .help_maybe(did_you_mean(name, known)));
         }
         let malformed = || {
             Diagnostic::error(format!("the type `{name}` needs exactly one argument"))
-                .at(span)
+                .at(place)
                 .help(format!("for example `{}`", example(name)))
         };
-        let (1, Some(argument)) = (call.args.len(), call.args.get(0)) else {
+        let [argument] = call.arguments.as_slice() else {
             return Err(malformed());
         };
-        let element = || TypeConstraint::parse(file, argument).map(Box::new);
-        match (name, argument) {
+        let element = || TypeConstraint::parse(argument).map(Box::new);
+        match (name, &argument.kind) {
             ("list", _) => Ok(TypeConstraint::List(element()?)),
             ("set", _) => Ok(TypeConstraint::Set(element()?)),
             ("map", _) => Ok(TypeConstraint::Map(element()?)),
-            ("tuple", Expression::Array(elements)) => {
-                let elements = elements.iter().map(|one| TypeConstraint::parse(file, one));
+            ("tuple", ExpressionKind::Tuple(elements)) => {
+                let elements = elements.iter().map(TypeConstraint::parse);
                 Ok(TypeConstraint::Tuple(elements.collect::<Result<_, _>>()?))
             }
-            ("object", Expression::Object(attributes)) => {
+            ("object", ExpressionKind::Object(items)) => {
                 let mut constraints = BTreeMap::new();
-                for (key, value) in attributes.iter() {
-                    let name: Arc<str> = match key {
-                        ObjectKey::Ident(name) => Arc::from(name.as_str()),
-                        ObjectKey::Expression(Expression::Variable(name)) => {
-                            Arc::from(name.as_str())
-                        }
-                        ObjectKey::Expression(Expression::String(name)) => {
-                            Arc::from(name.value().as_str())
-                        }
-                        ObjectKey::Expression(other) => {
-                            let span = SourceSpan::new(file, other.span().unwrap_or(0..0));
-                            return Err(Diagnostic::error("this is no attribute name").at(span));
-                        }
-                    };
-                    constraints.insert(name, AttributeConstraint::parse(file, value.expr())?);
+                for item in items {
+                    let name = item.key.name()?;
+                    constraints.insert(name, AttributeConstraint::parse(&item.value)?);
                 }
                 Ok(TypeConstraint::Object(constraints))
             }
@@ -236,34 +219,33 @@ impl TypeConstraint {
 
 impl AttributeConstraint {
     /// Reads a type, or `optional(type)`, or `optional(type, default)`.
-    fn parse(file: FileId, expression: &Expression) -> Result<AttributeConstraint, Diagnostic> {
-        let call = match expression {
-            Expression::FuncCall(call) if call.name.name.as_str() == "optional" => call,
-            other => {
-                let constraint = TypeConstraint::parse(file, other)?;
+    fn parse(expression: &Expression) -> Result<AttributeConstraint, Diagnostic> {
+        let call = match &expression.kind {
+            ExpressionKind::Call(call) if &*call.name.text == "optional" => call,
+            _ => {
                 return Ok(AttributeConstraint {
-                    constraint,
+                    constraint: TypeConstraint::parse(expression)?,
                     default: None,
                 });
             }
         };
-        let (Some(inner), 1 | 2) = (call.args.get(0), call.args.len()) else {
-            let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
-            return Err(
-                Diagnostic::error("optional(…) takes a type and perhaps a default").at(span),
-            );
-        };
-        let constraint = TypeConstraint::parse(file, inner)?;
-        let default = match call.args.get(1) {
-            None => Value::Null(constraint.type_of()),
-            Some(default) => {
-                let value = constant(file, default)?;
-                constraint.apply(&value).map_err(|error| {
-                    let span = SourceSpan::new(file, default.span().unwrap_or(0..0));
-                    Diagnostic::error(format!("the default does not fit the type: {error}"))
-                        .at(span)
-                })?
+        let (inner, default) = match call.arguments.as_slice() {
+            [inner] => (inner, None),
+            [inner, default] => (inner, Some(default)),
+            _ => {
+                return Err(
+                    Diagnostic::error("optional(…) takes a type and perhaps a default")
+                        .at(expression.span),
+                );
             }
+        };
+        let constraint = TypeConstraint::parse(inner)?;
+        let default = match default {
+            None => Value::Null(constraint.type_of()),
+            Some(default) => constraint.apply(&constant(default)?).map_err(|error| {
+                Diagnostic::error(format!("the default does not fit the type: {error}"))
+                    .at(default.span)
+            })?,
         };
         Ok(AttributeConstraint {
             constraint,
@@ -272,39 +254,49 @@ impl AttributeConstraint {
     }
 }
 
-/// The value of a default inside a type: literals only.
-fn constant(file: FileId, expression: &Expression) -> Evaluated {
-    let literal = match expression {
-        Expression::Null(_) => Some(Value::NULL),
-        Expression::Bool(bool) => Some(Value::Bool(*bool.value())),
-        Expression::String(text) => Some(Value::string(text.value())),
-        Expression::Number(number) => {
-            super::value::Number::parse(&number.value().to_string()).map(Value::Number)
+impl ObjectKey {
+    /// The key where no expression is evaluated.
+    fn name(&self) -> Result<Arc<str>, Diagnostic> {
+        let expression = match self {
+            ObjectKey::Name(name) => return Ok(name.text.clone()),
+            ObjectKey::Expression(expression) => expression,
+        };
+        match &expression.kind {
+            ExpressionKind::Text(name) => Ok(name.clone()),
+            _ => Err(Diagnostic::error("this is no attribute name").at(expression.span)),
         }
-        Expression::Array(elements) => {
-            let elements = elements.iter().map(|element| constant(file, element));
-            Some(Value::tuple(elements.collect::<Result<_, _>>()?))
-        }
-        Expression::Object(attributes) => {
-            let mut constants = BTreeMap::<Arc<str>, Value>::new();
-            for (key, value) in attributes.iter() {
-                let name = match key {
-                    ObjectKey::Ident(name) => name.as_str(),
-                    ObjectKey::Expression(Expression::String(name)) => name.value(),
-                    ObjectKey::Expression(_) => return Err(no_constant(file, expression)),
-                };
-                constants.insert(Arc::from(name), constant(file, value.expr())?);
-            }
-            Some(Value::Object(Arc::new(constants)))
-        }
-        _ => None,
-    };
-    literal.ok_or_else(|| no_constant(file, expression))
+    }
 }
 
-fn no_constant(file: FileId, expression: &Expression) -> Diagnostic {
-    let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
-    Diagnostic::error("the default of an attribute must be a constant").at(span)
+/// The value of a default inside a type: literals only.
+fn constant(expression: &Expression) -> Evaluated {
+    match &expression.kind {
+        ExpressionKind::Null => Ok(Value::NULL),
+        ExpressionKind::Bool(bool) => Ok(Value::Bool(*bool)),
+        ExpressionKind::Text(text) => Ok(Value::String(text.clone())),
+        ExpressionKind::Number(number) => Ok(Value::Number(number.clone())),
+        ExpressionKind::Parenthesis(inner) => constant(inner),
+        ExpressionKind::Unary(UnaryOperator::Negate, operand) => match constant(operand)? {
+            Value::Number(number) => Ok(Value::Number(number.negate())),
+            _ => Err(no_constant(expression)),
+        },
+        ExpressionKind::Tuple(elements) => {
+            let elements = elements.iter().map(constant);
+            Ok(Value::tuple(elements.collect::<Result<_, _>>()?))
+        }
+        ExpressionKind::Object(items) => {
+            let mut constants = BTreeMap::new();
+            for item in items {
+                constants.insert(item.key.name()?, constant(&item.value)?);
+            }
+            Ok(Value::Object(Arc::new(constants)))
+        }
+        _ => Err(no_constant(expression)),
+    }
+}
+
+fn no_constant(expression: &Expression) -> Diagnostic {
+    Diagnostic::error("the default of an attribute must be a constant").at(expression.span)
 }
 
 fn example(constructor: &str) -> &'static str {

@@ -11,12 +11,10 @@ use super::locals::too_large;
 use super::references::references;
 use super::scope::Scope;
 use super::secrets::Secrets;
+use super::syntax::{Block, Expression, ExpressionKind, identifier_length};
 use super::type_constraint::TypeConstraint;
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::structure::{Block, Structure};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, Topic};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -31,7 +29,7 @@ pub(super) struct Variable {
 #[derive(Debug)]
 enum VariableSource {
     /// `name = default` in a `variables` block.
-    Default(FileId, Expression),
+    Default(Arc<Expression>),
     /// A `variable` block.
     Block(Body),
 }
@@ -40,54 +38,41 @@ enum VariableSource {
 pub(super) type Variables = BTreeMap<Arc<str>, Variable>;
 
 /// Takes over the variables of a `variables` block.
-pub(super) fn declare_all(
-    file: FileId,
-    block: Block,
-    variables: &mut Variables,
-    diagnostics: &Diagnostics,
-) {
-    for structure in block.body {
-        match structure {
-            Structure::Attribute(attribute) => {
-                let name_span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                let source = VariableSource::Default(file, attribute.value);
-                let variable = Variable { name_span, source };
-                declare(attribute.key.as_str(), variable, variables, diagnostics);
-            }
-            Structure::Block(inner) => diagnostics.push(
-                Diagnostic::error("a `variables` block holds only arguments")
-                    .at(super::body::header(file, &inner))
-                    .help("declare it with `variable \"NAME\" { … }`"),
-            ),
-        }
+pub(super) fn declare_all(block: &Block, variables: &mut Variables, diagnostics: &Diagnostics) {
+    for attribute in block.body.attributes() {
+        let variable = Variable {
+            name_span: attribute.name.span,
+            source: VariableSource::Default(attribute.value.clone()),
+        };
+        declare(&attribute.name.text, variable, variables, diagnostics);
+    }
+    for inner in block.body.written_blocks() {
+        diagnostics.push(
+            Diagnostic::error("a `variables` block holds only arguments")
+                .at(inner.header())
+                .help("declare it with `variable \"NAME\" { … }`"),
+        );
     }
 }
 
 /// Takes over a `variable` block; its label is the name.
-pub(super) fn declare_one(
-    file: FileId,
-    block: Block,
-    variables: &mut Variables,
-    diagnostics: &Diagnostics,
-) {
-    let body = Body::new(file, block);
-    let Some(name) = body.label(0).map(str::to_owned) else {
+pub(super) fn declare_one(block: &Block, variables: &mut Variables, diagnostics: &Diagnostics) {
+    let Some(label) = block.labels.first() else {
         return;
     };
-    let name_span = body.label_span(0);
-    if !is_identifier(&name) {
+    if !is_identifier(&label.text) {
         diagnostics.push(
-            Diagnostic::error(format!("{name:?} cannot be the name of a variable"))
-                .at(name_span)
+            Diagnostic::error(format!("{:?} cannot be the name of a variable", label.text))
+                .at(label.span)
                 .help("a name is made of letters, digits, `_` and `-`, and begins with a letter"),
         );
         return;
     }
     let variable = Variable {
-        name_span,
-        source: VariableSource::Block(body),
+        name_span: label.span,
+        source: VariableSource::Block(Body::new(block)),
     };
-    declare(&name, variable, variables, diagnostics);
+    declare(&label.text, variable, variables, diagnostics);
 }
 
 fn declare(name: &str, variable: Variable, variables: &mut Variables, diagnostics: &Diagnostics) {
@@ -104,11 +89,11 @@ fn declare(name: &str, variable: Variable, variables: &mut Variables, diagnostic
 }
 
 fn is_identifier(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars
-        .next()
-        .is_some_and(|first| first.is_alphabetic() || first == '_')
-        && chars.all(|char| char.is_alphanumeric() || char == '_' || char == '-')
+    !name.is_empty() && identifier_length(name) == name.len()
+}
+
+fn is_false(expression: &Expression) -> bool {
+    matches!(expression.kind, ExpressionKind::Bool(false))
 }
 
 /// The places where values of sensitive variables are written.
@@ -119,14 +104,13 @@ pub(super) fn sensitive_places(variables: &Variables, given: &GivenValues) -> Ve
             continue;
         };
         for part in &body.parts {
-            let sensitive = part.content.get_attribute("sensitive");
+            let sensitive = part.attribute("sensitive");
             // Anything but a plain `false` might turn out true.
-            if sensitive.is_none_or(|attribute| attribute.value.as_bool() == Some(false)) {
+            if sensitive.is_none_or(|attribute| is_false(&attribute.value)) {
                 continue;
             }
-            if let Some(default) = part.content.get_attribute("default") {
-                let range = default.value.span().unwrap_or(0..0);
-                places.push(SourceSpan::new(part.file, range));
+            if let Some(default) = part.attribute("default") {
+                places.push(default.value.span);
             }
             places.extend(given.get(name).map(|given| given.span));
         }
@@ -178,8 +162,8 @@ struct Candidate {
 impl Evaluator<'_> {
     fn evaluate(&self, given: Option<&Given>, secrets: &mut Secrets) -> Option<Value> {
         match &self.variable.source {
-            VariableSource::Default(file, expression) => {
-                let default = self.default(*file, expression, None);
+            VariableSource::Default(expression) => {
+                let default = self.default(expression, None);
                 let winner = self.winner(None, default.as_ref()?, given)?;
                 Some(winner.value)
             }
@@ -202,7 +186,7 @@ impl Evaluator<'_> {
         let sensitive = arguments.optional("sensitive").unwrap_or(false);
         let constraint = match arguments.expression("type") {
             None => Ok(None),
-            Some((file, expression)) => TypeConstraint::parse(file, expression).map(Some),
+            Some(expression) => TypeConstraint::parse(&expression).map(Some),
         };
         let default = arguments.expression("default");
         let validations = arguments.blocks("validation");
@@ -220,8 +204,8 @@ impl Evaluator<'_> {
         };
         let default = match default {
             None => Ok(None),
-            Some((file, expression)) => self
-                .default(file, expression, constraint.as_ref())
+            Some(expression) => self
+                .default(&expression, constraint.as_ref())
                 .map(Some)
                 .ok_or(()),
         };
@@ -243,12 +227,11 @@ impl Evaluator<'_> {
 
     fn default(
         &self,
-        file: FileId,
         expression: &Expression,
         constraint: Option<&TypeConstraint>,
     ) -> Option<Candidate> {
-        let span = SourceSpan::new(file, expression.span().unwrap_or(0..0));
-        let value = match self.defaults.evaluate(file, expression) {
+        let span = expression.span;
+        let value = match self.defaults.evaluate(expression) {
             Ok(value) => value,
             Err(diagnostic) => {
                 self.diagnostics.push(diagnostic);
@@ -323,6 +306,7 @@ impl Evaluator<'_> {
         self.diagnostics.push(
             Diagnostic::error(format!("variable `{name}` has no value"))
                 .at(arguments.header())
+                .about(Topic::UnsetVariable)
                 .help(format!(
                     "give it one with `-var {name}=…`, a -var-file or PKR_VAR_{name}, or declare a default"
                 )),
@@ -387,12 +371,12 @@ impl Evaluator<'_> {
             let place = validation.span("error_message");
             validation.error(place, "an error_message is made of full sentences", &[help]);
         }
-        let Some((file, condition)) = validation.expression("condition") else {
+        let Some(condition) = validation.expression("condition") else {
             validation.error(validation.header(), "`condition` is required", &[]);
             return;
         };
-        let span = SourceSpan::new(file, condition.span().unwrap_or(0..0));
-        let own = references(file, condition, "var");
+        let span = condition.span;
+        let own = references(&condition, "var");
         if !own
             .names
             .iter()
@@ -416,7 +400,7 @@ impl Evaluator<'_> {
             .constants
             .empty()
             .with("var", names)
-            .evaluate(file, condition)
+            .evaluate(&condition)
         {
             Err(diagnostic) => self.diagnostics.push(diagnostic),
             Ok(Value::Bool(true)) => {}

@@ -2,21 +2,21 @@
 //!
 //! `dynamic "tag" { for_each = …, content { … } }` stands for one `tag` block for each element.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan};
-use crate::template::body::{BodyLabel, header, labels};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::template::convert;
 use crate::template::scope::Scope;
+use crate::template::syntax::{Block, Body, Expression, ExpressionKind, Name, Syntax};
 use crate::template::value::{Number, Value};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::structure::{Block, Body, Structure};
 use std::sync::Arc;
 
+/// The type of blocks that make others.
+pub(super) const DYNAMIC: &str = "dynamic";
+
 /// A block as it counts: written, or made by a `dynamic` block.
-pub(super) struct Occurrence<'a> {
+pub(super) struct Occurrence {
     pub(super) header: SourceSpan,
-    pub(super) labels: Vec<BodyLabel>,
-    pub(super) content: &'a Body,
+    pub(super) labels: Vec<Name>,
+    pub(super) content: Arc<Body>,
     pub(super) scope: Scope,
     /// The iterator's name and value, if it was made by a `dynamic` block.
     pub(super) iterator: Option<(Arc<str>, Value)>,
@@ -24,35 +24,33 @@ pub(super) struct Occurrence<'a> {
 
 /// The type of the block, or of the blocks that a `dynamic` block makes.
 pub(super) fn block_name(block: &Block) -> &str {
-    match (block.ident.as_str(), block.labels.first()) {
-        ("dynamic", Some(label)) => label.as_str(),
+    match (&*block.kind.text, block.labels.first()) {
+        (DYNAMIC, Some(label)) => &label.text,
         (name, _) => name,
     }
 }
 
 /// The blocks that a block stands for: itself, or those that it makes.
-pub(super) fn occurrences<'a>(
-    file: FileId,
-    block: &'a Block,
+pub(super) fn occurrences(
+    block: &Block,
     scope: &Scope,
     diagnostics: &Diagnostics,
-) -> Vec<Occurrence<'a>> {
-    if block.ident.as_str() != "dynamic" {
+) -> Vec<Occurrence> {
+    if &*block.kind.text != DYNAMIC {
         return vec![Occurrence {
-            header: header(file, block),
-            labels: labels(file, block),
-            content: &block.body,
+            header: block.header(),
+            labels: block.labels.clone(),
+            content: block.body.clone(),
             scope: scope.clone(),
             iterator: None,
         }];
     }
-    match expand(file, block, scope) {
+    match expand(block, scope, diagnostics) {
         Ok(Some(made)) => return made,
         // What is unknown because of an error that was reported is no other error.
         Ok(None) if diagnostics.has_errors() => {}
         Ok(None) => diagnostics.push(
-            Diagnostic::error("`for_each` must be known before the build runs")
-                .at(header(file, block)),
+            Diagnostic::error("`for_each` must be known before the build runs").at(block.header()),
         ),
         Err(diagnostic) => diagnostics.push(diagnostic),
     }
@@ -60,48 +58,43 @@ pub(super) fn occurrences<'a>(
 }
 
 /// The blocks that a `dynamic` block makes; none if its elements are not known.
-fn expand<'a>(
-    file: FileId,
-    block: &'a Block,
+fn expand(
+    block: &Block,
     scope: &Scope,
-) -> Result<Option<Vec<Occurrence<'a>>>, Diagnostic> {
-    let place = header(file, block);
-    let span = |node: &dyn Span| SourceSpan::new(file, node.span().unwrap_or(0..0));
+    diagnostics: &Diagnostics,
+) -> Result<Option<Vec<Occurrence>>, Diagnostic> {
+    let place = block.header();
     let [name] = block.labels.as_slice() else {
         return Err(
             Diagnostic::error("a `dynamic` block has one label, the type of its blocks").at(place),
         );
     };
-    let name = name.as_str();
     let Parts {
         for_each,
         iterator,
         label_list,
         content,
-    } = Parts::of(file, block)?;
-    let iterator: Arc<str> = match iterator {
-        None => Arc::from(name),
-        Some(Expression::Variable(name)) => Arc::from(name.as_str()),
-        Some(other) => {
-            return Err(Diagnostic::error("`iterator` is a plain name").at(span(other)));
-        }
+    } = Parts::of(block, diagnostics)?;
+    let iterator = match iterator {
+        None => name.text.clone(),
+        Some(expression) => plain_name(expression)?,
     };
-    let collection = scope.evaluate(file, for_each)?;
+    let collection = scope.evaluate(for_each)?;
     if collection.is_unknown() {
         return Ok(None);
     }
     let mut made = Vec::new();
-    for (key, value) in items(&collection, span(for_each))? {
+    for (key, value) in items(&collection, for_each.span)? {
         let item = Value::object([("key", key), ("value", value)]);
         let scope = scope.with(iterator.clone(), item.clone());
         let labels = match label_list {
             None => Vec::new(),
-            Some(expression) => label_values(file, expression, &scope, span(expression))?,
+            Some(expression) => label_values(expression, &scope)?,
         };
         made.push(Occurrence {
             header: place,
             labels,
-            content,
+            content: content.clone(),
             scope,
             iterator: Some((iterator.clone(), item)),
         });
@@ -109,54 +102,63 @@ fn expand<'a>(
     Ok(Some(made))
 }
 
+/// A name that is written as one.
+fn plain_name(expression: &Expression) -> Result<Arc<str>, Diagnostic> {
+    let name = match &expression.kind {
+        ExpressionKind::Variable(name) => Some(name),
+        ExpressionKind::JsonString(string) => Some(&string.text),
+        _ => None,
+    };
+    name.cloned()
+        .ok_or_else(|| Diagnostic::error("`iterator` is a plain name").at(expression.span))
+}
+
 struct Parts<'a> {
     for_each: &'a Expression,
     iterator: Option<&'a Expression>,
     label_list: Option<&'a Expression>,
-    content: &'a Body,
+    content: Arc<Body>,
 }
 
 impl<'a> Parts<'a> {
-    fn of(file: FileId, block: &'a Block) -> Result<Parts<'a>, Diagnostic> {
-        let (mut for_each, mut iterator, mut label_list, mut content) = (None, None, None, None);
-        for structure in block.body.iter() {
-            match structure {
-                Structure::Attribute(attribute) => match attribute.key.as_str() {
-                    "for_each" => for_each = Some(&attribute.value),
-                    "iterator" => iterator = Some(&attribute.value),
-                    "labels" => label_list = Some(&attribute.value),
-                    name => {
-                        let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                        return Err(Diagnostic::error(format!(
-                            "there is no argument `{name}` here"
-                        ))
-                        .at(span)
-                        .help("a `dynamic` block takes for_each, iterator, labels and content"));
-                    }
-                },
-                Structure::Block(inner) if inner.ident.as_str() == "content" => {
-                    if content.is_some() {
-                        return Err(Diagnostic::error(
-                            "there can be only one `content` block here",
-                        )
-                        .at(header(file, inner)));
-                    }
-                    content = Some(&inner.body);
-                }
-                Structure::Block(inner) => {
-                    let name = inner.ident.as_str();
+    fn of(block: &'a Block, diagnostics: &Diagnostics) -> Result<Parts<'a>, Diagnostic> {
+        let body = &*block.body;
+        let (mut for_each, mut iterator, mut label_list) = (None, None, None);
+        for attribute in body.attributes() {
+            match &*attribute.name.text {
+                "for_each" => for_each = Some(&*attribute.value),
+                "iterator" => iterator = Some(&*attribute.value),
+                "labels" => label_list = Some(&*attribute.value),
+                "content" if body.syntax == Syntax::Json => {}
+                name => {
                     return Err(
-                        Diagnostic::error(format!("there is no block `{name}` here"))
-                            .at(header(file, inner))
-                            .help("what is to be repeated goes into the `content` block"),
+                        Diagnostic::error(format!("there is no argument `{name}` here"))
+                            .at(attribute.name.span)
+                            .help("a `dynamic` block takes for_each, iterator, labels and content"),
                     );
                 }
             }
         }
+        let other = body.written_blocks().find(|it| &*it.kind.text != "content");
+        if let Some(other) = other {
+            let name = &other.kind.text;
+            return Err(
+                Diagnostic::error(format!("there is no block `{name}` here"))
+                    .at(other.header())
+                    .help("what is to be repeated goes into the `content` block"),
+            );
+        }
+        let contents = body.blocks(&[("content", 0)], diagnostics);
+        if let [_, second, ..] = contents.as_slice() {
+            return Err(
+                Diagnostic::error("there can be only one `content` block here").at(second.header()),
+            );
+        }
         let missing = |what: &str| {
             Diagnostic::error(format!("`{what}` is required in a `dynamic` block"))
-                .at(header(file, block))
+                .at(block.header())
         };
+        let content = contents.first().map(|content| content.body.clone());
         Ok(Parts {
             for_each: for_each.ok_or_else(|| missing("for_each"))?,
             iterator,
@@ -192,23 +194,14 @@ fn items(collection: &Value, place: SourceSpan) -> Result<Vec<(Value, Value)>, D
     .at(place))
 }
 
-fn label_values(
-    file: FileId,
-    expression: &Expression,
-    scope: &Scope,
-    span: SourceSpan,
-) -> Result<Vec<BodyLabel>, Diagnostic> {
+fn label_values(expression: &Expression, scope: &Scope) -> Result<Vec<Name>, Diagnostic> {
+    let span = expression.span;
     let refused = || Diagnostic::error("`labels` must be a list of strings").at(span);
-    let value = scope.evaluate(file, expression)?;
+    let value = scope.evaluate(expression)?;
     let elements = value.as_elements().ok_or_else(refused)?;
     let texts = elements.iter().map(convert::to_string);
     texts
-        .map(|text| {
-            text.map(|text| BodyLabel {
-                text: text.to_string(),
-                span,
-            })
-        })
+        .map(|text| text.map(|text| Name { text, span }))
         .collect::<Result<_, _>>()
         .map_err(|_| refused())
 }

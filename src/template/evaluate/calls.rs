@@ -1,53 +1,37 @@
 //! Function calls: the library's functions, and those that see expressions or evaluate themselves.
 
-use super::text::Form;
 use super::{Evaluated, Evaluation};
-use crate::diagnostic::{Diagnostic, Sources, did_you_mean};
+use crate::diagnostic::{Diagnostic, SourceSpan, Sources, did_you_mean};
 use crate::template::convert;
 use crate::template::functions::{self, FunctionContext};
 use crate::template::scope::{Reach, Scope};
+use crate::template::syntax::{Call, parse_template};
 use crate::template::type_constraint::TypeConstraint;
-use crate::template::value::Value;
-use hcl::edit::Span;
-use hcl::edit::expr::{Expression, FuncCall};
+use crate::template::value::{Type, Value};
 
 /// The functions that are evaluated here.
 const LAZY: [&str; 5] = ["try", "can", "convert", "env", "templatefile"];
 
-impl Evaluation<'_> {
-    pub(super) fn call(
-        &self,
-        call: &FuncCall,
-        expression: &Expression,
-        scope: &Scope,
-    ) -> Evaluated {
-        let name = call.name.name.as_str();
-        if call.name.is_namespaced() {
-            return Err(self.no_such_function(name, call));
-        }
+impl Evaluation {
+    pub(super) fn call(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
+        let name = &*call.name.text;
         if matches!(scope.reach(), Reach::Constants | Reach::Defaults) && name != "env" {
             return Err(Diagnostic::error("functions cannot be called here")
-                .at(self.span(expression))
+                .at(place)
                 .help("only constants can be used; a local can call functions"));
         }
         match name {
-            "try" => self.call_try(call, expression, scope),
-            "can" => self.call_can(call, expression, scope),
-            "convert" => self.call_convert(call, expression, scope),
-            "env" => self.call_env(call, expression, scope),
-            "templatefile" => self.call_templatefile(call, expression, scope),
-            _ if functions::exists(name) => self.call_library(name, call, expression, scope),
-            _ => Err(self.no_such_function(name, call)),
+            "try" => self.call_try(call, place, scope),
+            "can" => self.call_can(call, place, scope),
+            "convert" => self.call_convert(call, place, scope),
+            "env" => self.call_env(call, place, scope),
+            "templatefile" => self.call_templatefile(call, place, scope),
+            _ if functions::exists(name) => self.call_library(name, call, place, scope),
+            _ => Err(no_such_function(call)),
         }
     }
 
-    fn call_library(
-        &self,
-        name: &str,
-        call: &FuncCall,
-        expression: &Expression,
-        scope: &Scope,
-    ) -> Evaluated {
+    fn call_library(&self, name: &str, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
         let arguments = self.arguments(call, scope)?;
         let world = &scope.globals().world;
         let context = FunctionContext {
@@ -61,9 +45,10 @@ impl Evaluation<'_> {
         let result = functions::call(name, &arguments, &context).map_err(|error| {
             let argument = error.argument.and_then(|index| {
                 // An expanded last argument stands for all the arguments that it gave.
-                call.args.get(index.min(call.args.len().saturating_sub(1)))
+                call.arguments
+                    .get(index.min(call.arguments.len().saturating_sub(1)))
             });
-            let place = argument.map_or_else(|| self.span(expression), |node| self.span(node));
+            let place = argument.map_or(place, |argument| argument.span);
             Diagnostic::error(format!("{name}(): {}", error.message))
                 .at(place)
                 .help_maybe(error.help)
@@ -71,19 +56,19 @@ impl Evaluation<'_> {
         if functions::gives_secret(name) {
             scope.globals().secrets.add_from_store(&result);
         }
-        self.charge_value(&result, expression)?;
+        self.charge_value(&result, place)?;
         Ok(result)
     }
 
     /// The values of the arguments, the last one expanded if it is followed by `...`.
-    fn arguments(&self, call: &FuncCall, scope: &Scope) -> Result<Vec<Value>, Diagnostic> {
-        let mut values = Vec::with_capacity(call.args.len());
-        for argument in call.args.iter() {
+    fn arguments(&self, call: &Call, scope: &Scope) -> Result<Vec<Value>, Diagnostic> {
+        let mut values = Vec::with_capacity(call.arguments.len());
+        for argument in &call.arguments {
             let value = self.expression(argument, scope)?;
-            self.charge_value(&value, argument)?;
+            self.charge_value(&value, argument.span)?;
             values.push(value);
         }
-        if !call.args.expand_final() {
+        if !call.expands_last {
             return Ok(values);
         }
         let Some(last) = values.pop() else {
@@ -92,10 +77,10 @@ impl Evaluation<'_> {
         match last.as_elements() {
             Some(elements) => values.extend(elements.iter().cloned()),
             None => {
-                let place = call.args.iter().last().map(|argument| self.span(argument));
+                let place = call.arguments.last().map(|argument| argument.span);
                 return Err(
                     Diagnostic::error("only a list, a tuple or a set can be expanded").at_with(
-                        place.unwrap_or_else(|| self.span(&call.args)),
+                        place.unwrap_or(call.name.span),
                         format!("this is {}", last.described()),
                     ),
                 );
@@ -105,56 +90,47 @@ impl Evaluation<'_> {
     }
 
     /// The first argument that can be evaluated.
-    fn call_try(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
+    fn call_try(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
         let mut failures = Vec::new();
-        for argument in call.args.iter() {
+        for argument in &call.arguments {
             match self.expression(argument, scope) {
                 Ok(value) => return Ok(value),
-                Err(error) => failures.push((self.span(argument), error)),
+                Err(error) => failures.push((argument.span, error)),
             }
         }
         if failures.is_empty() {
-            return Err(
-                Diagnostic::error("try(): at least one argument is required")
-                    .at(self.span(expression)),
-            );
+            return Err(Diagnostic::error("try(): at least one argument is required").at(place));
         }
-        let failed = Diagnostic::error("try(): no argument could be evaluated")
-            .at(self.span(&call.name.name));
+        let failed = Diagnostic::error("try(): no argument could be evaluated").at(call.name.span);
         Err(failures.into_iter().fold(failed, |failed, (place, error)| {
             failed.note(place, error.summary)
         }))
     }
 
-    fn call_can(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
-        match (call.args.len(), call.args.get(0)) {
-            (1, Some(argument)) => Ok(Value::Bool(self.expression(argument, scope).is_ok())),
-            _ => Err(Diagnostic::error("can(): exactly one argument is required")
-                .at(self.span(expression))),
+    fn call_can(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
+        match call.arguments.as_slice() {
+            [argument] => Ok(Value::Bool(self.expression(argument, scope).is_ok())),
+            _ => Err(Diagnostic::error("can(): exactly one argument is required").at(place)),
         }
     }
 
     /// `convert(value, type)`: its second argument is a type constraint.
-    fn call_convert(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
-        let (2, Some(value), Some(wanted)) = (call.args.len(), call.args.get(0), call.args.get(1))
-        else {
-            return Err(
-                Diagnostic::error("convert(): a value and a type are required")
-                    .at(self.span(expression)),
-            );
+    fn call_convert(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
+        let [value, wanted] = call.arguments.as_slice() else {
+            return Err(Diagnostic::error("convert(): a value and a type are required").at(place));
         };
-        let wanted = TypeConstraint::parse(self.file, wanted)?;
+        let wanted = TypeConstraint::parse(wanted)?;
         let value_given = self.expression(value, scope)?;
-        self.charge_value(&value_given, value)?;
+        self.charge_value(&value_given, value.span)?;
         convert::convert(&value_given, &wanted.type_of())
-            .map_err(|error| Diagnostic::error(format!("convert(): {error}")).at(self.span(value)))
+            .map_err(|error| Diagnostic::error(format!("convert(): {error}")).at(value.span))
     }
 
-    fn call_env(&self, call: &FuncCall, expression: &Expression, scope: &Scope) -> Evaluated {
+    fn call_env(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
         if scope.reach() != Reach::Defaults {
             return Err(
                 Diagnostic::error("env() can only be called in the default of a variable")
-                    .at(self.span(expression))
+                    .at(place)
                     .help("declare a variable with this default, and refer to it here"),
             );
         }
@@ -163,102 +139,64 @@ impl Evaluation<'_> {
             return Err(Diagnostic::error(
                 "env(): the name of an environment variable is required",
             )
-            .at(self.span(expression)));
+            .at(place));
         };
         let value = scope.globals().world.environment.get(&**name);
         Ok(Value::string(value.map_or("", String::as_str)))
     }
 
     /// `templatefile(path, names)`: the file is a string template that knows these names alone.
-    fn call_templatefile(
-        &self,
-        call: &FuncCall,
-        expression: &Expression,
-        scope: &Scope,
-    ) -> Evaluated {
-        let fail = |message: String, node: &dyn Fn() -> crate::diagnostic::SourceSpan| {
-            Diagnostic::error(format!("templatefile(): {message}")).at(node())
-        };
-        let here = || self.span(expression);
+    fn call_templatefile(&self, call: &Call, place: SourceSpan, scope: &Scope) -> Evaluated {
+        let fail =
+            |message: &str| Diagnostic::error(format!("templatefile(): {message}")).at(place);
         if scope.bound(WITHIN_TEMPLATE_FILE).is_some() {
-            return Err(fail(
-                "a template file cannot call it again".to_owned(),
-                &here,
-            ));
+            return Err(fail("a template file cannot call it again"));
         }
         let arguments = self.arguments(call, scope)?;
         let [path, names] = arguments.as_slice() else {
-            return Err(fail(
-                "a path and an object of names are required".to_owned(),
-                &here,
-            ));
+            return Err(fail("a path and an object of names are required"));
         };
         if path.is_unknown() || names.is_unknown() {
-            return Ok(Value::Unknown(crate::template::value::Type::Dynamic));
+            return Ok(Value::Unknown(Type::Dynamic));
         }
         let Value::String(path) = path else {
-            return Err(fail("the path must be a string".to_owned(), &here));
+            return Err(fail("the path must be a string"));
         };
         let Some(names) = names.as_entries() else {
-            return Err(fail(
-                "the names must be an object or a map".to_owned(),
-                &here,
-            ));
+            return Err(fail("the names must be an object or a map"));
         };
-        let text = crate::template::files::read_template_file(
-            &scope.globals().world.template_folder,
-            path,
-        )
-        .map_err(|error| fail(error.to_string(), &here))?;
+        let folder = &scope.globals().world.template_folder;
+        let text = crate::template::files::read_template_file(folder, path)
+            .map_err(|error| fail(&error.to_string()))?;
         let mut sources = Sources::new();
         let file = sources.add(&**path, &*text);
-        let template = hcl::edit::parser::parse_template(&text).map_err(|error| {
-            let span = crate::diagnostic::SourceSpan::new(
-                file,
-                error.location().offset()..error.location().offset(),
-            );
-            fail(
-                format!("{}: {}", sources.locate(span), error.message()),
-                &here,
-            )
-        })?;
+        // The file is no part of the template's own texts: its places go into the message.
+        let inside = |error: Diagnostic| {
+            let place = error.labels.first().map(|label| sources.locate(label.span));
+            fail(&format!("{}: {}", place.unwrap_or_default(), error.summary))
+        };
+        let template = parse_template(file, &text).map_err(&inside)?;
         let mut inner = scope.empty().with(WITHIN_TEMPLATE_FILE, Value::NULL);
         for (name, value) in names.iter() {
             inner = inner.with(name.clone(), value.clone());
         }
-        let evaluation = Evaluation::new(file, &text);
+        let evaluation = Evaluation::default();
         evaluation.spent.set(self.spent.get());
-        let result = evaluation
-            .text_template(&template, Form::File, &WholeText, &inner)
-            .map_err(|error| {
-                let place = error.labels.first().map(|label| sources.locate(label.span));
-                fail(
-                    format!("{}: {}", place.unwrap_or_default(), error.summary),
-                    &here,
-                )
-            })?;
+        let result = evaluation.expression(&template, &inner).map_err(&inside)?;
         self.charge(
             evaluation.spent.get().saturating_sub(self.spent.get()),
-            expression,
+            place,
         )?;
         Ok(result)
     }
+}
 
-    fn no_such_function(&self, name: &str, call: &FuncCall) -> Diagnostic {
-        Diagnostic::error(format!("there is no function named `{name}`"))
-            .at(self.span(&call.name.name))
-            .help_maybe(did_you_mean(name, functions::names().chain(LAZY)))
-    }
+fn no_such_function(call: &Call) -> Diagnostic {
+    let name = &*call.name.text;
+    Diagnostic::error(format!("there is no function named `{name}`"))
+        .at(call.name.span)
+        .help_maybe(did_you_mean(name, functions::names().chain(LAZY)))
 }
 
 /// A name that no template can write, bound while a template file is evaluated.
 const WITHIN_TEMPLATE_FILE: &str = "within templatefile()";
-
-/// The node of a file that is a template as a whole.
-struct WholeText;
-
-impl Span for WholeText {
-    fn span(&self) -> Option<std::ops::Range<usize>> {
-        None
-    }
-}

@@ -1,146 +1,162 @@
 //! Unary and binary operators.
 
 use super::{Evaluated, Evaluation};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceSpan};
 use crate::template::convert;
 use crate::template::scope::Scope;
+use crate::template::syntax::{Binary, BinaryOperator, Expression, UnaryOperator};
 use crate::template::value::{Number, Type, Value};
-use hcl::edit::Span;
-use hcl::edit::expr::{BinaryOp, BinaryOperator, Expression, UnaryOp, UnaryOperator};
 
-impl Evaluation<'_> {
-    pub(super) fn unary(&self, operation: &UnaryOp, scope: &Scope) -> Evaluated {
-        let operand = self.expression(&operation.expr, scope)?;
-        match *operation.operator.value() {
-            UnaryOperator::Not => Ok(match self.truth(&operand, &operation.expr)? {
+impl Evaluation {
+    pub(super) fn unary(
+        &self,
+        operator: UnaryOperator,
+        operand: &Expression,
+        scope: &Scope,
+    ) -> Evaluated {
+        let value = self.expression(operand, scope)?;
+        match operator {
+            UnaryOperator::Not => Ok(match self.truth(&value, operand.span)? {
                 Some(truth) => Value::Bool(!truth),
                 None => Value::Unknown(Type::Bool),
             }),
-            UnaryOperator::Neg => Ok(match self.number(&operand, &operation.expr)? {
+            UnaryOperator::Negate => Ok(match self.number(&value, operand.span)? {
                 Some(number) => Value::Number(number.negate()),
                 None => Value::Unknown(Type::Number),
             }),
         }
     }
 
-    /// Both sides are always evaluated, also of `&&` and `||`.
-    pub(super) fn binary(
-        &self,
-        operation: &BinaryOp,
-        expression: &Expression,
-        scope: &Scope,
-    ) -> Evaluated {
-        let left = self.expression(&operation.lhs_expr, scope)?;
-        let right = self.expression(&operation.rhs_expr, scope)?;
-        match *operation.operator.value() {
-            BinaryOperator::Eq => self.equality(&left, &right, operation, true),
-            BinaryOperator::NotEq => self.equality(&left, &right, operation, false),
-            BinaryOperator::And => self.logic(&left, &right, operation, |a, b| a && b),
-            BinaryOperator::Or => self.logic(&left, &right, operation, |a, b| a || b),
-            operator => self.arithmetic(operator, &left, &right, operation, expression),
+    /// A chain of operations, from left to right. Both sides are always evaluated, also of `&&`
+    /// and `||`.
+    pub(super) fn binary(&self, binary: &Binary, scope: &Scope) -> Evaluated {
+        let mut left = Operand {
+            value: self.expression(&binary.first, scope)?,
+            span: binary.first.span,
+        };
+        for (operator, expression) in &binary.rest {
+            let right = Operand {
+                value: self.expression(expression, scope)?,
+                span: expression.span,
+            };
+            left = Operand {
+                span: left.span.to(right.span),
+                value: self.operation(*operator, &left, &right)?,
+            };
+        }
+        Ok(left.value)
+    }
+
+    fn operation(&self, operator: BinaryOperator, left: &Operand, right: &Operand) -> Evaluated {
+        self.charge(1, right.span)?;
+        match operator {
+            BinaryOperator::Equal => self.equality(left, right, true),
+            BinaryOperator::NotEqual => self.equality(left, right, false),
+            BinaryOperator::And => self.logic(left, right, |a, b| a && b),
+            BinaryOperator::Or => self.logic(left, right, |a, b| a || b),
+            BinaryOperator::Less => self.comparison(left, right, |a, b| a < b),
+            BinaryOperator::LessOrEqual => self.comparison(left, right, |a, b| a <= b),
+            BinaryOperator::Greater => self.comparison(left, right, |a, b| a > b),
+            BinaryOperator::GreaterOrEqual => self.comparison(left, right, |a, b| a >= b),
+            BinaryOperator::Add => self.arithmetic(left, right, Number::add),
+            BinaryOperator::Subtract => self.arithmetic(left, right, Number::subtract),
+            BinaryOperator::Multiply => self.arithmetic(left, right, Number::multiply),
+            BinaryOperator::Divide => self.division(left, right, Number::divide),
+            BinaryOperator::Remainder => self.division(left, right, Number::remainder),
         }
     }
 
-    fn equality(
-        &self,
-        left: &Value,
-        right: &Value,
-        operation: &BinaryOp,
-        wanted: bool,
-    ) -> Evaluated {
-        self.charge_value(left, &operation.lhs_expr)?;
-        self.charge_value(right, &operation.rhs_expr)?;
-        Ok(match left.equals(right) {
+    fn equality(&self, left: &Operand, right: &Operand, wanted: bool) -> Evaluated {
+        self.charge_value(&left.value, left.span)?;
+        self.charge_value(&right.value, right.span)?;
+        Ok(match left.value.equals(&right.value) {
             Some(equal) => Value::Bool(equal == wanted),
             None => Value::Unknown(Type::Bool),
         })
     }
 
-    fn logic(
-        &self,
-        left: &Value,
-        right: &Value,
-        operation: &BinaryOp,
-        combine: fn(bool, bool) -> bool,
-    ) -> Evaluated {
-        let left = self.truth(left, &operation.lhs_expr)?;
-        let right = self.truth(right, &operation.rhs_expr)?;
+    fn logic(&self, left: &Operand, right: &Operand, combine: fn(bool, bool) -> bool) -> Evaluated {
+        let left = self.truth(&left.value, left.span)?;
+        let right = self.truth(&right.value, right.span)?;
         Ok(match (left, right) {
             (Some(left), Some(right)) => Value::Bool(combine(left, right)),
             _ => Value::Unknown(Type::Bool),
         })
     }
 
+    fn comparison(
+        &self,
+        left: &Operand,
+        right: &Operand,
+        compare: fn(&Number, &Number) -> bool,
+    ) -> Evaluated {
+        Ok(match self.numbers(left, right)? {
+            Some((left, right)) => Value::Bool(compare(&left, &right)),
+            None => Value::Unknown(Type::Bool),
+        })
+    }
+
+    fn division(
+        &self,
+        left: &Operand,
+        right: &Operand,
+        divide: fn(&Number, &Number) -> Option<Number>,
+    ) -> Evaluated {
+        if let Some((_, divisor)) = self.numbers(left, right)?
+            && divisor.is_zero()
+        {
+            return Err(Diagnostic::error("division by zero").at_with(right.span, "this is 0"));
+        }
+        self.arithmetic(left, right, divide)
+    }
+
     fn arithmetic(
         &self,
-        operator: BinaryOperator,
-        left: &Value,
-        right: &Value,
-        operation: &BinaryOp,
-        expression: &Expression,
+        left: &Operand,
+        right: &Operand,
+        calculate: fn(&Number, &Number) -> Option<Number>,
     ) -> Evaluated {
-        let left = self.number(left, &operation.lhs_expr)?;
-        let right = self.number(right, &operation.rhs_expr)?;
-        let (Some(left), Some(right)) = (left, right) else {
-            return Ok(Value::Unknown(if is_comparison(operator) {
-                Type::Bool
-            } else {
-                Type::Number
-            }));
+        let Some((first, second)) = self.numbers(left, right)? else {
+            return Ok(Value::Unknown(Type::Number));
         };
-        let divides = matches!(operator, BinaryOperator::Div | BinaryOperator::Mod);
-        if divides && right.is_zero() {
-            return Err(Diagnostic::error("division by zero")
-                .at_with(self.span(&operation.rhs_expr), "this is 0"));
-        }
-        let result = match operator {
-            BinaryOperator::Less => return Ok(Value::Bool(left < right)),
-            BinaryOperator::LessEq => return Ok(Value::Bool(left <= right)),
-            BinaryOperator::Greater => return Ok(Value::Bool(left > right)),
-            BinaryOperator::GreaterEq => return Ok(Value::Bool(left >= right)),
-            BinaryOperator::Plus => left.add(&right),
-            BinaryOperator::Minus => left.subtract(&right),
-            BinaryOperator::Mul => left.multiply(&right),
-            BinaryOperator::Div => left.divide(&right),
-            BinaryOperator::Mod => left.remainder(&right),
-            BinaryOperator::Eq | BinaryOperator::NotEq => {
-                return Ok(Value::Bool(
-                    (left == right) == (operator == BinaryOperator::Eq),
-                ));
-            }
-            BinaryOperator::And | BinaryOperator::Or => None,
-        };
-        result.map(Value::Number).ok_or_else(|| {
-            Diagnostic::error("the result is out of range")
-                .at(self.span(expression))
-                .help("numbers reach from 1e-1000 to 1e1000")
-        })
+        calculate(&first, &second)
+            .map(Value::Number)
+            .ok_or_else(|| {
+                Diagnostic::error("the result is out of range")
+                    .at(left.span.to(right.span))
+                    .help("numbers reach from 1e-1000 to 1e1000")
+            })
+    }
+
+    /// Both operands as numbers; `None` if one is not known yet.
+    fn numbers(
+        &self,
+        left: &Operand,
+        right: &Operand,
+    ) -> Result<Option<(Number, Number)>, Diagnostic> {
+        let left = self.number(&left.value, left.span)?;
+        let right = self.number(&right.value, right.span)?;
+        Ok(left.zip(right))
     }
 
     /// A value as a number; `None` if it is not known yet.
     pub(super) fn number(
         &self,
         value: &Value,
-        node: &impl Span,
+        place: SourceSpan,
     ) -> Result<Option<Number>, Diagnostic> {
         match value {
             Value::Unknown(Type::Number | Type::Dynamic | Type::String) => Ok(None),
-            Value::Null(_) => {
-                Err(Diagnostic::error("a number is required, not null").at(self.span(node)))
-            }
+            Value::Null(_) => Err(Diagnostic::error("a number is required, not null").at(place)),
             other => convert::to_number(other)
                 .map(Some)
-                .map_err(|error| self.not_convertible(&error, other, node)),
+                .map_err(|error| self.not_convertible(&error, other, place)),
         }
     }
 }
 
-fn is_comparison(operator: BinaryOperator) -> bool {
-    matches!(
-        operator,
-        BinaryOperator::Less
-            | BinaryOperator::LessEq
-            | BinaryOperator::Greater
-            | BinaryOperator::GreaterEq
-    )
+/// A value and the expression that it comes from.
+struct Operand {
+    value: Value,
+    span: SourceSpan,
 }

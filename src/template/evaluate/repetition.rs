@@ -1,59 +1,55 @@
 //! For expressions, and iteration over collections.
 
 use super::{ELEMENT_COST, Evaluated, Evaluation};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceSpan};
 use crate::template::scope::Scope;
+use crate::template::syntax::{Expression, For};
 use crate::template::value::{Number, Type, Value};
-use hcl::edit::Span;
-use hcl::edit::expr::{Expression, ForExpr};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-impl Evaluation<'_> {
-    pub(super) fn for_expression(&self, repetition: &ForExpr, scope: &Scope) -> Evaluated {
-        let intro = &repetition.intro;
-        let collection = self.expression(&intro.collection_expr, scope)?;
-        let Some(items) = self.items(&collection, &intro.collection_expr)? else {
+impl Evaluation {
+    pub(super) fn for_expression(&self, repetition: &For, scope: &Scope) -> Evaluated {
+        let place = repetition.collection.span;
+        let collection = self.expression(&repetition.collection, scope)?;
+        let Some(items) = self.items(&collection, place)? else {
             return Ok(Value::Unknown(Type::Dynamic));
         };
-        let mut output = match &repetition.key_expr {
+        let mut output = match &repetition.key {
             None => Output::Elements(Vec::new()),
-            Some(_) if repetition.grouping => Output::Groups(BTreeMap::new()),
+            Some(_) if repetition.groups => Output::Groups(BTreeMap::new()),
             Some(_) => Output::Attributes(BTreeMap::new()),
         };
-        let key_name = intro
-            .key_var
-            .as_ref()
-            .map(|name| Arc::<str>::from(name.as_str()));
-        let value_name = Arc::<str>::from(intro.value_var.as_str());
+        let key_name = repetition.key_name.as_ref().map(|name| &name.text);
+        let value_name = &repetition.value_name.text;
         for (key, value) in items {
-            self.charge(ELEMENT_COST, &intro.collection_expr)?;
-            let scope = match &key_name {
+            self.charge(ELEMENT_COST, place)?;
+            let scope = match key_name {
                 Some(name) => scope
                     .with(name.clone(), key)
                     .with(value_name.clone(), value),
                 None => scope.with(value_name.clone(), value),
             };
-            if let Some(condition) = &repetition.cond {
-                let included = self.expression(&condition.expr, &scope)?;
-                match self.truth(&included, &condition.expr)? {
+            if let Some(condition) = &repetition.condition {
+                let included = self.expression(condition, &scope)?;
+                match self.truth(&included, condition.span)? {
                     Some(true) => {}
                     Some(false) => continue,
                     None => return Ok(Value::Unknown(Type::Dynamic)),
                 }
             }
-            let key = match &repetition.key_expr {
+            let key = match &repetition.key {
                 None => None,
                 Some(expression) => {
                     let key = self.expression(expression, &scope)?;
-                    match self.key(&key, expression)? {
+                    match self.key(&key, expression.span)? {
                         Some(key) => Some((key, expression)),
                         None => return Ok(Value::Unknown(Type::Dynamic)),
                     }
                 }
             };
-            let value = self.expression(&repetition.value_expr, &scope)?;
+            let value = self.expression(&repetition.value, &scope)?;
             self.add(&mut output, key, value)?;
         }
         Ok(output.into_value())
@@ -76,7 +72,7 @@ impl Evaluation<'_> {
                     Entry::Occupied(entry) => {
                         let message = format!("two items have the key {:?}", entry.key());
                         return Err(Diagnostic::error(message)
-                            .at(self.span(expression))
+                            .at(expression.span)
                             .help("`...` after the value groups the values of one key"));
                     }
                 }
@@ -91,13 +87,11 @@ impl Evaluation<'_> {
     pub(super) fn items(
         &self,
         collection: &Value,
-        node: &impl Span,
+        place: SourceSpan,
     ) -> Result<Option<Vec<(Value, Value)>>, Diagnostic> {
         match collection {
             Value::Unknown(_) => Ok(None),
-            Value::Null(_) => {
-                Err(Diagnostic::error("null cannot be iterated over").at(self.span(node)))
-            }
+            Value::Null(_) => Err(Diagnostic::error("null cannot be iterated over").at(place)),
             Value::Set(_, elements) => Ok(Some(
                 elements
                     .iter()
@@ -122,7 +116,7 @@ impl Evaluation<'_> {
             }
             other => {
                 let message = format!("{} cannot be iterated over", other.described());
-                Err(Diagnostic::error(message).at(self.span(node)))
+                Err(Diagnostic::error(message).at(place))
             }
         }
     }

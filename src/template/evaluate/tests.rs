@@ -292,7 +292,10 @@ fn objects_and_calls() {
         ),
         ("convert(1, nope)", "error: there is no type `nope`"),
         ("nosuch(1)", "error: there is no function named `nosuch`"),
-        ("a::upper(1)", "error: there is no function named `upper`"),
+        (
+            "a::upper(1)",
+            "error: there is no function named `a::upper`",
+        ),
         (
             "max(1...)",
             "error: only a list, a tuple or a set can be expanded",
@@ -326,7 +329,7 @@ fn template_files() {
     );
     std::fs::write(&file, "ok\n${").unwrap();
     assert!(
-        call("{}").starts_with("error: templatefile(): F:2:1: "),
+        call("{}").starts_with("error: templatefile(): F:2:3: "),
         "{}",
         call("{}")
     );
@@ -360,12 +363,9 @@ fn unknown_values_spread() {
         ("{ for x in [build.ID] : x => 1 }", "unknown"),
         ("length([build.ID])", "1"),
     ] {
-        let expression = hcl::edit::parser::parse_expr(text).unwrap();
-        let evaluation =
-            super::Evaluation::new(crate::diagnostic::Sources::new().add("t", text), text);
-        let value = evaluation
-            .expression(&expression, &scope)
-            .map(|value| show(&value));
+        let file = crate::diagnostic::Sources::new().add("t", text);
+        let expression = crate::template::syntax::parse_expression(file, text).unwrap();
+        let value = scope.evaluate(&expression).map(|value| show(&value));
         assert_eq!(value.as_deref(), Ok(expected), "{text}");
     }
 }

@@ -1,26 +1,12 @@
 //! String templates: quoted strings and heredocs with interpolations and directives.
 
-use super::text_literals::TextLiterals;
 use super::{ELEMENT_COST, Evaluated, Evaluation};
 use crate::diagnostic::Diagnostic;
 use crate::template::convert;
 use crate::template::scope::Scope;
+use crate::template::syntax::{Element, Expression, ForDirective, IfDirective, Template};
 use crate::template::value::{Type, Value};
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::template::{Directive, Element, ForDirective, IfDirective, Template};
 use std::sync::Arc;
-
-/// How a template is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::template) enum Form {
-    /// In quotes, with escapes.
-    Quoted,
-    /// As a heredoc.
-    Heredoc,
-    /// As a file of its own.
-    File,
-}
 
 /// What rendering goes on with.
 enum Rendered {
@@ -30,70 +16,45 @@ enum Rendered {
     Unknown,
 }
 
-impl Evaluation<'_> {
+impl Evaluation {
     /// Evaluates a template. One that is a single interpolation keeps the type of its value.
-    pub(in crate::template) fn text_template(
-        &self,
-        template: &Template,
-        form: Form,
-        node: &impl Span,
-        scope: &Scope,
-    ) -> Evaluated {
-        if let Some(Element::Interpolation(interpolation)) = template.as_single_element() {
-            return self.expression(&interpolation.expr, scope);
+    pub(super) fn text_template(&self, template: &Template, scope: &Scope) -> Evaluated {
+        if let [Element::Interpolation(expression)] = template.elements.as_slice() {
+            return self.expression(expression, scope);
         }
-        let flush = form == Form::Heredoc && self.is_flush_heredoc(node);
-        let literals = TextLiterals::new(template, form, flush, self.text);
         let mut output = String::new();
-        Ok(
-            match self.render(template, &literals, &mut output, scope)? {
-                Rendered::Known => Value::string(output),
-                Rendered::Unknown => Value::Unknown(Type::String),
-            },
-        )
-    }
-
-    fn is_flush_heredoc(&self, node: &impl Span) -> bool {
-        let start = node.span().map_or(0, |span| span.start);
-        self.text
-            .get(start..)
-            .is_some_and(|text| text.starts_with("<<-"))
+        Ok(match self.render(template, &mut output, scope)? {
+            Rendered::Known => Value::string(output),
+            Rendered::Unknown => Value::Unknown(Type::String),
+        })
     }
 
     fn render(
         &self,
         template: &Template,
-        literals: &TextLiterals,
         output: &mut String,
         scope: &Scope,
     ) -> Result<Rendered, Diagnostic> {
-        for element in template.iter() {
+        for element in &template.elements {
             let rendered = match element {
-                Element::Literal(literal) => {
-                    let text = literals.get(literal);
-                    self.charge_text(text, literal)?;
+                Element::Literal { text, span } => {
+                    self.charge_text(text, *span)?;
                     output.push_str(text);
                     Rendered::Known
                 }
-                Element::Interpolation(interpolation) => {
-                    let value = self.expression(&interpolation.expr, scope)?;
-                    match self.interpolated(&value, &interpolation.expr)? {
+                Element::Interpolation(expression) => {
+                    let value = self.expression(expression, scope)?;
+                    match self.interpolated(&value, expression)? {
                         Some(text) => {
-                            self.charge_text(&text, interpolation)?;
+                            self.charge_text(&text, expression.span)?;
                             output.push_str(&text);
                             Rendered::Known
                         }
                         None => Rendered::Unknown,
                     }
                 }
-                Element::Directive(directive) => match &**directive {
-                    Directive::If(directive) => {
-                        self.if_directive(directive, literals, output, scope)?
-                    }
-                    Directive::For(directive) => {
-                        self.for_directive(directive, literals, output, scope)?
-                    }
-                },
+                Element::If(directive) => self.if_directive(directive, output, scope)?,
+                Element::For(directive) => self.for_directive(directive, output, scope)?,
             };
             if let Rendered::Unknown = rendered {
                 return Ok(Rendered::Unknown);
@@ -111,11 +72,11 @@ impl Evaluation<'_> {
         match value {
             Value::Unknown(_) => Ok(None),
             Value::Null(_) => Err(Diagnostic::error("null cannot be part of a string")
-                .at_with(self.span(expression), "this is null")),
+                .at_with(expression.span, "this is null")),
             other => convert::to_string(other).map(Some).map_err(|_| {
                 let message = format!("{} cannot be part of a string", other.described());
                 Diagnostic::error(message)
-                    .at(self.span(expression))
+                    .at(expression.span)
                     .help("`jsonencode(…)` or `join(\", \", …)` make a string of a collection")
             }),
         }
@@ -124,18 +85,15 @@ impl Evaluation<'_> {
     fn if_directive(
         &self,
         directive: &IfDirective,
-        literals: &TextLiterals,
         output: &mut String,
         scope: &Scope,
     ) -> Result<Rendered, Diagnostic> {
-        let expression = &directive.if_expr.cond_expr;
-        let condition = self.expression(expression, scope)?;
-        match (self.truth(&condition, expression)?, &directive.else_expr) {
+        let IfDirective { condition, yes, no } = directive;
+        let value = self.expression(condition, scope)?;
+        match (self.truth(&value, condition.span)?, no) {
             (None, _) => Ok(Rendered::Unknown),
-            (Some(true), _) => self.render(&directive.if_expr.template, literals, output, scope),
-            (Some(false), Some(otherwise)) => {
-                self.render(&otherwise.template, literals, output, scope)
-            }
+            (Some(true), _) => self.render(yes, output, scope),
+            (Some(false), Some(no)) => self.render(no, output, scope),
             (Some(false), None) => Ok(Rendered::Known),
         }
     }
@@ -143,25 +101,22 @@ impl Evaluation<'_> {
     fn for_directive(
         &self,
         directive: &ForDirective,
-        literals: &TextLiterals,
         output: &mut String,
         scope: &Scope,
     ) -> Result<Rendered, Diagnostic> {
-        let repetition = &directive.for_expr;
-        let collection = self.expression(&repetition.collection_expr, scope)?;
-        let Some(items) = self.items(&collection, &repetition.collection_expr)? else {
+        let place = directive.collection.span;
+        let collection = self.expression(&directive.collection, scope)?;
+        let Some(items) = self.items(&collection, place)? else {
             return Ok(Rendered::Unknown);
         };
         for (key, value) in items {
-            self.charge(ELEMENT_COST, &repetition.collection_expr)?;
+            self.charge(ELEMENT_COST, place)?;
             let mut scope = scope.clone();
-            if let Some(name) = &repetition.key_var {
-                scope = scope.with(name.as_str(), key);
+            if let Some(name) = &directive.key_name {
+                scope = scope.with(name.text.clone(), key);
             }
-            scope = scope.with(repetition.value_var.as_str(), value);
-            if let Rendered::Unknown =
-                self.render(&repetition.template, literals, output, &scope)?
-            {
+            scope = scope.with(directive.value_name.text.clone(), value);
+            if let Rendered::Unknown = self.render(&directive.content, output, &scope)? {
                 return Ok(Rendered::Unknown);
             }
         }

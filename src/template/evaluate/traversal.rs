@@ -4,76 +4,49 @@ use super::{ELEMENT_COST, Evaluated, Evaluation};
 use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use crate::template::convert;
 use crate::template::scope::{Names, Reach, Scope};
-use crate::template::value::{Number, Type, Value};
-use hcl::edit::Decorated;
-use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
+use crate::template::syntax::{ExpressionKind, Name, Step, StepKind, Traversal};
+use crate::template::value::{Type, Value};
 use std::slice;
 
-type Operator = Decorated<TraversalOperator>;
-
-impl Evaluation<'_> {
+impl Evaluation {
     pub(super) fn traversal(&self, traversal: &Traversal, scope: &Scope) -> Evaluated {
-        let operators = &traversal.operators;
-        if let Expression::Variable(root) = &traversal.expr
-            && let Some((first, rest)) = operators.split_first()
-            && let TraversalOperator::GetAttr(name) = first.value()
-            && let Some(names) = global_names(root.as_str(), scope)
+        let Traversal { root, steps } = traversal;
+        if let ExpressionKind::Variable(root) = &root.kind
+            && let Some((first, rest)) = steps.split_first()
+            && let StepKind::Attribute(name) = &first.kind
+            && let Some(names) = global_names(root, scope)
         {
-            let value = match names.get(name.as_str()) {
+            let value = match names.get(&name.text) {
                 Some(value) => value
                     .get()
                     .cloned()
                     .unwrap_or(Value::Unknown(Type::Dynamic)),
-                None => return Err(self.undeclared(root.as_str(), name, names)),
+                None => return Err(undeclared(root, name, names)),
             };
             return self.apply(value, rest, scope);
         }
-        let value = self.expression(&traversal.expr, scope)?;
-        self.apply(value, operators, scope)
+        let value = self.expression(root, scope)?;
+        self.apply(value, steps, scope)
     }
 
-    fn undeclared(
-        &self,
-        root: &str,
-        name: &Decorated<hcl::edit::Ident>,
-        names: &Names,
-    ) -> Diagnostic {
-        let what = if root == "var" { "variable" } else { "local" };
-        let suggestion = did_you_mean(name.as_str(), names.keys().map(|name| &**name));
-        let help = suggestion.unwrap_or_else(|| match root {
-            "var" => format!("declare it: variable {:?} {{}}", name.as_str()),
-            _ => format!("declare it: locals {{ {} = … }}", name.as_str()),
-        });
-        Diagnostic::error(format!("{what} `{}` is not declared", name.as_str()))
-            .at(self.span(name))
-            .help(help)
-    }
-
-    fn apply(&self, mut value: Value, operators: &[Operator], scope: &Scope) -> Evaluated {
-        for (position, operator) in operators.iter().enumerate() {
-            let rest = operators.get(position + 1..).unwrap_or_default();
-            value = match operator.value() {
-                TraversalOperator::GetAttr(name) => {
-                    self.attribute(&value, name.as_str(), self.place(operator))?
+    fn apply(&self, mut value: Value, steps: &[Step], scope: &Scope) -> Evaluated {
+        for (position, step) in steps.iter().enumerate() {
+            let rest = steps.get(position + 1..).unwrap_or_default();
+            value = match &step.kind {
+                StepKind::Attribute(name) => self.attribute(&value, &name.text, step.span)?,
+                StepKind::LegacyIndex(index) => {
+                    let index = Value::Number(index.clone());
+                    self.index(&value, &index, step.span)?
                 }
-                TraversalOperator::LegacyIndex(index) => {
-                    let index = Value::Number(Number::from(*index.value()));
-                    self.index(&value, &index, self.place(operator))?
-                }
-                TraversalOperator::Index(expression) => {
+                StepKind::Index(expression) => {
                     let index = self.expression(expression, scope)?;
-                    self.index(&value, &index, self.span(expression))?
+                    self.index(&value, &index, expression.span)?
                 }
-                TraversalOperator::FullSplat(_) => {
-                    return self.splat(&value, rest, scope, operator);
-                }
-                TraversalOperator::AttrSplat(_) => {
-                    let inner = rest
-                        .iter()
-                        .take_while(|operator| is_attribute(operator))
-                        .count();
+                StepKind::FullSplat => return self.splat(&value, rest, scope, step.span),
+                StepKind::AttributeSplat => {
+                    let inner = rest.iter().take_while(|step| is_attribute(step)).count();
                     let (inner, outer) = rest.split_at(inner);
-                    let splat = self.splat(&value, inner, scope, operator)?;
+                    let splat = self.splat(&value, inner, scope, step.span)?;
                     return self.apply(splat, outer, scope);
                 }
             };
@@ -81,15 +54,9 @@ impl Evaluation<'_> {
         Ok(value)
     }
 
-    /// Applies operators to each element. Null has no elements, and anything else that is no
+    /// Applies steps to each element. Null has no elements, and anything else that is no
     /// sequence is the only element.
-    fn splat(
-        &self,
-        value: &Value,
-        operators: &[Operator],
-        scope: &Scope,
-        splat: &Operator,
-    ) -> Evaluated {
+    fn splat(&self, value: &Value, steps: &[Step], scope: &Scope, place: SourceSpan) -> Evaluated {
         let elements = match value {
             Value::Null(_) => &[],
             Value::Unknown(_) => return Ok(Value::Unknown(Type::Dynamic)),
@@ -98,10 +65,10 @@ impl Evaluation<'_> {
                 None => slice::from_ref(other),
             },
         };
-        self.charge(elements.len().saturating_mul(ELEMENT_COST), splat)?;
+        self.charge(elements.len().saturating_mul(ELEMENT_COST), place)?;
         let results = elements
             .iter()
-            .map(|element| self.apply(element.clone(), operators, scope));
+            .map(|element| self.apply(element.clone(), steps, scope));
         let results: Vec<Value> = results.collect::<Result<_, _>>()?;
         if matches!(value, Value::List(..) | Value::Set(..))
             && let Some(first) = results.first()
@@ -188,10 +155,19 @@ impl Evaluation<'_> {
             }
         }
     }
+}
 
-    fn place(&self, operator: &Operator) -> SourceSpan {
-        self.span(operator)
-    }
+fn undeclared(root: &str, name: &Name, names: &Names) -> Diagnostic {
+    let Name { text, span } = name;
+    let what = if root == "var" { "variable" } else { "local" };
+    let suggestion = did_you_mean(text, names.keys().map(|name| &**name));
+    let help = suggestion.unwrap_or_else(|| match root {
+        "var" => format!("declare it: variable {text:?} {{}}"),
+        _ => format!("declare it: locals {{ {text} = … }}"),
+    });
+    Diagnostic::error(format!("{what} `{text}` is not declared"))
+        .at(*span)
+        .help(help)
 }
 
 /// `var` and `local` are looked up name by name, so that a reference does not copy all of them.
@@ -207,11 +183,8 @@ fn global_names<'a>(root: &str, scope: &'a Scope) -> Option<&'a Names> {
 }
 
 /// What an attribute splat takes along.
-fn is_attribute(operator: &Operator) -> bool {
-    matches!(
-        operator.value(),
-        TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_)
-    )
+fn is_attribute(step: &Step) -> bool {
+    matches!(step.kind, StepKind::Attribute(_) | StepKind::LegacyIndex(_))
 }
 
 fn element_at(elements: &[Value], index: &Value, place: SourceSpan) -> Evaluated {

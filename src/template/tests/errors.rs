@@ -223,18 +223,18 @@ variable "names" {
 #[test]
 fn errors_of_syntax() {
     insta::assert_snapshot!(errors("build {\n  sources = [\n}\n"), @r#"
-        error: syntax error: invalid expression
+        error: expected an expression, found `}`
          --> t.pkr.hcl:3:1
           |
         3 | }
-          | ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
+          | ^
         "#);
     insta::assert_snapshot!(errors("locals { a = \"${1 + }\" }"), @r#"
-        error: syntax error: invalid expression
+        error: expected an expression, found `}`
          --> t.pkr.hcl:1:21
           |
         1 | locals { a = "${1 + }" }
-          |                     ^ expected `"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit
+          |                     ^
         "#);
 }
 

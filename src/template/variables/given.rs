@@ -1,13 +1,12 @@
 //! Values given to variables from outside: the environment, variable files, the command line.
 
 use super::Variables;
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
-use crate::template::parse::{parse_body, parse_expression};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean,
+};
 use crate::template::scope::Scope;
+use crate::template::syntax::{Body, Expression, parse_expression};
 use crate::template::value::Value;
-use hcl::edit::Span;
-use hcl::edit::expr::Expression;
-use hcl::edit::structure::Structure;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +42,7 @@ pub(in crate::template) struct Given {
 #[derive(Debug)]
 enum Form {
     /// An expression of a variable file.
-    Expression(Expression),
+    Expression(Arc<Expression>),
     /// A text, whose meaning depends on the variable's type.
     Text(String),
 }
@@ -79,43 +78,32 @@ impl GivenValues {
     /// Adds the values of a variable file.
     pub(in crate::template) fn add_file(
         &mut self,
-        file: FileId,
+        body: &Body,
         variables: &Variables,
-        sources: &Sources,
         diagnostics: &Diagnostics,
     ) {
-        let Some(body) = parse_body(file, sources, diagnostics) else {
-            return;
-        };
-        for structure in body {
-            match structure {
-                Structure::Block(block) => {
-                    let error = Diagnostic::error("a variable file holds only `name = value`")
-                        .at(crate::template::body::header(file, &block));
-                    diagnostics.push(match block.ident.as_str() {
-                        "variable" | "variables" => {
-                            error.help("variables are declared in *.pkr.hcl files")
-                        }
-                        _ => error,
-                    });
-                }
-                Structure::Attribute(attribute) => {
-                    let name = attribute.key.as_str();
-                    if !variables.contains_key(name) {
-                        let span = SourceSpan::new(file, attribute.key.span().unwrap_or(0..0));
-                        diagnostics.push(undeclared(name, variables, Diagnostic::warning).at(span));
-                        continue;
-                    }
-                    let range = attribute.value.span().unwrap_or(0..0);
-                    let given = Given {
-                        origin: Origin::VariableFile,
-                        span: SourceSpan::new(file, range),
-                        form: Form::Expression(attribute.value),
-                    };
-                    self.by_name
-                        .insert(Arc::from(attribute.key.as_str()), given);
-                }
+        for block in body.written_blocks() {
+            let error =
+                Diagnostic::error("a variable file holds only `name = value`").at(block.header());
+            diagnostics.push(match &*block.kind.text {
+                "variable" | "variables" => error.help("variables are declared in *.pkr.hcl files"),
+                _ => error,
+            });
+        }
+        for attribute in body.attributes() {
+            let name = &attribute.name;
+            if !variables.contains_key(&name.text) {
+                let warning = undeclared(&name.text, variables, Diagnostic::warning);
+                let warning = warning.about(Topic::UndeclaredVariable);
+                diagnostics.push(warning.at(name.span));
+                continue;
             }
+            let given = Given {
+                origin: Origin::VariableFile,
+                span: attribute.value.span,
+                form: Form::Expression(attribute.value.clone()),
+            };
+            self.by_name.insert(name.text.clone(), given);
         }
     }
 
@@ -163,11 +151,11 @@ impl Given {
     /// The value; a text is taken word for word if `literal`, else as an expression.
     pub(super) fn evaluate(&self, literal: bool, scope: &Scope) -> Result<Value, Diagnostic> {
         match &self.form {
-            Form::Expression(expression) => scope.evaluate(self.span.file, expression),
+            Form::Expression(expression) => scope.evaluate(expression),
             Form::Text(text) if literal => Ok(Value::string(text)),
             Form::Text(text) => {
                 let expression = parse_expression(self.span.file, text)?;
-                scope.evaluate(self.span.file, &expression)
+                scope.evaluate(&expression)
             }
         }
     }

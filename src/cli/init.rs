@@ -1,0 +1,210 @@
+//! `hardtack init`: whether all that a template asks for is there, and what its bases hold.
+//!
+//! There is nothing to install. What a template's bases hold is written to a lock file beside it,
+//! and compared with what that file says the next time. Builds do not read it: what they build on
+//! is part of their keys, so another base gives another image, never a wrong one.
+
+use super::build::open_store;
+use super::error::CommandError;
+use super::output;
+use super::surroundings::Surroundings;
+use super::template::{self, Looked, Request};
+use super::variable_arguments::VariableArguments;
+use crate::diagnostic::Diagnostics;
+use crate::mask::Masker;
+use crate::plan::lock::{self, Lock, Moved, Name};
+use crate::plan::packer_components::of_plugin;
+use crate::plan::{Plan, plugins};
+use crate::store::Store;
+use crate::template::{NamedText, RequiredPlugin, Template};
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// `hardtack init`.
+#[derive(Args, Debug)]
+pub struct InitArguments {
+    /// A template file, or a folder of *.pkr.hcl files.
+    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true)]
+    pub path: PathBuf,
+
+    /// Variables and their values.
+    #[command(flatten)]
+    pub variables: VariableArguments,
+
+    /// Accept what has changed since the lock file was written.
+    #[arg(long)]
+    pub upgrade: bool,
+
+    /// Accepted for Packer's sake: there are no plugins to install again.
+    #[arg(long, hide = true)]
+    pub force: bool,
+}
+
+/// Runs the command.
+pub fn run(
+    arguments: &InitArguments,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, CommandError> {
+    let request = Request::to_look_at(&arguments.path, &arguments.variables);
+    let looked = template::look(&request, surroundings, surroundings.color);
+    if let (true, Some(template)) = (looked.has_unset, &looked.template) {
+        return without_values(template, &looked, surroundings);
+    }
+    let checked = template::check(request, surroundings, surroundings.color);
+    checked.print_messages(true);
+    let plan = checked.plan.ok_or_else(CommandError::reported)?;
+    let mut text = String::new();
+    for plugin in plan.required_plugins() {
+        text += &describe(plugin);
+    }
+    let file = lock_file(&arguments.path, surroundings);
+    let found = look_at_bases(
+        &plan,
+        &open_store(surroundings)?,
+        &surroundings.working_folder.join(&file),
+    )?;
+    let locked = read_lock(&file, surroundings, &checked.masker)?;
+    let changes = locked.clone().unwrap_or_default().changes(&found);
+    let moved: Vec<&Moved> = changes
+        .iter()
+        .filter(|it| it.from.is_some() && it.to.is_some())
+        .collect();
+    if !moved.is_empty() && !arguments.upgrade {
+        let list: Vec<String> = moved.iter().map(|moved| line_of(moved)).collect();
+        let error = anyhow!(
+            "{} has other digests:\n{}",
+            file.display(),
+            list.concat().trim_end()
+        );
+        return Err(CommandError::user(error)
+            .hint("run `hardtack init -upgrade` if the bases were meant to change"));
+    }
+    for moved in &changes {
+        text += &line_of(moved);
+    }
+    if changes.is_empty() && (locked.is_some() || found == Lock::default()) {
+        text += "Nothing has changed.\n";
+    } else {
+        fs::write(&file, found.to_hcl())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let _ = writeln!(text, "Wrote {}.", file.display());
+    }
+    output::print(&checked.masker.mask_neutral(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at what can be known while variables have no values: the plugins.
+fn without_values(
+    template: &Template,
+    looked: &Looked,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, CommandError> {
+    let diagnostics = Diagnostics::new();
+    plugins::check(template, &diagnostics);
+    let is_right = !diagnostics.has_errors();
+    template::print_diagnostics(
+        diagnostics,
+        template.sources(),
+        surroundings.color,
+        &looked.masker,
+    );
+    if !is_right {
+        return Err(CommandError::reported());
+    }
+    let plugins = template.required_plugins().iter().map(describe);
+    let text = plugins.collect::<String>()
+        + "The bases were not looked at, since variables have no values; give them with -var.\n";
+    output::print(&looked.masker.mask_neutral(&text))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what of a plugin is built in.
+pub fn describe(plugin: &RequiredPlugin) -> String {
+    let components = of_plugin(plugins::type_of(plugin));
+    let (built_in, missing): (Vec<_>, Vec<_>) =
+        components.partition(|(group, kind)| group.built_in().contains(kind));
+    let list = |components: &[(crate::plan::Group, &str)]| -> String {
+        let words: Vec<String> = components
+            .iter()
+            .map(|(group, kind)| format!("{group} {kind}"))
+            .collect();
+        words.join(", ")
+    };
+    let mut text = format!("{} ({}): ", plugin.name, plugin.source);
+    text += &match (built_in.is_empty(), missing.is_empty()) {
+        (true, true) => "not supported".to_owned(),
+        (true, false) => format!("not supported yet are {}", list(&missing)),
+        (false, true) => format!("built in are {}", list(&built_in)),
+        (false, false) => format!(
+            "built in are {}; not supported yet are {}",
+            list(&built_in),
+            list(&missing)
+        ),
+    };
+    text + "\n"
+}
+
+/// The lock file's path, as the user would write it.
+fn lock_file(template: &Path, surroundings: &Surroundings) -> PathBuf {
+    if surroundings.working_folder.join(template).is_dir() {
+        return template.join(lock::FILE_NAME);
+    }
+    template.with_file_name(lock::FILE_NAME)
+}
+
+fn look_at_bases(plan: &Plan, store: &Store, file: &Path) -> Result<Lock, CommandError> {
+    let folder = file.parent().unwrap_or(file);
+    let mut lock = Lock::default();
+    for build in &plan.builds {
+        let input = build
+            .base
+            .input(store)
+            .with_context(|| format!("{}: cannot find out what the base holds", build.name))?;
+        if let Some(input) = input {
+            lock.insert(Name::of(build.base.kind(), &input, folder), input.digest);
+        }
+    }
+    Ok(lock)
+}
+
+/// Reads the lock file; none if there is none yet.
+fn read_lock(
+    file: &Path,
+    surroundings: &Surroundings,
+    masker: &Masker,
+) -> Result<Option<Lock>, CommandError> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(anyhow::Error::new(error)
+                .context(format!("cannot read {}", file.display()))
+                .into());
+        }
+    };
+    let text = NamedText {
+        name: file.display().to_string(),
+        text,
+    };
+    match Lock::parse(text, template::world(surroundings)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((sources, diagnostics)) => {
+            template::print_diagnostics(diagnostics, &sources, surroundings.color, masker);
+            Err(CommandError::reported())
+        }
+    }
+}
+
+fn line_of(moved: &Moved) -> String {
+    match (moved.from, moved.to) {
+        (None, Some(to)) => format!("{}: {to}\n", moved.name),
+        (Some(_), None) => format!("{}: not used any more\n", moved.name),
+        (Some(from), Some(to)) => format!("{}: {from} -> {to}\n", moved.name),
+        (None, None) => String::new(),
+    }
+}
