@@ -9,24 +9,29 @@ mod chain;
 mod error;
 pub mod event;
 mod failure;
+mod host;
 mod lookup;
+mod on_error;
 mod packing;
 mod post;
 mod predict;
 mod run;
 mod schedule;
 mod step;
+mod steps;
 mod trees;
 mod try_image;
 
 pub use error::BuildError;
 pub use lookup::environment_of;
+pub use on_error::OnError;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
 pub use try_image::run_image;
 
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::Artifact;
+use crate::provision::Operator;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Store};
 use event::{Event, EventSink};
@@ -49,6 +54,14 @@ pub struct Environment {
     pub parallel_builds: Option<usize>,
     /// Run every step, whatever the store holds.
     pub no_cache: bool,
+    /// What happens when a step has failed.
+    pub on_error: OnError,
+    /// Wait for the user before each step.
+    pub debug: bool,
+    /// Replace what another run left where it would otherwise be extended.
+    pub force: bool,
+    /// Who answers questions.
+    pub operator: Arc<dyn Operator>,
     /// When the run began.
     pub now: jiff::Timestamp,
     /// `SOURCE_DATE_EPOCH`.
@@ -81,10 +94,10 @@ pub struct BuiltLayer {
 /// A build that ended well.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// The manifest's digest.
-    pub digest: Digest,
+    /// The manifest's digest; none if it makes no image.
+    pub digest: Option<Digest>,
     /// The configuration's digest.
-    pub config: Digest,
+    pub config: Option<Digest>,
     /// All layers, lowest first.
     pub layers: Vec<BuiltLayer>,
     /// What is left of it, in the order in which it was made.

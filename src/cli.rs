@@ -6,6 +6,7 @@
 
 pub mod arguments;
 mod build;
+pub mod completion;
 pub mod console;
 mod error;
 mod go_flags;
@@ -15,6 +16,7 @@ pub mod inspect;
 pub mod legacy;
 mod listing;
 mod metadata;
+mod operator;
 mod output;
 mod plan;
 pub mod plugins;
@@ -37,48 +39,70 @@ use surroundings::Surroundings;
 
 /// Runs the command that `arguments`, the program's name first, ask for.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match surroundings::completing_shell() {
+        Some(shell) => completion::answer(&shell, arguments.collect())
+            .unwrap_or_else(|error| error.report(false)),
+        None => run(arguments),
+    }
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let definition = Arguments::command();
     let arguments = go_flags::normalise(arguments, &definition);
-    let named = arguments.iter().skip(1).filter_map(|word| word.to_str());
-    let has_command = named
-        .into_iter()
-        .any(|word| definition.find_subcommand(word).is_some());
+    let mut operands = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let first = operands.find(|word| !word.starts_with('-'));
+    let has_command = first.is_some_and(|name| definition.find_subcommand(name).is_some());
+    // Packer's way to ask, which is no command.
+    if first.is_none() && arguments.iter().any(|it| it == "--autocomplete-install") {
+        return completion::explain().unwrap_or_else(|error| error.report(false));
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are answers, everything else is a mistake: Packer's exit codes.
+            // Nobody is left to be told if the terminal is gone.
             let _ = error.print();
-            return match error.kind() {
-                _ if !error.use_stderr() => ExitCode::SUCCESS,
-                ErrorKind::InvalidSubcommand
-                | ErrorKind::MissingSubcommand
-                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-                    if !has_command =>
-                {
-                    ExitCode::from(127)
-                }
-                _ => ExitCode::from(1),
-            };
+            return misused(&error, has_command);
         }
     };
     let surroundings = match Surroundings::collect(&arguments) {
         Ok(surroundings) => surroundings,
         Err(error) => return error.report(false),
     };
-    let result = match &arguments.command {
-        Command::Build(build) => build::run(build, &surroundings),
-        Command::Plan(plan) => plan::run(plan, &surroundings),
-        Command::Validate(validate) => validate::run(validate, &surroundings),
-        Command::Version(_) => version::run(&surroundings),
-        Command::Inspect(inspect) => inspect::run(inspect, &surroundings),
-        Command::Console(console) => console::run(console, &surroundings),
-        Command::Init(init) => init::run(init, &surroundings),
-        Command::Plugins(plugins) => plugins::run(plugins, &surroundings),
+    let result = dispatch(&arguments.command, &surroundings);
+    result.unwrap_or_else(|error: CommandError| error.report(surroundings.color))
+}
+
+/// Packer's exit codes: help and version are answers, everything else is a mistake, and one about
+/// which command is meant has a code of its own.
+fn misused(error: &clap::Error, has_command: bool) -> ExitCode {
+    match error.kind() {
+        _ if !error.use_stderr() => ExitCode::SUCCESS,
+        ErrorKind::InvalidSubcommand
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            if !has_command =>
+        {
+            ExitCode::from(127)
+        }
+        _ => ExitCode::from(1),
+    }
+}
+
+fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Build(build) => build::run(build, surroundings),
+        Command::Plan(plan) => plan::run(plan, surroundings),
+        Command::Validate(validate) => validate::run(validate, surroundings),
+        Command::Inspect(inspect) => inspect::run(inspect, surroundings),
+        Command::Console(console) => console::run(console, surroundings),
+        Command::Init(init) => init::run(init, surroundings),
+        Command::Run(run) => run::run(run, surroundings),
+        Command::Images(images) => images::run(images, surroundings),
+        Command::Show(show) => show::run(show, surroundings),
+        Command::Plugins(plugins) => plugins::run(plugins, surroundings),
+        Command::Completion(completion) => completion::run(completion),
+        Command::Version(_) => version::run(surroundings),
         Command::Fix(_) => legacy::refuse("fix"),
         Command::Hcl2Upgrade(_) => legacy::refuse("hcl2_upgrade"),
-        Command::Run(run) => run::run(run, &surroundings),
-        Command::Images(images) => images::run(images, &surroundings),
-        Command::Show(show) => show::run(show, &surroundings),
-    };
-    result.unwrap_or_else(|error: CommandError| error.report(surroundings.color))
+    }
 }

@@ -9,6 +9,7 @@
 //! | display | [`ui`] | events | terminal, plain lines, JSON |
 //! | run | [`build`] | a plan | images in the store, events |
 //! | plan | [`plan`] | a template | builds, steps, keys |
+//! | no image | [`imageless`] | a source's options | nothing, or one file |
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
@@ -33,6 +34,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod format;
 pub mod image;
+pub mod imageless;
 pub mod layer;
 pub mod mask;
 pub mod plan;

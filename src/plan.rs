@@ -14,17 +14,18 @@ mod select;
 mod step;
 
 pub use packer_components::Group;
-pub use step::Step;
+pub use step::{LayerStep, Step, Work};
 
 use crate::base::{self, Base};
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources, did_you_mean};
 use crate::image::{ConfigChanges, Image};
+use crate::imageless::{self, Imageless};
 use crate::mask::{Masker, Secrets};
 use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
 use crate::template::{
-    self, Arguments, Component, RequiredPlugin, ScopeNames, SourceUse, Template, Value,
+    self, Arguments, Body, Component, RequiredPlugin, Scope, ScopeNames, SourceUse, Template, Value,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -74,20 +75,56 @@ pub struct PlannedBuild {
     pub span: SourceSpan,
     /// The place that names the source.
     pub source_span: SourceSpan,
-    /// Where the first layers come from.
-    pub base: Box<dyn Base>,
+    /// What is built.
+    pub product: Product,
     /// The build that the base is the result of, by its place in the plan.
     pub depends_on: Option<usize>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What the template changes in the base's configuration.
-    pub changes: ConfigChanges,
-    /// The manifest's annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// What runs when a step has failed, on what it left.
+    pub error_cleanup: Option<Step>,
     /// The chains of post-processors.
     pub post_processors: Vec<Vec<PlannedPostProcessor>>,
     /// The `build` block's own name.
     build_name: Option<String>,
+}
+
+/// What a build makes.
+#[derive(Debug)]
+pub enum Product {
+    /// An image.
+    Image(Box<PlannedImage>),
+    /// No image.
+    Imageless(Imageless),
+}
+
+/// An image to be built.
+#[derive(Debug)]
+pub struct PlannedImage {
+    /// Where the first layers come from.
+    pub base: Box<dyn Base>,
+    /// What the template changes in the base's configuration.
+    pub changes: ConfigChanges,
+    /// The manifest's annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl PlannedBuild {
+    /// What it makes an image of; none if it makes none.
+    pub fn image(&self) -> Option<&PlannedImage> {
+        match &self.product {
+            Product::Image(image) => Some(image),
+            Product::Imageless(_) => None,
+        }
+    }
+
+    /// What it starts from, in a few words.
+    pub fn description(&self) -> String {
+        match &self.product {
+            Product::Image(image) => image.base.description(),
+            Product::Imageless(imageless) => imageless.description(),
+        }
+    }
 }
 
 /// One post-processor, checked; its options are evaluated again when the image is known.
@@ -160,22 +197,36 @@ impl Plan {
         self.template.required_plugins()
     }
 
+    /// Whether a step asks the operator.
+    pub fn asks(&self) -> bool {
+        let steps = self.builds.iter().flat_map(|build| &build.steps);
+        steps.into_iter().any(|step| match &step.work {
+            Work::Host(provisioner) => provisioner.asks(),
+            Work::Layer(_) => false,
+        })
+    }
+
     /// The texts that spans point into.
     pub fn sources(&self) -> &Sources {
         self.template.sources()
     }
 
-    /// Evaluates the options of a post-processor now that the image is known; an error is the
-    /// rendered diagnostics.
+    /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its
+    /// image if it is one; an error is the rendered diagnostics.
     pub fn post_processor(
         &self,
         build: &PlannedBuild,
         planned: &PlannedPostProcessor,
-        image: &Image,
+        id: &str,
+        image: Option<&Image>,
     ) -> Result<Box<dyn PostProcessor>, String> {
         let diagnostics = Diagnostics::new();
-        let digest = image.manifest.digest.to_string();
-        let known = known_later(&digest, &image.config_descriptor.digest.to_string());
+        let digests = image.map(|image| {
+            let config = image.config_descriptor.digest.to_string();
+            (image.manifest.digest.to_string(), config)
+        });
+        let digests = digests.as_ref();
+        let known = known_later(id, digests.map(|(a, b)| (a.as_str(), b.as_str())));
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,
@@ -230,12 +281,15 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The attributes of `build` that are known when its image is. Before that they are what Packer
-/// shows for them, so that options can be checked.
-fn known_later(digest: &str, config: &str) -> BTreeMap<String, Value> {
-    [("ID", digest), ("ImageSha256", config), ("Digest", digest)]
+/// The attributes of `build` that are known when its artifact is there: those of an image have the
+/// digests of its manifest and configuration too. Before that they are what Packer shows for them,
+/// so that options can be checked.
+fn known_later(id: &str, digests: Option<(&str, &str)>) -> BTreeMap<String, Value> {
+    let of_image = digests.map(|(digest, config)| [("Digest", digest), ("ImageSha256", config)]);
+    let names = of_image.into_iter().flatten().chain([("ID", id)]);
+    names
         .map(|(name, value)| (name.to_owned(), Value::string(value)))
-        .into()
+        .collect()
 }
 
 /// Says that a component of that type does not exist, and which one may be meant.
@@ -283,33 +337,11 @@ fn plan_build(
     let scope = template.scope(&names.scope(BTreeMap::new()));
     let before = diagnostics.error_count();
 
-    let mut changes = ConfigChanges::default();
-    let mut annotations = BTreeMap::new();
-    let context = base::PrepareContext {
-        working_folder: settings.working_folder.clone(),
-        platform: settings.platform.clone(),
-    };
-    let base = if base::kinds().contains(&source.kind.as_str()) {
-        let arguments = template.arguments(&source.body, &scope, diagnostics);
-        config::decode_blocks(&arguments, &mut changes, &mut annotations);
-        let base = base::prepare(&source.kind, &arguments, &context);
-        arguments.finish();
-        base
+    let product = if imageless::kinds().contains(&source.kind.as_str()) {
+        plan_imageless(template, settings, &names, block, source, diagnostics)
     } else {
-        report_unknown(
-            Group::Source,
-            &source.kind,
-            source.reference,
-            &base::kinds(),
-            diagnostics,
-        );
-        None
+        plan_image(template, settings, &scope, block, source, diagnostics)
     };
-    for block in &block.config {
-        let arguments = template.arguments(block, &scope, diagnostics);
-        config::decode(&arguments, &mut changes, &mut annotations);
-        arguments.finish();
-    }
     if let Some(test) = block.tests.first() {
         diagnostics.push(
             Diagnostic::error("test blocks are not supported yet")
@@ -317,19 +349,23 @@ fn plan_build(
                 .help("try the image with `hardtack run`, or test it in a shell provisioner"),
         );
     }
-    if let Some(cleanup) = &block.error_cleanup {
-        diagnostics.push(
-            Diagnostic::error("error-cleanup-provisioner is not supported yet")
-                .at(cleanup.kind_span)
-                .help("a failed step leaves nothing behind that would have to be cleaned up"),
-        );
-    }
-
+    // Without an image there is nothing for a command in the sandbox to run on.
+    let is_imageless = imageless::kinds().contains(&source.kind.as_str());
+    let plan_step = |component: &Component, before: &[Step]| {
+        if is_imageless && !step::report_no_image(component, source, diagnostics) {
+            return None;
+        }
+        step::plan_step(template, settings, &names, component, before, diagnostics)
+    };
     let mut steps = Vec::new();
     for component in block.provisioners.iter().filter(|it| it.applies_to(source)) {
-        let planned = step::plan_step(template, settings, &names, component, &steps, diagnostics);
+        let planned = plan_step(component, &steps);
         steps.extend(planned);
     }
+    let cleanup = block.error_cleanup.as_ref();
+    let error_cleanup = cleanup
+        .filter(|it| it.applies_to(source))
+        .and_then(|component| plan_step(component, &steps));
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
@@ -338,8 +374,23 @@ fn plan_build(
             if select::is_excepted(component, &settings.except) {
                 break;
             }
-            let later = known_later("<unknown>", "<unknown>");
-            prepare_post_processor(template, settings, &names, component, later, diagnostics);
+            let digests = (!is_imageless).then_some(("<unknown>", "<unknown>"));
+            let later = known_later("<unknown>", digests);
+            let prepared =
+                prepare_post_processor(template, settings, &names, component, later, diagnostics);
+            if is_imageless && prepared.is_some_and(|it| it.needs_image()) {
+                diagnostics.push(
+                    Diagnostic::error(format!(
+                        "{} works on images, and the source {} makes none",
+                        component.kind, source.kind
+                    ))
+                    .at(component.kind_span)
+                    .help(format!(
+                        "leave it out with `except = [{:?}]`",
+                        source.full_name()
+                    )),
+                );
+            }
             planned.push(PlannedPostProcessor {
                 name: component.display_name(),
                 span: component.kind_span,
@@ -351,7 +402,7 @@ fn plan_build(
             chains.push(planned);
         }
     }
-    let base = base?;
+    let product = product?;
     (diagnostics.error_count() == before).then(|| PlannedBuild {
         name,
         source_type: source.kind.clone(),
@@ -359,14 +410,90 @@ fn plan_build(
         local_name: source.name().to_owned(),
         span: block.span,
         source_span: source.reference,
-        base,
+        product,
         depends_on: None,
         steps,
-        changes,
-        annotations,
+        error_cleanup,
         post_processors: chains,
         build_name: block.name.clone(),
     })
+}
+
+/// Plans what a source makes that has a base; none after an error.
+fn plan_image(
+    template: &Template,
+    settings: &Settings,
+    scope: &Scope,
+    block: &template::Build,
+    source: &SourceUse,
+    diagnostics: &Diagnostics,
+) -> Option<Product> {
+    let mut changes = ConfigChanges::default();
+    let mut annotations = BTreeMap::new();
+    let context = base::PrepareContext {
+        working_folder: settings.working_folder.clone(),
+        platform: settings.platform.clone(),
+    };
+    let base = if base::kinds().contains(&source.kind.as_str()) {
+        let arguments = template.arguments(&source.body, scope, diagnostics);
+        config::decode_blocks(&arguments, &mut changes, &mut annotations);
+        let base = base::prepare(&source.kind, &arguments, &context);
+        arguments.finish();
+        base
+    } else {
+        report_unknown(
+            Group::Source,
+            &source.kind,
+            source.reference,
+            &Group::Source.built_in(),
+            diagnostics,
+        );
+        None
+    };
+    for block in &block.config {
+        let arguments = template.arguments(block, scope, diagnostics);
+        config::decode(&arguments, &mut changes, &mut annotations);
+        arguments.finish();
+    }
+    let place = block.config.first().map_or(source.reference, Body::header);
+    let masker = Masker::of(template.secrets());
+    config::warn_of_secrets(&changes, &annotations, &masker, place, diagnostics);
+    let base = base?;
+    Some(Product::Image(Box::new(PlannedImage {
+        base,
+        changes,
+        annotations,
+    })))
+}
+
+/// Plans what a source makes that has no image; none after an error.
+fn plan_imageless(
+    template: &Template,
+    settings: &Settings,
+    names: &Names<'_>,
+    block: &template::Build,
+    source: &SourceUse,
+    diagnostics: &Diagnostics,
+) -> Option<Product> {
+    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let arguments = template.arguments(&source.body, &scope, diagnostics);
+    let context = imageless::PrepareContext {
+        working_folder: settings.working_folder.clone(),
+        go_template: names.go_template(settings),
+    };
+    let prepared = imageless::prepare(&source.kind, &arguments, &context);
+    arguments.finish();
+    // Checked all the same, and without effect: another source of the build may make an image.
+    for block in &block.config {
+        let arguments = template.arguments(block, &scope, diagnostics);
+        config::decode(
+            &arguments,
+            &mut ConfigChanges::default(),
+            &mut BTreeMap::new(),
+        );
+        arguments.finish();
+    }
+    prepared.map(Product::Imageless)
 }
 
 fn prepare_post_processor(

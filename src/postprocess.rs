@@ -14,6 +14,8 @@ pub use error::PostProcessError;
 
 use crate::digest::Digest;
 use crate::image::Image;
+use crate::mask::Masker;
+use crate::provision::Said;
 use crate::sandbox::Cancel;
 use crate::store::Store;
 use crate::template::Arguments;
@@ -27,8 +29,8 @@ use std::path::{Path, PathBuf};
 pub struct Artifact {
     /// `image`, `oci-layout`, `oci-archive`, …
     pub kind: &'static str,
-    /// The image that it is, or was made of.
-    pub digest: Digest,
+    /// The image that it is, or was made of; none for what no image belongs to.
+    pub digest: Option<Digest>,
     /// What is printed for it: the image's digest, or a path.
     pub value: String,
     /// Its files on the host; none for an image in the store.
@@ -42,10 +44,60 @@ impl Artifact {
     pub fn image(digest: Digest, name: &str) -> Self {
         Self {
             kind: "image",
-            digest,
+            digest: Some(digest),
             value: digest.to_string(),
             files: Vec::new(),
             names: vec![name.to_owned()],
+        }
+    }
+
+    /// The artifact of a build that leaves nothing.
+    pub fn nothing() -> Self {
+        Self {
+            kind: "null",
+            digest: None,
+            value: String::new(),
+            files: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// The artifact of a build that is one file; `name` is its path as the template has it.
+    pub fn file(name: &str, path: PathBuf) -> Self {
+        Self {
+            kind: "file",
+            digest: None,
+            value: name.to_owned(),
+            files: vec![path],
+            names: Vec::new(),
+        }
+    }
+
+    /// What made it, as scripts around Packer know it.
+    pub fn builder_id(&self) -> String {
+        match self.kind {
+            "null" => "fnoeding.null".to_owned(),
+            "file" => "packer.file".to_owned(),
+            kind => format!("hardtack.{kind}"),
+        }
+    }
+
+    /// What scripts call it: the digest of its image, or what Packer calls such an artifact.
+    pub fn id(&self) -> String {
+        match (self.digest, self.kind) {
+            (Some(digest), _) => digest.to_string(),
+            (None, "null") => "Null".to_owned(),
+            (None, "file") => "File".to_owned(),
+            (None, _) => self.value.clone(),
+        }
+    }
+
+    /// What it is, in words: Packer's where Packer has it.
+    pub fn description(&self) -> String {
+        match self.kind {
+            "null" => "Did not export anything. This is the null builder".to_owned(),
+            "file" => format!("Stored file: {}", self.value),
+            kind => format!("{kind} {}", self.value),
         }
     }
 
@@ -65,8 +117,8 @@ impl Artifact {
 pub struct Context<'a> {
     /// The store that holds the image.
     pub store: &'a Store,
-    /// The image that the build made.
-    pub image: &'a Image,
+    /// The image that the build made; none for a source that makes none.
+    pub image: Option<&'a Image>,
     /// The build's full name.
     pub build_name: &'a str,
     /// The source's name, which Packer calls the build's name.
@@ -79,16 +131,32 @@ pub struct Context<'a> {
     pub run_id: &'a str,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// Whether what another run left is replaced where it would otherwise be extended.
+    pub force: bool,
+    /// Hides what must not lie in a file.
+    pub masker: &'a Masker,
     /// Stops what runs.
     pub cancel: &'a Cancel,
-    /// Takes lines of output.
-    pub output: &'a dyn Fn(&str),
+    /// Takes what is said, as it comes.
+    pub say: &'a dyn Fn(Said<'_>),
+}
+
+impl<'a> Context<'a> {
+    /// The image, for a post-processor that works on nothing else.
+    fn image(&self) -> Result<&'a Image, PostProcessError> {
+        self.image.ok_or(PostProcessError::NoImage)
+    }
 }
 
 /// One post-processor with its options, ready to run.
 pub trait PostProcessor: fmt::Debug + Send + Sync {
     /// The block's type.
     fn kind(&self) -> &'static str;
+
+    /// Whether it works on images alone, so that it has no place behind a source that makes none.
+    fn needs_image(&self) -> bool {
+        false
+    }
 
     /// Whether the input artifact stays whatever the template says, since the output is of no use
     /// without it. Where this is false it stays too unless the template says otherwise.

@@ -4,14 +4,23 @@
 //! three things: what its result depends on (options and host files, for the key), what the
 //! history of the image says about it, and which actions the sandbox runs. It runs nothing itself,
 //! and `build/` never asks which one it is.
+//!
+//! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
+//! have no result that could be kept.
 
+mod breakpoint;
 pub mod error;
 pub mod file;
+pub mod host;
 pub mod input;
 pub mod shell;
+mod shell_local;
+mod sleep;
 
 pub use error::ProvisionError;
+pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
+pub use shell_local::{Host, ShellLocal};
 
 use crate::sandbox::Action;
 use crate::template::Arguments;
@@ -69,32 +78,56 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
 }
 
+/// A provisioner by where it works.
+#[derive(Debug)]
+pub enum Prepared {
+    /// On the root, in the sandbox.
+    Root(Box<dyn Provisioner>),
+    /// On this host.
+    Host(Box<dyn HostProvisioner>),
+}
+
 /// Decodes and checks the options of one provisioner.
 ///
 /// Returns none after adding at least one diagnostic to `arguments`.
-type Prepare = fn(&Arguments<'_>, &Context) -> Option<Box<dyn Provisioner>>;
+type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 
-/// The provisioners that exist, by their type.
-fn registry() -> BTreeMap<&'static str, Prepare> {
+/// The provisioners that work on the root, by their type.
+fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        ("file", file::prepare as Prepare),
-        ("shell", shell::prepare as Prepare),
+        ("file", file::prepare as Prepare<dyn Provisioner>),
+        ("shell", shell::prepare as Prepare<dyn Provisioner>),
+    ])
+}
+
+/// The provisioners that work on this host, by their type.
+fn host_registry() -> BTreeMap<&'static str, Prepare<dyn HostProvisioner>> {
+    BTreeMap::from([
+        ("breakpoint", breakpoint::prepare as Prepare<_>),
+        ("shell-local", shell_local::prepare as Prepare<_>),
+        ("sleep", sleep::prepare as Prepare<_>),
     ])
 }
 
 /// The types of all provisioners, sorted.
 pub fn kinds() -> Vec<&'static str> {
-    registry().into_keys().collect()
+    let mut kinds: Vec<_> = root_registry().into_keys().collect();
+    kinds.extend(host_kinds());
+    kinds.sort_unstable();
+    kinds
+}
+
+/// The types of the provisioners that work on this host, sorted.
+pub fn host_kinds() -> Vec<&'static str> {
+    host_registry().into_keys().collect()
 }
 
 /// Decodes and checks the options of a provisioner of type `kind`; none for an unknown type or
 /// options that are wrong, which `arguments` then holds diagnostics for.
-pub fn prepare(
-    kind: &str,
-    arguments: &Arguments<'_>,
-    context: &Context,
-) -> Option<Box<dyn Provisioner>> {
-    registry()
-        .get(kind)
-        .and_then(|prepare| prepare(arguments, context))
+pub fn prepare(kind: &str, arguments: &Arguments<'_>, context: &Context) -> Option<Prepared> {
+    if let Some(prepare) = host_registry().get(kind) {
+        return prepare(arguments, context).map(Prepared::Host);
+    }
+    let prepare = root_registry().get(kind).copied()?;
+    prepare(arguments, context).map(Prepared::Root)
 }

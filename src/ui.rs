@@ -1,6 +1,6 @@
 //! The display: shows the events of a build to whoever watches it.
 //!
-//! A [`Display`] takes the events of `build/` and writes them in one of five ways ([`Progress`])
+//! A [`Display`] takes the events of `build/` and writes them in one of six ways ([`Progress`])
 //! to the one writer it was given, which is standard error in the command-line tool. It decides
 //! nothing about a build and never writes to standard output, which belongs to data. What it
 //! knows of the terminal, the time and the secrets comes from its caller in [`Settings`].
@@ -8,7 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `machine_readable` | the line format of Packer's `-machine-readable` |
-//! | `tty`, `plain`, `json`, `quiet` | one way of showing events each |
+//! | `tty`, `plain`, `json`, `quiet`, `packer_lines` | one way of showing events each |
 //! | `running`, `summary` | what runs at this moment, how each build ended |
 //! | `wording` | the phrases that the ways for people share |
 //! | `event_text` | the texts of an event in which secrets may stand |
@@ -21,6 +21,7 @@ pub mod table;
 
 mod event_text;
 mod json;
+mod packer_lines;
 mod plain;
 mod quiet;
 mod running;
@@ -37,6 +38,7 @@ mod wording;
 use crate::build::event::{Event, EventSink};
 use crate::mask::{Masker, Secrets};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
@@ -58,6 +60,9 @@ pub enum Progress {
     Json,
     /// Failures only
     Quiet,
+    /// The lines of Packer's `-machine-readable`
+    #[value(skip)]
+    MachineReadable,
 }
 
 /// Why a text is not a [`Progress`].
@@ -85,6 +90,7 @@ impl fmt::Display for Progress {
             Progress::Plain => "plain",
             Progress::Json => "json",
             Progress::Quiet => "quiet",
+            Progress::MachineReadable => "machine-readable",
         })
     }
 }
@@ -113,6 +119,25 @@ pub fn silent() -> Arc<dyn EventSink> {
 /// Returns the time at the moment of the call.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Times at the beginning of lines, as Packer's `-timestamp-ui` writes them.
+#[derive(Clone, Debug)]
+pub struct Stamps {
+    /// Whose time of day they are.
+    pub zone: TimeZone,
+}
+
+impl Stamps {
+    /// Returns a time in whole seconds (RFC 3339).
+    fn of(&self, time: Timestamp) -> String {
+        let zoned = time.to_zoned(self.zone.clone());
+        let format = match zoned.offset().is_zero() {
+            true => "%Y-%m-%dT%H:%M:%SZ",
+            false => "%Y-%m-%dT%H:%M:%S%:z",
+        };
+        zoned.strftime(format).to_string()
+    }
+}
+
 /// What a display has to know of the world.
 pub struct Settings {
     /// Whether the output is a terminal that can move its cursor.
@@ -123,6 +148,8 @@ pub struct Settings {
     pub size: SizeSource,
     /// The time: for elapsed times, and for the `time` of JSON lines.
     pub clock: Clock,
+    /// Whether and where each line begins with the time of day.
+    pub stamps: Option<Stamps>,
     /// The texts that must never be shown (see [`crate::mask`]).
     pub secrets: Secrets,
 }
@@ -136,20 +163,24 @@ pub fn display(progress: Progress, settings: Settings, output: Box<dyn Write + S
         color,
         size,
         clock,
+        stamps,
         secrets,
     } = settings;
     let live = match progress {
         Progress::Tty => true,
         Progress::Auto => terminal,
-        Progress::Plain | Progress::Json | Progress::Quiet => false,
+        Progress::Plain | Progress::Json | Progress::Quiet | Progress::MachineReadable => false,
     };
     let palette = palette::Palette::new(color);
     let view: Box<dyn View> = match progress {
         _ if live => Box::new(tty::Tty::new(output, size, clock, palette)),
         Progress::Json => Box::new(json::Json::new(output, clock)),
         Progress::Quiet => Box::new(quiet::Quiet::new(output, clock, palette)),
+        Progress::MachineReadable => {
+            Box::new(packer_lines::PackerLines::new(output, clock, stamps))
+        }
         Progress::Auto | Progress::Tty | Progress::Plain => {
-            Box::new(plain::Plain::new(output, clock, palette))
+            Box::new(plain::Plain::new(output, clock, palette, stamps))
         }
     };
     let view = Arc::new(Mutex::new(view));
@@ -160,7 +191,7 @@ pub fn display(progress: Progress, settings: Settings, output: Box<dyn Write + S
     Display {
         view,
         masker: Masker::of(&secrets),
-        for_people: progress != Progress::Json,
+        for_people: !matches!(progress, Progress::Json | Progress::MachineReadable),
         ticker,
     }
 }
@@ -196,7 +227,7 @@ impl Display {
     fn clean(&self, text: &mut String) {
         let clean = match self.for_people {
             true => self.masker.mask_neutral(text),
-            // JSON escapes them.
+            // A program reads it, and JSON escapes them.
             false => self.masker.mask(text),
         };
         if let Cow::Owned(clean) = clean {
@@ -252,7 +283,8 @@ mod tests {
     use sample_events::{every_event, output, place, started, step_failed, step_started};
     use testing::{Captured, TestClock, settings};
 
-    const MODES: [Progress; 4] = [
+    const MODES: [Progress; 5] = [
+        Progress::MachineReadable,
         Progress::Tty,
         Progress::Plain,
         Progress::Json,
@@ -271,7 +303,7 @@ mod tests {
 
     #[test]
     fn modes_are_written_as_they_are_parsed() {
-        for mode in MODES.iter().chain(&[Progress::Auto]) {
+        for mode in MODES.iter().skip(1).chain(&[Progress::Auto]) {
             assert_eq!(mode.to_string().parse(), Ok(*mode));
         }
         assert_eq!(

@@ -225,7 +225,7 @@ build {
           |               ^^^^^^
           |
           = help: did you mean `shell`?
-          = help: provisioners are file, shell
+          = help: provisioners are breakpoint, file, shell, shell-local, sleep
 
         error: one of inline, script and scripts must be given
          --> ./web.pkr.hcl:8:3
@@ -379,18 +379,36 @@ build {
   post-processors {
     post-processor "oci-archive" { path = "${var.password}.tar" }
     post-processor "shell-local" { inline = ["echo ${var.password}"] }
+    post-processor "manifest" { custom_data = { "x${var.password}" = "y${var.password}" } }
   }
+  provisioner "shell-local" {
+    command = "echo ${var.password}; test $V = ${var.password}"
+    env     = { V = var.password }
+  }
+  provisioner "shell" {
+    inline            = ["env | grep ^V="]
+    env               = { V = var.password }
+    use_env_var_file  = true
+    continue_on_error = true
+    valid_exit_codes  = [7]
+  }
+  error-cleanup-provisioner "shell" { inline = ["echo ${var.password}"] }
 }
 "#,
     );
     const SECRET: &str = "horsebattery";
     let variable = format!("password={SECRET}");
     let mut all = String::new();
-    for mode in ["plain", "json", "quiet", "tty"] {
-        let progress = format!("--progress={mode}");
+    for mode in [
+        "--progress=plain",
+        "--progress=json",
+        "--progress=quiet",
+        "--progress=tty",
+        "-machine-readable",
+    ] {
         let ran = bench.run(&[
             "build",
-            &progress,
+            mode,
             "--no-cache",
             "--metadata-file=meta.json",
             "-var",
@@ -399,7 +417,9 @@ build {
         ]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         all += &(ran.stdout + &ran.stderr);
-        all += &fs::read_to_string(bench.folder.path().join("meta.json")).unwrap();
+        for file in ["meta.json", "packer-manifest.json"] {
+            all += &fs::read_to_string(bench.folder.path().join(file)).unwrap();
+        }
     }
     for arguments in [
         &["plan", "-var", &variable, "."][..],
@@ -666,6 +686,7 @@ fn the_documentation_lists_every_component_and_function() {
     let text = fs::read_to_string("docs/templates.md").unwrap();
     let names = hardtack::template::functions::names()
         .chain(hardtack::base::kinds())
+        .chain(hardtack::imageless::kinds())
         .chain(hardtack::provision::kinds())
         .chain(hardtack::postprocess::kinds());
     for name in names {
@@ -674,4 +695,225 @@ fn the_documentation_lists_every_component_and_function() {
             "{name} is not documented"
         );
     }
+}
+
+/// A failing step on BusyBox, with an error-cleanup-provisioner that looks at what it left.
+const FAILING: &str = r#"
+build {
+  sources = ["source.oci.base"]
+  provisioner "shell" { inline = ["echo one > /one; echo two > /two"] }
+  provisioner "shell" {
+    inline      = ["echo try; rm /two; mkdir /new; echo log > /new/log; exit 3"]
+    max_retries = 1
+  }
+  error-cleanup-provisioner "shell" {
+    inline = ["cat /one /new/log; test ! -e /two; touch /cleaned; EXIT"]
+  }
+}
+"#;
+
+#[test]
+fn an_error_cleanup_provisioner_sees_what_the_failed_step_left() {
+    let bench = Bench::on_busybox(&FAILING.replace("EXIT", "echo fine"));
+    for _ in 0..2 {
+        let ran = bench.run(&["build", "."]);
+        assert_eq!(ran.code, 1);
+        assert_eq!(ran.stderr.matches("oci.base: try\n").count(), 2);
+        for line in ["one", "log", "fine"] {
+            let line = format!("    oci.base: {line}\n");
+            assert_eq!(ran.stderr.matches(&line).count(), 1, "{}", ran.stderr);
+        }
+        assert!(ran.stderr.contains("error: the command exited with code 3"));
+    }
+    let left = fs::read_dir(bench.folder.path().join("store/tmp")).unwrap();
+    assert_eq!(left.count(), 0, "nothing of it stays");
+
+    bench.template(&format!("{BASE}{}", FAILING.replace("EXIT", "exit 4")));
+    let ran = bench.run(&["build", "."]);
+    let both = "error: the error-cleanup-provisioner failed: the command exited with code 4; \
+                what failed first: the command exited with code 3";
+    assert!(ran.stderr.contains(both), "{}", ran.stderr);
+    let ran = bench.run(&["build", "-on-error=abort", "."]);
+    assert!(!ran.stderr.contains("oci.base: log"), "{}", ran.stderr);
+}
+
+/// Runs a command with `input` as its standard input.
+fn with_input(mut command: Command, input: &str) -> Ran {
+    use std::io::Write;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_failed_step_is_retried_for_as_long_as_the_user_wants() {
+    let template = r#"
+source "null" "a" {}
+build {
+  sources = ["source.null.a"]
+  provisioner "shell-local" { inline = ["echo run >> runs; test $(grep -c run runs) = 3"] }
+  provisioner "shell-local" { inline = ["echo next"] }
+}
+"#;
+    for (answers, code, runs) in [
+        ("r\nr\n", 0, 3),
+        ("maybe\nr\nc\n", 1, 2),
+        ("a\n", 1, 1),
+        ("", 1, 1),
+    ] {
+        let bench = Bench::new(template);
+        let ran = with_input(bench.command(&["build", "-on-error=ask", "."]), answers);
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("null.a: next"), code == 0);
+        let made = fs::read_to_string(bench.folder.path().join("runs")).unwrap();
+        assert_eq!(made.lines().count(), runs);
+    }
+}
+
+#[test]
+fn debug_waits_before_each_step_and_a_breakpoint_where_it_stands() {
+    let bench = Bench::new(
+        r#"
+source "null" "a" {}
+build {
+  sources = ["source.null.a"]
+  provisioner "breakpoint" { note = "look" }
+  provisioner "breakpoint" {
+    note    = "never"
+    disable = true
+  }
+  provisioner "shell-local" { inline = ["echo done"] }
+}
+"#,
+    );
+    let ran = with_input(bench.command(&["build", "-debug", "."]), "\n\n\n\n");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("pausing before step").count(), 3);
+    assert!(
+        ran.stderr
+            .contains("Pausing at breakpoint provisioner with note \"look\".")
+    );
+    assert!(ran.stderr.contains("null.a: done"));
+    let ran = bench.run(&["build", "."]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("nobody answers"), "{}", ran.stderr);
+}
+
+#[test]
+fn steps_on_the_host_have_the_arguments_of_all_provisioners() {
+    let bench = Bench::new(
+        r#"
+source "null" "a" {}
+source "null" "b" {}
+build {
+  sources = ["source.null.a", "source.null.b"]
+  provisioner "shell-local" {
+    only    = ["null.a"]
+    inline  = ["sleep 60"]
+    timeout = "50ms"
+  }
+  provisioner "shell-local" {
+    except            = ["null.a"]
+    inline            = ["exit 3"]
+    max_retries       = 2
+    pause_before      = "1ms"
+    continue_on_error = true
+  }
+  provisioner "shell-local" {
+    name     = "last"
+    inline   = ["echo $V"]
+    env      = { V = "all" }
+    override = { b = { env = { V = "only b" } } }
+  }
+  provisioner "sleep" { duration = "1ms" }
+  provisioner "shell-local" {
+    inline  = ["exit 9"]
+    only_on = ["windows"]
+  }
+}
+"#,
+    );
+    let ran = bench.run(&["build", "-color=false", "."]);
+    assert_eq!(ran.code, 1);
+    for line in [
+        "==> null.a [1/4] shell-local: failed after TIME: timed out after TIME",
+        "==> null.b [1/4] shell-local: the command exited with code 3; attempt 3 begins",
+        "==> null.b: warning: step 1 (shell-local) failed; the build goes on",
+        "    null.b: only b",
+        "==> null.b [4/4] shell-local: Skipping local shell script: only_on names other systems",
+        "==> null.b: finished in TIME",
+    ] {
+        let pattern = regex::escape(line).replace("TIME", r"\S+");
+        let found = regex::Regex::new(&pattern).unwrap().is_match(&ran.stderr);
+        assert!(found, "{line}: {}", ran.stderr);
+    }
+    assert_eq!(ran.stdout, "", "there is nothing to name");
+}
+
+#[test]
+fn what_needs_an_image_is_refused_where_there_is_none() {
+    let bench = Bench::new(
+        r#"
+source "null" "a" { ssh_host = "example.com" }
+source "file" "b" {
+  content = "x"
+  source  = "y"
+  target  = "z"
+}
+source "oci" "c" { from = "null.a" }
+build {
+  sources = ["source.null.a", "source.file.b", "source.oci.c"]
+  provisioner "shell" { inline = ["true"] }
+  post-processor "oci-archive" { path = "x.tar" }
+}
+"#,
+    );
+    let ran = bench.run(&["build", "."]);
+    assert_eq!(ran.code, 1);
+    for text in [
+        "warning: ssh_host has no effect: hardtack connects to no other machine",
+        "error: the provisioner shell has nothing to work on: the source null.a makes no image",
+        "error: oci-archive works on images, and the source null makes none",
+        "error: a file source takes its content from one place",
+        "use a provisioner that works on this host (breakpoint, shell-local, sleep)",
+    ] {
+        assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+    }
+    bench.template(
+        "source \"null\" \"a\" {}\nsource \"oci\" \"c\" { from = \"null.a\" }\nbuild { sources = [\"source.null.a\", \"source.oci.c\"] }\n",
+    );
+    let ran = bench.run(&["build", "."]);
+    let text = "error: the build \"null.a\" makes no image to start from";
+    assert!(ran.stderr.contains(text), "{}", ran.stderr);
+}
+
+#[test]
+fn a_secret_in_the_configuration_is_warned_of() {
+    let bench = Bench::on_busybox(
+        r#"
+variable "password" {
+  default   = "horsebattery"
+  sensitive = true
+}
+build {
+  sources = ["source.oci.base"]
+  config {
+    labels = { a = "it is ${var.password}" }
+    env    = { PUBLIC = "x" }
+  }
+}
+"#,
+    );
+    let ran = bench.run(&["plan", "."]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let text = "warning: `labels` puts a sensitive value into the image";
+    assert!(ran.stderr.contains(text), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("`env`"), "{}", ran.stderr);
 }

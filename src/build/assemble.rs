@@ -3,7 +3,7 @@
 use super::{BuildError, BuiltLayer, Environment};
 use crate::base::ResolvedBase;
 use crate::image::{self, Assembly, Image, NewLayer};
-use crate::plan::{Plan, PlannedBuild};
+use crate::plan::{Plan, PlannedImage};
 
 /// What the history says about one step.
 pub struct StepHistory {
@@ -17,7 +17,8 @@ pub struct StepHistory {
 pub fn image(
     environment: &Environment,
     plan: &Plan,
-    build: &PlannedBuild,
+    name: &str,
+    planned: &PlannedImage,
     base: &ResolvedBase,
     layers: &[BuiltLayer],
     history: &[StepHistory],
@@ -48,15 +49,11 @@ pub fn image(
             base: base.image.as_ref(),
             platform: &plan.platform,
             layers: &entries,
-            changes: &build.changes,
-            annotations: &build.annotations,
+            changes: &planned.changes,
+            annotations: &planned.annotations,
             epoch: base.epoch,
         },
     )?;
-    store.set_reference(
-        &build.name,
-        &image.manifest,
-        Some(&environment.now.to_string()),
-    )?;
+    store.set_reference(name, &image.manifest, Some(&environment.now.to_string()))?;
     Ok(image)
 }

@@ -4,6 +4,7 @@ use crate::base::BaseError;
 use crate::diagnostic::SourceSpan;
 use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
+use crate::imageless::ImagelessError;
 use crate::postprocess::PostProcessError;
 use crate::provision::ProvisionError;
 use crate::sandbox::SandboxError;
@@ -40,9 +41,20 @@ pub enum BuildError {
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
-    /// A step's host files cannot be used.
+    /// A provisioner failed beside its commands in the sandbox.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(ProvisionError),
+    /// A source that makes no image failed.
+    #[error(transparent)]
+    Imageless(#[from] ImagelessError),
+    /// A step failed, and then the error-cleanup-provisioner.
+    #[error("the error-cleanup-provisioner failed: {cleanup}; what failed first: {original}")]
+    Cleanup {
+        /// Why the error-cleanup-provisioner failed.
+        cleanup: Box<BuildError>,
+        /// Why the step failed.
+        original: Box<BuildError>,
+    },
     /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -129,7 +141,9 @@ impl BuildError {
             | Self::Base {
                 source: BaseError::Sandbox(error),
                 ..
-            } => error.is_of_host(),
+            }
+            | Self::Provision(ProvisionError::Command(error)) => error.is_of_host(),
+            Self::Cleanup { original, .. } => original.is_of_host(),
             _ => false,
         }
     }
@@ -137,6 +151,16 @@ impl BuildError {
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
         matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+    }
+}
+
+impl From<ProvisionError> for BuildError {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::Exit { code, allowed } => Self::Exit { code, allowed },
+            ProvisionError::Interrupted => Self::Interrupted,
+            error => Self::Provision(error),
+        }
     }
 }
 

@@ -81,13 +81,22 @@ pub enum Event {
         /// Wall-clock seconds.
         seconds: f64,
     },
-    /// A step runs because the store has no result for its key.
+    /// A step runs, because the store has no result for its key or because it works on the host.
     StepStarted {
         /// Which one.
         #[serde(flatten)]
         place: StepPlace,
-        /// Its key.
-        key: StepKey,
+        /// Its key; none for a step that works on the host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<StepKey>,
+    },
+    /// A step says what it does now.
+    StepNote {
+        /// Which one.
+        #[serde(flatten)]
+        place: StepPlace,
+        /// One sentence.
+        text: String,
     },
     /// A step's result comes from the store.
     StepCached {
@@ -161,12 +170,23 @@ pub enum Event {
         /// Wall-clock seconds.
         seconds: f64,
     },
-    /// A line of a post-processor's own output.
+    /// A post-processor says what it does now.
+    PostProcessorNote {
+        /// The build's name.
+        build: String,
+        /// The post-processor's type, and its name if it has one.
+        post_processor: String,
+        /// One sentence.
+        text: String,
+    },
+    /// A line that a post-processor's command wrote.
     PostProcessorOutput {
         /// The build's name.
         build: String,
         /// The post-processor's type, and its name if it has one.
         post_processor: String,
+        /// Where it wrote it.
+        stream: LogStream,
         /// The line without its end.
         line: String,
     },
@@ -188,13 +208,22 @@ pub enum Event {
         kind: String,
         /// The image's digest, or the path.
         value: String,
+        /// Names what made it, as Packer's scripts know it: `packer.file`.
+        builder_id: String,
+        /// Names it for scripts: an image's digest, or what Packer calls such an artifact.
+        id: String,
+        /// What it is, in words.
+        description: String,
+        /// Its files on the host.
+        files: Vec<String>,
     },
     /// A build ended well.
     BuildFinished {
         /// The build's name.
         build: String,
-        /// The manifest's digest.
-        digest: Digest,
+        /// The manifest's digest; none for a build that makes no image.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
         /// The sum of the layers' compressed sizes in bytes.
         bytes: u64,
         /// How many steps came from the store.
@@ -210,6 +239,8 @@ pub enum Event {
         build: String,
         /// Why: the whole message, ready to be shown, possibly of several lines.
         error: String,
+        /// Why, in one line.
+        reason: String,
         /// Wall-clock seconds.
         seconds: f64,
     },

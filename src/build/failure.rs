@@ -5,6 +5,9 @@ use crate::diagnostic::{Colours, Diagnostic, SourceSpan};
 use crate::plan::{Plan, PlannedBuild, Step};
 use std::error::Error;
 
+/// An error and the whole message for the user.
+pub type Failure = Box<(BuildError, String)>;
+
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
     let (span, label) = match error {

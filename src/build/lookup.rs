@@ -10,7 +10,7 @@ use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
-use crate::plan::{Plan, PlannedBuild, Step};
+use crate::plan::{LayerStep, Plan, PlannedImage};
 use crate::provision::{StartState, input};
 use crate::store::{StepLookup, StepRecord};
 use std::collections::BTreeMap;
@@ -26,7 +26,11 @@ pub struct Ground<'a> {
 }
 
 /// Puts together what a step's key depends on; reads and digests its host files.
-pub fn material(plan: &Plan, step: &Step, ground: &Ground<'_>) -> Result<KeyMaterial, BuildError> {
+pub fn material(
+    plan: &Plan,
+    step: &LayerStep,
+    ground: &Ground<'_>,
+) -> Result<KeyMaterial, BuildError> {
     let mut inputs = BTreeMap::new();
     for one in step.provisioner.inputs().iter().chain(&step.inputs) {
         inputs.extend(input::digest(one)?);
@@ -47,7 +51,7 @@ pub fn material(plan: &Plan, step: &Step, ground: &Ground<'_>) -> Result<KeyMate
 /// Gives the result of an earlier run with this key, if one may be used.
 pub fn cached(
     environment: &Environment,
-    step: &Step,
+    step: &LayerStep,
     key: &StepKey,
 ) -> Result<Option<StepRecord>, BuildError> {
     if environment.no_cache || !step.cache || step.provisioner.changes_host() {
@@ -67,10 +71,10 @@ pub fn cached(
     })
 }
 
-/// Resolves the base of a build.
+/// Resolves the base of an image.
 pub fn resolve_base(
     environment: &Environment,
-    build: &PlannedBuild,
+    planned: &PlannedImage,
     dependency: Option<&Image>,
     output: &(dyn Fn(&str) + Sync),
 ) -> Result<ResolvedBase, BuildError> {
@@ -84,11 +88,11 @@ pub fn resolve_base(
         no_cache: environment.no_cache,
         output,
     };
-    build
+    planned
         .base
         .resolve(&context, dependency)
         .map_err(|source| BuildError::Base {
-            base: build.base.description(),
+            base: planned.base.description(),
             source,
         })
 }

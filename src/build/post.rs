@@ -6,10 +6,11 @@
 //! `keep_input_artifact = false` only leaves it out of the list of artifacts.
 
 use super::event::Event;
-use super::{BuildError, Environment};
+use super::{BuildError, Environment, host};
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
 use crate::postprocess::{Artifact, Context};
+use crate::provision::Said;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,9 +21,9 @@ pub fn run(
     environment: &Environment,
     plan: &Plan,
     build: &PlannedBuild,
-    image: &Image,
+    own: Artifact,
+    image: Option<&Image>,
 ) -> Result<Vec<Artifact>, BuildError> {
-    let own = Artifact::image(image.manifest.digest, &build.name);
     let mut keep_own = build.post_processors.is_empty();
     let mut artifacts = Vec::new();
     let mut failure = None;
@@ -49,7 +50,7 @@ fn run_chain(
     environment: &Environment,
     plan: &Plan,
     build: &PlannedBuild,
-    image: &Image,
+    image: Option<&Image>,
     own: &Artifact,
     chain: &[PlannedPostProcessor],
 ) -> Result<(bool, Vec<Artifact>), BuildError> {
@@ -64,13 +65,23 @@ fn run_chain(
         });
         // Its options may name the image's digest, which is only known now.
         let ready = plan
-            .post_processor(build, planned, image)
+            .post_processor(build, planned, &own.id(), image)
             .map_err(BuildError::Options)?;
-        let output = |line: &str| {
-            environment.emit(Event::PostProcessorOutput {
-                build: build.name.clone(),
-                post_processor: planned.name.clone(),
-                line: line.to_owned(),
+        let say = |said: Said<'_>| {
+            let build = build.name.clone();
+            let post_processor = planned.name.clone();
+            environment.emit(match said {
+                Said::Note(text) => Event::PostProcessorNote {
+                    build,
+                    post_processor,
+                    text: text.to_owned(),
+                },
+                Said::Line(stream, line) => Event::PostProcessorOutput {
+                    build,
+                    post_processor,
+                    stream: host::log_stream(stream),
+                    line: line.to_owned(),
+                },
             });
         };
         let context = Context {
@@ -83,7 +94,9 @@ fn run_chain(
             run_id: &environment.run_id,
             now: environment.now,
             cancel: &environment.cancel,
-            output: &output,
+            force: environment.force,
+            masker: &plan.masker,
+            say: &say,
         };
         let made = ready
             .run(&current, &context)

@@ -6,7 +6,7 @@ use crate::base::ResolvedBase;
 use crate::digest::{DiffId, StepKey};
 use crate::image::config::ContainerConfig;
 use crate::plan::key::KeyMaterial;
-use crate::plan::{Plan, PlannedBuild, Step};
+use crate::plan::{LayerStep, Plan, PlannedBuild, PlannedImage, Step, Work};
 use crate::store::StepLookup;
 
 /// What would happen to one step.
@@ -26,6 +26,8 @@ pub enum StepForecast {
         /// Why: what changed since it was last built, or that it never was.
         reasons: Vec<String>,
     },
+    /// It works on the host, each time.
+    Host,
     /// Its key depends on what a step before it will yield.
     Unknown,
 }
@@ -87,17 +89,23 @@ fn outlook(
     build: &PlannedBuild,
     below: Option<&Outlook>,
 ) -> Result<Outlook, BuildError> {
+    let Some(planned) = build.image() else {
+        return Ok(Outlook {
+            steps: vec![StepForecast::Host; build.steps.len()],
+            result: None,
+        });
+    };
     match below {
         None => {
-            let base = lookup::resolve_base(environment, build, None, &|_| {})?;
-            look(environment, plan, build, Foundation::of(&base))
+            let base = lookup::resolve_base(environment, planned, None, &|_| {})?;
+            look(environment, plan, build, planned, Foundation::of(&base))
         }
         Some(Outlook {
             result: Some(result),
             ..
-        }) => look(environment, plan, build, result.clone()),
+        }) => look(environment, plan, build, planned, result.clone()),
         Some(Outlook { result: None, .. }) => Ok(Outlook {
-            steps: vec![StepForecast::Unknown; build.steps.len()],
+            steps: build.steps.iter().map(later_forecast).collect(),
             result: None,
         }),
     }
@@ -133,23 +141,28 @@ fn look(
     environment: &Environment,
     plan: &Plan,
     build: &PlannedBuild,
+    planned: &PlannedImage,
     mut foundation: Foundation,
 ) -> Result<Outlook, BuildError> {
     let start = lookup::start_state(&foundation.config);
     let mut steps = Vec::with_capacity(build.steps.len());
     for step in &build.steps {
+        let Work::Layer(layer_step) = &step.work else {
+            steps.push(StepForecast::Host);
+            continue;
+        };
         let ground = Ground {
             layers: &foundation.layers,
             start: &start,
             epoch: foundation.epoch,
         };
-        let material = lookup::material(plan, step, &ground)?;
+        let material = lookup::material(plan, layer_step, &ground)?;
         let key = material.key();
-        let Some(record) = lookup::cached(environment, step, &key)? else {
-            let reasons = reasons(environment, build, step, &material)?;
+        let Some(record) = lookup::cached(environment, layer_step, &key)? else {
+            let reasons = reasons(environment, build, step, layer_step, &material)?;
             steps.push(StepForecast::Miss { key, reasons });
             // It runs for its effect on the host; what it does to the image is known.
-            if step.provisioner.changes_host()
+            if layer_step.provisioner.changes_host()
                 && !environment.no_cache
                 && let StepLookup::Hit(record) = environment.store.step(&key)?
             {
@@ -158,7 +171,8 @@ fn look(
                 continue;
             }
             // What it will yield decides about all that follow.
-            steps.resize(build.steps.len(), StepForecast::Unknown);
+            let later = build.steps.iter().skip(steps.len());
+            steps.extend(later.map(later_forecast));
             return Ok(Outlook {
                 steps,
                 result: None,
@@ -168,26 +182,35 @@ fn look(
         foundation.layers.extend(layer);
         steps.push(StepForecast::Hit { key, layer });
     }
-    build.changes.apply(&mut foundation.config)?;
+    planned.changes.apply(&mut foundation.config)?;
     Ok(Outlook {
         steps,
         result: Some(foundation),
     })
 }
 
+/// What can be said of a step after one whose result is not known.
+fn later_forecast(step: &Step) -> StepForecast {
+    match step.work {
+        Work::Layer(_) => StepForecast::Unknown,
+        Work::Host(_) => StepForecast::Host,
+    }
+}
+
 fn reasons(
     environment: &Environment,
     build: &PlannedBuild,
     step: &Step,
+    layer_step: &LayerStep,
     material: &KeyMaterial,
 ) -> Result<Vec<String>, BuildError> {
     if environment.no_cache {
         return Ok(vec!["--no-cache".to_owned()]);
     }
-    if !step.cache {
+    if !layer_step.cache {
         return Ok(vec!["cache = false".to_owned()]);
     }
-    if step.provisioner.changes_host() {
+    if layer_step.provisioner.changes_host() {
         return Ok(vec!["it has an effect on the host".to_owned()]);
     }
     let Some(older) = environment.store.history(&build.name, &step.id)? else {

@@ -2,10 +2,14 @@
 
 use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
+use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, Environment, assemble, failure, lookup, post};
+use super::{BuildError, Built, BuiltLayer, Environment, assemble, lookup, post, steps};
 use crate::image::Image;
-use crate::plan::{Plan, PlannedBuild};
+use crate::imageless::Imageless;
+use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
+use crate::postprocess::Artifact;
+use crate::provision::StartState;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,8 +17,8 @@ use std::time::Instant;
 pub struct Finished {
     /// What is reported.
     pub built: Built,
-    /// The image.
-    pub image: Image,
+    /// The image; none if it makes none.
+    pub image: Option<Image>,
 }
 
 /// Runs one build; all that there is to say about it goes into events.
@@ -29,28 +33,34 @@ pub fn run(
         build: build.name.clone(),
         steps: build.steps.len(),
     });
-    let result = layers_and_image(environment, plan, build, dependency, begin);
+    let result = match &build.product {
+        Product::Image(planned) => {
+            layers_and_image((environment, plan, build), planned, dependency, begin)
+        }
+        Product::Imageless(imageless) => without_image(environment, plan, build, imageless, begin),
+    };
     result.map_err(|failure| {
         let (error, text) = *failure;
         environment.emit(Event::BuildFailed {
             build: build.name.clone(),
             error: text,
+            reason: failure::one_line(&error),
             seconds: begin.elapsed().as_secs_f64(),
         });
         error
     })
 }
 
-/// An error and the whole message for the user.
-type Failure = Box<(BuildError, String)>;
+/// What is built, and with what.
+type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
 
 fn layers_and_image(
-    environment: &Arc<Environment>,
-    plan: &Plan,
-    build: &PlannedBuild,
+    order: Order<'_>,
+    planned: &PlannedImage,
     dependency: Option<&Image>,
     begin: Instant,
 ) -> Result<Finished, Failure> {
+    let (environment, plan, build) = order;
     let fail = |error: BuildError| {
         let text = failure::text(plan, build, &error);
         Box::new((error, text))
@@ -62,10 +72,10 @@ fn layers_and_image(
             text: line.to_owned(),
         });
     };
-    let base = lookup::resolve_base(environment, build, dependency, &output).map_err(fail)?;
+    let base = lookup::resolve_base(environment, planned, dependency, &output).map_err(fail)?;
     environment.emit(Event::BaseResolved {
         build: build.name.clone(),
-        base: build.base.description(),
+        base: planned.base.description(),
         digest: base.image.as_ref().map(|image| image.manifest.digest),
         seconds: begin.elapsed().as_secs_f64(),
     });
@@ -95,65 +105,97 @@ fn layers_and_image(
         start: &start,
         epoch: base.epoch,
     };
-    let mut cached = 0;
-    let mut history = Vec::with_capacity(build.steps.len());
-    for step in &build.steps {
-        let step_begin = Instant::now();
-        let layers_before = chain.links().len();
-        match bench.step(step, &mut chain) {
-            Ok(hit) => cached += usize::from(hit),
-            Err(error) => {
-                environment.emit(Event::StepFailed {
-                    place: bench.place(step),
-                    reason: failure::one_line(&error),
-                    seconds: step_begin.elapsed().as_secs_f64(),
-                });
-                if !(step.continue_on_error && error.is_worth_a_retry()) {
-                    let text = failure::step_text(plan, build, step, &error);
-                    // What has been built so far is kept, so that the next run begins here.
-                    let _ = chain.finish();
-                    return Err(Box::new((error, text)));
-                }
-                environment.emit(Event::Notice {
-                    build: Some(build.name.clone()),
-                    level: Level::Warning,
-                    text: format!(
-                        "step {} ({}) failed; the build goes on without its changes, as continue_on_error says",
-                        step.index + 1,
-                        step.name
-                    ),
-                });
-            }
-        }
-        history.push(assemble::StepHistory {
-            created_by: step.history.clone(),
-            has_layer: chain.links().len() > layers_before,
-        });
-    }
-    let layers = chain.finish().map_err(fail)?;
-    let image =
-        assemble::image(environment, plan, build, &base, &layers, &history).map_err(fail)?;
-    let artifacts = post::run(environment, plan, build, &image).map_err(fail)?;
-    for artifact in &artifacts {
+    let done = steps::run(&bench, chain)?;
+    let layers = done.chain.finish().map_err(fail)?;
+    let image = assemble::image(
+        environment,
+        plan,
+        &build.name,
+        planned,
+        &base,
+        &layers,
+        &done.history,
+    )
+    .map_err(fail)?;
+    let own = Artifact::image(image.manifest.digest, &build.name);
+    let artifacts = post::run(environment, plan, build, own, Some(&image)).map_err(fail)?;
+    let built = Built {
+        digest: Some(image.manifest.digest),
+        config: Some(image.config_descriptor.digest),
+        layers,
+        artifacts,
+    };
+    finished(environment, build, &built, done.cached, begin);
+    let image = Some(image);
+    Ok(Finished { built, image })
+}
+
+/// Builds from a source that makes no image: its own artifact first, as in Packer, so that the
+/// provisioners find it.
+fn without_image(
+    environment: &Arc<Environment>,
+    plan: &Plan,
+    build: &PlannedBuild,
+    imageless: &Imageless,
+    begin: Instant,
+) -> Result<Finished, Failure> {
+    let fail = |error: BuildError| {
+        let text = failure::text(plan, build, &error);
+        Box::new((error, text))
+    };
+    let own = imageless
+        .make(&environment.working_folder)
+        .map_err(|error| fail(error.into()))?;
+    let bench = Bench {
+        environment,
+        plan,
+        build,
+        // Nothing runs inside an image.
+        start: &StartState::default(),
+        epoch: 0,
+    };
+    let done = steps::run(&bench, Chain::default())?;
+    let artifacts = post::run(environment, plan, build, own, None).map_err(fail)?;
+    let built = Built {
+        digest: None,
+        config: None,
+        layers: Vec::new(),
+        artifacts,
+    };
+    finished(environment, build, &built, done.cached, begin);
+    Ok(Finished { built, image: None })
+}
+
+/// Tells what a build left.
+fn finished(
+    environment: &Environment,
+    build: &PlannedBuild,
+    built: &Built,
+    cached: usize,
+    begin: Instant,
+) {
+    for artifact in &built.artifacts {
         environment.emit(Event::Artifact {
             build: build.name.clone(),
             kind: artifact.kind.to_owned(),
             value: artifact.value.clone(),
+            builder_id: artifact.builder_id(),
+            id: artifact.id(),
+            description: artifact.description(),
+            files: artifact
+                .files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect(),
         });
     }
+    let size = |built: &BuiltLayer| built.layer.size;
     environment.emit(Event::BuildFinished {
         build: build.name.clone(),
-        digest: image.manifest.digest,
-        bytes: layers.iter().map(|built| built.layer.size).sum(),
+        digest: built.digest,
+        bytes: built.layers.iter().map(size).sum(),
         cached,
         steps: build.steps.len(),
         seconds: begin.elapsed().as_secs_f64(),
     });
-    let built = Built {
-        digest: image.manifest.digest,
-        config: image.config_descriptor.digest,
-        layers,
-        artifacts,
-    };
-    Ok(Finished { built, image })
 }

@@ -147,7 +147,7 @@ fn run_one(
     match dependency {
         None => run::run(environment, plan, build, None),
         Some(State::Finished(finished)) => {
-            run::run(environment, plan, build, Some(&finished.image))
+            run::run(environment, plan, build, finished.image.as_ref())
         }
         Some(_) => {
             let name = build
@@ -159,6 +159,7 @@ fn run_one(
             environment.emit(Event::BuildFailed {
                 build: build.name.clone(),
                 error: super::failure::text(plan, build, &error),
+                reason: super::failure::one_line(&error),
                 seconds: 0.0,
             });
             Err(error)

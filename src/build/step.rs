@@ -1,13 +1,13 @@
 //! One step: found in the store, or run in the sandbox and turned into a layer.
 
 use super::chain::{Blob, Chain, Link, Origin};
-use super::event::{Event, LayerSummary, LogStream, StepPlace};
+use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, trees};
+use super::{BuildError, Environment, host, trees};
 use crate::digest::{ChainId, StepKey};
 use crate::plan::key::KeyMaterial;
-use crate::plan::{Plan, PlannedBuild, Step};
+use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::StartState;
 use crate::sandbox::{LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
 use crate::store::{Scratch, StepRecord};
@@ -35,6 +35,23 @@ pub struct Bench<'a> {
     pub epoch: i64,
 }
 
+/// A step that has failed.
+pub struct StepFailure {
+    /// Why.
+    pub error: Box<BuildError>,
+    /// What it left, if somebody wants to see it: a folder with `fs`, an overlay's upper.
+    pub left: Option<Scratch>,
+}
+
+impl<E: Into<BuildError>> From<E> for StepFailure {
+    fn from(error: E) -> Self {
+        Self {
+            error: Box::new(error.into()),
+            left: None,
+        }
+    }
+}
+
 impl Bench<'_> {
     /// Names a step for events.
     pub fn place(&self, step: &Step) -> StepPlace {
@@ -47,7 +64,12 @@ impl Bench<'_> {
     }
 
     /// Brings one step's layer onto the chain; says whether it came from the store.
-    pub fn step(&self, step: &Step, chain: &mut Chain) -> Result<bool, BuildError> {
+    pub fn step(
+        &self,
+        step: &Step,
+        layer: &LayerStep,
+        chain: &mut Chain,
+    ) -> Result<bool, StepFailure> {
         let environment = self.environment;
         let layers = chain.diff_ids();
         let ground = Ground {
@@ -55,9 +77,9 @@ impl Bench<'_> {
             start: self.start,
             epoch: self.epoch,
         };
-        let material = lookup::material(self.plan, step, &ground)?;
+        let material = lookup::material(self.plan, layer, &ground)?;
         let key = material.key();
-        if let Some(record) = lookup::cached(environment, step, &key)? {
+        if let Some(record) = lookup::cached(environment, layer, &key)? {
             self.take(step, key, record, chain);
             self.remember(step, &material)?;
             return Ok(true);
@@ -68,7 +90,7 @@ impl Bench<'_> {
             });
         })?;
         // Whoever held the lock has probably left the result.
-        if let Some(record) = lookup::cached(environment, step, &key)? {
+        if let Some(record) = lookup::cached(environment, layer, &key)? {
             self.take(step, key, record, chain);
             self.remember(step, &material)?;
             return Ok(true);
@@ -76,11 +98,15 @@ impl Bench<'_> {
 
         environment.emit(Event::StepStarted {
             place: self.place(step),
-            key,
+            key: Some(key),
         });
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;
-        let (report, tree, log) = self.attempts(step, trees)?;
+        let place = self.place(step);
+        let (report, tree, log) = self.attempts(step, &place, || {
+            let keep_failed = self.build.error_cleanup.is_some();
+            self.attempt(step, layer, &place, &trees, keep_failed)
+        })?;
         let seconds = begin.elapsed().as_secs_f64();
         let summary = report.diff_id.map(|diff_id| LayerSummary {
             diff_id,
@@ -168,29 +194,61 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a step until it succeeds or its retries are used up; gives the last error then.
-    fn attempts(
+    /// Runs an error-cleanup-provisioner on what a failed step left, on top of the layers below.
+    pub fn on_failed(
+        &self,
+        cleanup: &Step,
+        layer: &LayerStep,
+        place: &StepPlace,
+        chain: &Chain,
+        left: Option<&Scratch>,
+    ) -> Result<(), BuildError> {
+        let environment = self.environment;
+        environment.emit(Event::StepStarted {
+            place: place.clone(),
+            key: None,
+        });
+        let begin = Instant::now();
+        let mut trees = trees::materialise(environment, chain)?;
+        let upper = left.map(|left| left.path().join("fs"));
+        trees.extend(upper.filter(|upper| upper.is_dir()));
+        let attempts = self.attempts(cleanup, place, || {
+            self.attempt(cleanup, layer, place, &trees, false)
+        });
+        let (_, tree, _) = attempts.map_err(|failure| *failure.error)?;
+        trees::discard(environment, vec![tree]);
+        environment.emit(Event::StepFinished {
+            place: place.clone(),
+            layer: None,
+            seconds: begin.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Makes attempts at a step until one succeeds or its retries are used up; gives the last
+    /// failure then.
+    pub fn attempts<T>(
         &self,
         step: &Step,
-        trees: Vec<PathBuf>,
-    ) -> Result<(StepReport, Scratch, String), BuildError> {
-        let mut attempt = 1;
+        place: &StepPlace,
+        mut attempt: impl FnMut() -> Result<T, StepFailure>,
+    ) -> Result<T, StepFailure> {
+        let mut number = 1;
         loop {
             if let Some(pause) = step.pause_before {
                 self.pause(pause)?;
             }
-            let mut lines = LastLines::default();
-            match self.attempt(step, &trees, &mut lines) {
-                Ok((report, tree)) => return Ok((report, tree, lines.text())),
-                Err(error) if attempt <= step.max_retries && error.is_worth_a_retry() => {
-                    attempt += 1;
+            match attempt() {
+                Err(failure) if number <= step.max_retries && failure.error.is_worth_a_retry() => {
+                    number += 1;
                     self.environment.emit(Event::StepRetried {
-                        place: self.place(step),
-                        attempt,
-                        reason: error.to_string(),
+                        place: place.clone(),
+                        attempt: number,
+                        reason: failure.error.to_string(),
                     });
+                    trees::discard(self.environment, failure.left.into_iter().collect());
                 }
-                Err(error) => return Err(error),
+                result => return result,
             }
         }
     }
@@ -204,25 +262,28 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a step once, on a fresh upper.
+    /// Runs a step once, on a fresh upper; gives what came of it with its last lines.
     fn attempt(
         &self,
         step: &Step,
+        layer: &LayerStep,
+        place: &StepPlace,
         trees: &[PathBuf],
-        lines: &mut LastLines,
-    ) -> Result<(StepReport, Scratch), BuildError> {
+        keep_failed: bool,
+    ) -> Result<(StepReport, Scratch, String), StepFailure> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
         let tree = environment.store.scratch()?;
         let spec = StepSpec {
             lowers: trees.to_vec(),
             scratch: tree.path().to_owned(),
-            actions: step.provisioner.actions(files.path(), self.start)?,
-            network: step.network,
+            actions: layer.provisioner.actions(files.path(), self.start)?,
+            network: layer.network,
             timeout: step.timeout,
             epoch: self.epoch,
+            keep_failed,
         };
-        let place = self.place(step);
+        let mut lines = LastLines::default();
         let masker = &self.plan.masker;
         let mut splitter = LineSplitter::default();
         let mut emit = |stream: OutputStream, line: &[u8]| {
@@ -230,13 +291,9 @@ impl Bench<'_> {
             // The store keeps the last lines, and must not keep what is sensitive.
             let line = masker.mask(&line).into_owned();
             lines.push(&line);
-            let stream = match stream {
-                OutputStream::Stdout => LogStream::Stdout,
-                OutputStream::Stderr => LogStream::Stderr,
-            };
             environment.emit(Event::StepOutput {
                 place: place.clone(),
-                stream,
+                stream: host::log_stream(stream),
                 line,
             });
         };
@@ -261,10 +318,14 @@ impl Bench<'_> {
             Err(error) => Err(error.into()),
         };
         match result {
-            Ok(report) => Ok((report, tree)),
+            Ok(report) => Ok((report, tree, lines.text())),
+            Err(error) if keep_failed => Err(StepFailure {
+                error: Box::new(error),
+                left: Some(tree),
+            }),
             Err(error) => {
                 trees::discard(environment, vec![tree]);
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
@@ -52,30 +53,32 @@ pub enum Command {
     Build(Build),
     /// Show what a build would do: steps, keys, and why a step would run again.
     Plan(Plan),
-    /// Print the version.
-    Version(VersionArguments),
-    /// Evaluate expressions with the values of a template.
-    Console(ConsoleArguments),
-    /// Check that all that a template asks for is there, and write what its bases hold to a lock file.
-    Init(InitArguments),
-    /// List what is built in, or what a template asks for.
-    Plugins(PluginsArguments),
-    /// Refused: JSON templates are not supported.
-    #[command(hide = true)]
-    Fix(LegacyArguments),
-    /// Refused: JSON templates are not supported.
-    #[command(hide = true, name = "hcl2_upgrade")]
-    Hcl2Upgrade(LegacyArguments),
-    /// Show what a template declares: variables, locals and builds.
-    Inspect(InspectArguments),
     /// Check a template: syntax, values and all options, without building anything.
     Validate(ValidateArguments),
+    /// Show what a template declares: variables, locals and builds.
+    Inspect(InspectArguments),
+    /// Evaluate expressions with the values of a template.
+    Console(ConsoleArguments),
+    /// Check that all that a template asks for is there, and record what its bases hold.
+    Init(InitArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// List the images in the store.
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// List what is built in, or what a template asks for.
+    Plugins(PluginsArguments),
+    /// Print a script that makes a shell complete commands, paths, builds and variables.
+    Completion(CompletionArguments),
+    /// Print the version.
+    Version(VersionArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true)]
+    Fix(LegacyArguments),
+    /// Refused: JSON templates are not supported.
+    #[command(hide = true, name = "hcl2_upgrade")]
+    Hcl2Upgrade(LegacyArguments),
 }
 
 /// Which template, with which values, and which of its builds.
@@ -130,6 +133,34 @@ pub struct Build {
     )]
     pub progress: crate::ui::Progress,
 
+    /// What to do when a step has failed.
+    #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
+    pub on_error: crate::build::OnError,
+
+    /// Build one after the other, and wait for Enter before each step.
+    #[arg(long)]
+    pub debug: bool,
+
+    /// Replace what earlier runs left, as the records of the manifest post-processor.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Begin each line of progress with the time of day (RFC 3339).
+    #[arg(long)]
+    pub timestamp_ui: bool,
+
+    /// Whether to colour messages [default: on a terminal, unless NO_COLOR or PACKER_NO_COLOR is
+    /// set].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = go_boolean
+    )]
+    pub color: Option<bool>,
+
     /// Write digests, layers and artifacts of all builds to this file as JSON (docs/events.md).
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
@@ -143,6 +174,22 @@ pub struct Build {
     )]
     pub parallel_builds: i64,
 
+    /// Accepted for Packer's sake: the form of a template follows from its files' names.
+    #[arg(long, value_name = "TYPE", hide = true, value_parser = ["hcl2", "json"])]
+    pub config_type: Option<String>,
+
+    /// Accepted for Packer's sake: there is no registry whose rules could be enforced.
+    #[arg(long, hide = true)]
+    pub skip_enforcement: bool,
+
+    /// Accepted for Packer's sake: there are no plugins.
+    #[arg(long, hide = true)]
+    pub ignore_prerelease_plugins: bool,
+
+    /// Accepted for Packer's sake: the order of evaluation follows from references.
+    #[arg(long, hide = true)]
+    pub use_sequential_evaluation: bool,
+
     /// Threads for compression [default: one per processor]. The result does not depend on it.
     #[arg(
         long,
@@ -151,6 +198,15 @@ pub struct Build {
         hide_env_values = true
     )]
     pub threads: Option<usize>,
+}
+
+/// Reads a flag's value as Go, and so Packer, does.
+fn go_boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it is true or false".to_owned()),
+    }
 }
 
 /// `hardtack plan`.

@@ -3,24 +3,28 @@
 use super::arguments::Build;
 use super::error::CommandError;
 use super::metadata::MetadataFile;
+use super::operator::StandardInput;
 use super::surroundings::{self, Surroundings};
 use super::{output, template};
 use crate::build::event::{Event, EventSink, Level};
-use crate::build::{self, Outcome};
+use crate::build::{self, OnError, Outcome};
 use crate::diagnostic::Severity;
 use crate::mask::{Masker, Secrets};
+use crate::plan::Plan;
 use crate::store::Store;
-use crate::ui::{self, Display, Progress};
+use crate::ui::{self, Display, Progress, Stamps};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
-    match build(arguments, surroundings) {
-        // Whoever reads JSON lines gets no other ones.
-        Err(error) if arguments.progress == Progress::Json => {
+    let output = Output::of(arguments, surroundings);
+    match build(arguments, surroundings, &output) {
+        // Whoever reads lines of a fixed form gets no other ones.
+        Err(error) if output.is_for_programs() => {
             if let Some(text) = error.text(false) {
-                let display = display(arguments, surroundings, Secrets::default());
+                let display = output.display(Secrets::default());
                 display.emit(notice(Level::Error, &text));
             }
             Ok(error.exit_code())
@@ -29,8 +33,11 @@ pub fn run(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, C
     }
 }
 
-fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, CommandError> {
-    let is_json = arguments.progress == Progress::Json;
+fn build(
+    arguments: &Build,
+    surroundings: &Surroundings,
+    output: &Output,
+) -> Result<ExitCode, CommandError> {
     let metadata = match &arguments.metadata_file {
         Some(path) => {
             let path = surroundings.working_folder.join(path);
@@ -38,14 +45,18 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
         }
         None => None,
     };
-    let color = surroundings.color && !is_json;
-    let checked = template::check(&arguments.template, surroundings, color);
+    let checked = template::check(&arguments.template, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
         None => Secrets::default(),
     };
-    let display = Arc::new(display(arguments, surroundings, secrets));
-    if is_json {
+    let mut output = output.clone();
+    if output.progress == Progress::Auto && checked.plan.as_ref().is_some_and(Plan::asks) {
+        // Live lines would be drawn over the question.
+        output.progress = Progress::Plain;
+    }
+    let display = Arc::new(output.display(secrets));
+    if output.is_for_programs() {
         for message in &checked.messages {
             let level = match message.severity {
                 Severity::Error => Level::Error,
@@ -54,7 +65,7 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
             display.emit(notice(level, &message.text));
         }
     } else {
-        checked.print_messages(arguments.progress != Progress::Quiet);
+        checked.print_messages(output.progress != Progress::Quiet);
     }
     let plan = checked.plan.ok_or_else(CommandError::reported)?;
     let store = open_store(surroundings)?;
@@ -64,13 +75,25 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
     environment.parallel_builds = usize::try_from(arguments.parallel_builds)
         .ok()
         .filter(|count| *count > 0);
+    environment.on_error = arguments.on_error;
+    environment.debug = arguments.debug;
+    environment.force = arguments.force;
+    if arguments.debug {
+        environment.parallel_builds = Some(1);
+    }
+    // Programs that read lines cannot be asked, as in Packer.
+    if !output.is_for_programs() {
+        environment.operator = Arc::new(StandardInput::new(display.clone()));
+    }
     if let Some(threads) = arguments.threads {
         environment.threads = threads.clamp(1, 1024);
     }
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     display.finish();
 
-    output::print(&artifact_lines(&outcomes, &checked.masker))?;
+    if output.progress != Progress::MachineReadable {
+        output::print(&artifact_lines(&outcomes, &checked.masker))?;
+    }
     if let Some(metadata) = metadata {
         metadata.write(&outcomes, &checked.masker)?;
     }
@@ -82,25 +105,67 @@ fn build(arguments: &Build, surroundings: &Surroundings) -> Result<ExitCode, Com
     })
 }
 
+/// How and where the build is shown: what the flags mean together.
+#[derive(Clone)]
+struct Output {
+    progress: Progress,
+    color: bool,
+    terminal: bool,
+    stamps: Option<Stamps>,
+}
+
+impl Output {
+    fn of(arguments: &Build, surroundings: &Surroundings) -> Self {
+        let progress = match arguments.progress {
+            _ if surroundings.machine_readable => Progress::MachineReadable,
+            // Live lines have no time at which they were written.
+            Progress::Auto if arguments.timestamp_ui => Progress::Plain,
+            // They would be drawn over the questions.
+            Progress::Auto if arguments.debug || arguments.on_error == OnError::Ask => {
+                Progress::Plain
+            }
+            progress => progress,
+        };
+        let mut output = Self {
+            progress,
+            color: arguments.color.unwrap_or(surroundings.color),
+            terminal: surroundings.stderr_is_terminal,
+            stamps: arguments.timestamp_ui.then(|| Stamps {
+                zone: surroundings.zone.clone(),
+            }),
+        };
+        output.color &= !output.is_for_programs();
+        output
+    }
+
+    /// Whether each line has a form that programs rely on.
+    fn is_for_programs(&self) -> bool {
+        matches!(self.progress, Progress::Json | Progress::MachineReadable)
+    }
+
+    fn display(&self, secrets: Secrets) -> Display {
+        let output: Box<dyn Write + Send> = match self.progress {
+            // Scripts read Packer's lines from there.
+            Progress::MachineReadable => Box::new(std::io::stdout()),
+            _ => Box::new(std::io::stderr()),
+        };
+        let settings = ui::Settings {
+            terminal: self.terminal,
+            color: self.color,
+            size: Box::new(surroundings::terminal_size),
+            clock: Box::new(jiff::Timestamp::now),
+            stamps: self.stamps.clone(),
+            secrets,
+        };
+        ui::display(self.progress, settings, output)
+    }
+}
+
 /// Opens the store of this run.
 pub fn open_store(surroundings: &Surroundings) -> Result<Store, CommandError> {
     Store::open(surroundings.store_folder()?).map_err(|error| {
         CommandError::host(error).hint("--store DIR or HARDTACK_STORE name another folder")
     })
-}
-
-fn display(arguments: &Build, surroundings: &Surroundings, secrets: Secrets) -> Display {
-    ui::display(
-        arguments.progress,
-        ui::Settings {
-            terminal: surroundings.stderr_is_terminal,
-            color: surroundings.color,
-            size: Box::new(surroundings::terminal_size),
-            clock: Box::new(jiff::Timestamp::now),
-            secrets,
-        },
-        Box::new(std::io::stderr()),
-    )
 }
 
 fn notice(level: Level, text: &str) -> Event {
@@ -117,6 +182,10 @@ fn artifact_lines(outcomes: &[Outcome], masker: &Masker) -> String {
     for outcome in outcomes {
         let Ok(built) = &outcome.result else { continue };
         for artifact in &built.artifacts {
+            // A build that leaves nothing has nothing to name.
+            if artifact.value.is_empty() {
+                continue;
+            }
             let line = format!("{} {} {}", outcome.name, artifact.kind, artifact.value);
             lines.push_str(&masker.mask_neutral(&line));
             lines.push('\n');

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 #[derive(Args, Debug)]
 pub struct InitArguments {
     /// A template file, or a folder of *.pkr.hcl files.
-    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true)]
+    #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
     /// Variables and their values.
@@ -161,12 +161,15 @@ fn look_at_bases(plan: &Plan, store: &Store, file: &Path) -> Result<Lock, Comman
     let folder = file.parent().unwrap_or(file);
     let mut lock = Lock::default();
     for build in &plan.builds {
-        let input = build
+        let Some(image) = build.image() else {
+            continue;
+        };
+        let input = image
             .base
             .input(store)
             .with_context(|| format!("{}: cannot find out what the base holds", build.name))?;
         if let Some(input) = input {
-            lock.insert(Name::of(build.base.kind(), &input, folder), input.digest);
+            lock.insert(Name::of(image.base.kind(), &input, folder), input.digest);
         }
     }
     Ok(lock)

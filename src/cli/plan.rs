@@ -61,12 +61,13 @@ fn as_json(plan: &Plan, forecasts: &[Forecast], masker: &Masker) -> Value {
                         "name": masked(&step.name), "key": key, "state": "miss",
                         "reasons": reasons.iter().map(|reason| masked(reason)).collect::<Vec<_>>(),
                     }),
+                    StepForecast::Host => json!({ "name": masked(&step.name), "state": "host" }),
                     StepForecast::Unknown => json!({ "name": masked(&step.name), "state": "unknown" }),
                 })
                 .collect();
             json!({
                 "name": masked(&build.name),
-                "base": { "type": build.source_type, "description": masked(&build.base.description()) },
+                "base": { "type": build.source_type, "description": masked(&build.description()) },
                 "depends_on": build.depends_on.and_then(|index| plan.builds.get(index)).map(|build| masked(&build.name)),
                 "steps": steps,
             })
@@ -86,11 +87,12 @@ fn as_text(plan: &Plan, forecasts: &[Forecast]) -> String {
 fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", build.name);
-    let _ = writeln!(text, "  base    {}", build.base.description());
+    let _ = writeln!(text, "  base    {}", build.description());
     for (step, forecast) in build.steps.iter().zip(&forecast.steps) {
         let (state, key, reasons) = match forecast {
             StepForecast::Hit { key, .. } => ("hit", key.0.short(), &[][..]),
             StepForecast::Miss { key, reasons } => ("miss", key.0.short(), reasons.as_slice()),
+            StepForecast::Host => ("host", "-".to_owned(), &[][..]),
             StepForecast::Unknown => ("later", "-".to_owned(), &[][..]),
         };
         let _ = writeln!(text, "  {state:<6}  {key:<12}  {}", step.history);

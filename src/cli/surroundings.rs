@@ -2,14 +2,16 @@
 
 use super::arguments::Arguments;
 use super::error::CommandError;
-use crate::build::Environment;
+use super::operator::Nobody;
 use crate::build::event::EventSink;
+use crate::build::{Environment, OnError};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
 use crate::ui::Size;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Surroundings {
     pub environment: BTreeMap<String, String>,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// The user's time zone.
+    pub zone: jiff::tz::TimeZone,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
     pub source_date_epoch: Option<i64>,
     /// Whether stderr is a terminal.
@@ -81,6 +85,7 @@ impl Surroundings {
             home,
             store,
             now: jiff::Timestamp::now(),
+            zone: jiff::tz::TimeZone::system(),
             source_date_epoch,
             stderr_is_terminal,
             color,
@@ -107,6 +112,10 @@ impl Surroundings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,
+            on_error: OnError::default(),
+            debug: false,
+            force: false,
+            operator: Arc::new(Nobody),
             now: self.now,
             source_date_epoch: self.source_date_epoch,
             run_id: run_id(),
@@ -126,6 +135,11 @@ fn epoch(text: &str) -> Result<i64, CommandError> {
             ))
             .hint("set it to a whole number such as 1735689600, or unset it")
         })
+}
+
+/// The shell that asks for completion and not for a command.
+pub fn completing_shell() -> Option<OsString> {
+    env::var_os(super::completion::VARIABLE).filter(|shell| !shell.is_empty())
 }
 
 /// The size of the terminal on stderr at this moment.

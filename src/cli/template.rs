@@ -74,7 +74,7 @@ pub fn patterns(given: &[String]) -> Vec<String> {
             }
             character == ',' && depth == 0
         });
-        patterns.extend(pieces.filter(|it| !it.is_empty()).map(str::to_owned));
+        patterns.extend(pieces.map(str::to_owned));
     }
     patterns
 }
@@ -150,7 +150,7 @@ pub fn check_syntax(request: &Request, color: bool) -> Vec<Message> {
 
 /// A template that is only looked at, not built.
 pub struct Looked {
-    /// The template; none if not even its blocks are known.
+    /// The template; none if what its blocks declare is unclear.
     pub template: Option<Template>,
     /// Errors and warnings. That a variable has no value is none: the value is unknown then.
     pub messages: Vec<Message>,
@@ -185,7 +185,8 @@ fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
             (Some(loaded.template), sources, loaded.warnings)
         }
         Err(failure) => {
-            let template = failure.partial.map(|template| *template);
+            let template = failure.partial.filter(|_| !failure.is_malformed);
+            let template = template.map(|template| *template);
             (template, failure.sources, failure.diagnostics)
         }
     };
@@ -284,6 +285,7 @@ mod tests {
     #[test]
     fn patterns_are_separated_by_commas_outside_braces() {
         let given = ["a,b*".to_owned(), "x.{c,d},e".to_owned(), String::new()];
-        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e"]);
+        // An empty pattern is one that matches nothing.
+        assert_eq!(patterns(&given), ["a", "b*", "x.{c,d}", "e", ""]);
     }
 }

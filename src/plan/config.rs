@@ -1,8 +1,10 @@
 //! The `config` block: what the image's configuration says.
 
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::image::ConfigChanges;
 use crate::image::change::expand_port;
 use crate::image::config::Healthcheck;
+use crate::mask::Masker;
 use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -116,6 +118,48 @@ pub fn decode(
         ..changes.clone()
     };
     report_refused(&rest, arguments);
+}
+
+/// Warns of sensitive values in the configuration, which everyone reads who gets the image.
+pub fn warn_of_secrets(
+    changes: &ConfigChanges,
+    annotations: &BTreeMap<String, String>,
+    masker: &Masker,
+    place: SourceSpan,
+    diagnostics: &Diagnostics,
+) {
+    let pairs = |pairs: Vec<(&String, &String)>| -> Vec<String> {
+        pairs.into_iter().map(|(a, b)| format!("{a}={b}")).collect()
+    };
+    let listed = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let one = |text: &Option<String>| text.iter().cloned().collect();
+    let env = changes.env.iter().map(|(name, value)| (name, value));
+    let probe = changes.healthcheck.as_ref();
+    let options: [(&str, Vec<String>); 9] = [
+        ("env", pairs(env.collect())),
+        ("entrypoint", listed(&changes.entrypoint)),
+        ("cmd", listed(&changes.cmd)),
+        ("user", one(&changes.user)),
+        ("workdir", one(&changes.workdir)),
+        ("labels", pairs(changes.labels.iter().collect())),
+        ("volumes", changes.volumes.clone()),
+        ("annotations", pairs(annotations.iter().collect())),
+        (
+            "healthcheck",
+            listed(&probe.and_then(|probe| probe.test.clone())),
+        ),
+    ];
+    for (option, texts) in options {
+        if texts.iter().any(|text| masker.mask(text) != text.as_str()) {
+            diagnostics.push(
+                Diagnostic::warning(format!(
+                    "`{option}` puts a sensitive value into the image, where whoever gets the image can read it"
+                ))
+                .at(place)
+                .help("give it to the container when it starts instead"),
+            );
+        }
+    }
 }
 
 /// Reports what an image's configuration cannot hold.

@@ -7,11 +7,17 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 /// builds that start from themselves.
 pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
     for index in 0..builds.len() {
-        let Some(name) = builds[index].base.depends_on().map(str::to_owned) else {
+        let base = builds[index].image().map(|image| &image.base);
+        let Some(name) = base.and_then(|base| base.depends_on()).map(str::to_owned) else {
             continue;
         };
         let found: Vec<usize> = matching(builds, &name);
         match found.as_slice() {
+            [one] if builds[*one].image().is_none() => diagnostics.push(
+                Diagnostic::error(format!("the build {name:?} makes no image to start from"))
+                    .at_with(builds[index].source_span, "this source starts from it")
+                    .note(builds[*one].source_span, "its source"),
+            ),
             [one] => builds[index].depends_on = Some(*one),
             [] => {
                 let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();

@@ -3,7 +3,7 @@
 //!
 //! What is built in is not decided here: each stage has its own list of kinds.
 
-use crate::{base, postprocess, provision};
+use crate::{base, imageless, postprocess, provision};
 use std::fmt;
 
 /// What a component does in a build.
@@ -31,7 +31,12 @@ impl Group {
     /// The types that are built in, sorted.
     pub fn built_in(self) -> Vec<&'static str> {
         match self {
-            Group::Source => base::kinds(),
+            Group::Source => {
+                let mut kinds = base::kinds();
+                kinds.extend(imageless::kinds());
+                kinds.sort_unstable();
+                kinds
+            }
             Group::Provisioner => provision::kinds(),
             Group::PostProcessor => postprocess::kinds(),
         }

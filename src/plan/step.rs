@@ -3,9 +3,9 @@
 use super::{Group, Names, Settings, finish, report_unknown};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
-use crate::provision::{self, Input, Provisioner};
+use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
-use crate::template::{Component, Template};
+use crate::template::{Arguments, Component, SourceUse, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,16 +25,10 @@ pub struct Step {
     pub id: String,
     /// The provisioner's block.
     pub span: SourceSpan,
-    /// What the image's history says.
+    /// What it does, in one line: for the image's history, and for people.
     pub history: String,
     /// What it does.
-    pub provisioner: Box<dyn Provisioner>,
-    /// Further files that it depends on.
-    pub inputs: Vec<Input>,
-    /// Whether the store may answer for it.
-    pub cache: bool,
-    /// What its commands can reach.
-    pub network: Network,
+    pub work: Work,
     /// A pause before each attempt.
     pub pause_before: Option<Duration>,
     /// The longest that one attempt may take.
@@ -43,6 +37,56 @@ pub struct Step {
     pub max_retries: u32,
     /// Whether the build goes on, without the step's changes, when all attempts have failed.
     pub continue_on_error: bool,
+}
+
+/// What a step does, by where.
+#[derive(Debug)]
+pub enum Work {
+    /// It makes a layer, in the sandbox.
+    Layer(LayerStep),
+    /// It works on this host, each time.
+    Host(Box<dyn HostProvisioner>),
+}
+
+/// What makes a layer.
+#[derive(Debug)]
+pub struct LayerStep {
+    /// What it does.
+    pub provisioner: Box<dyn Provisioner>,
+    /// Further files that it depends on.
+    pub inputs: Vec<Input>,
+    /// Whether the store may answer for it.
+    pub cache: bool,
+    /// What its commands can reach.
+    pub network: Network,
+}
+
+/// Says that a provisioner has no image to work on, unless it works on the host; gives whether it
+/// does.
+pub fn report_no_image(
+    component: &Component,
+    source: &SourceUse,
+    diagnostics: &Diagnostics,
+) -> bool {
+    let on_host = provision::host_kinds();
+    let kind = component.kind.as_str();
+    if on_host.contains(&kind) || !provision::kinds().contains(&kind) {
+        return true;
+    }
+    diagnostics.push(
+        Diagnostic::error(format!(
+            "the provisioner {kind} has nothing to work on: the source {} makes no image",
+            source.full_name()
+        ))
+        .at_with(component.kind_span, "works inside an image")
+        .note(source.reference, "makes none")
+        .help(format!(
+            "use a provisioner that works on this host ({}), or leave this one out with `except = [{:?}]`",
+            on_host.join(", "),
+            source.full_name()
+        )),
+    );
+    false
 }
 
 /// Plans one provisioner; none after an error.
@@ -69,66 +113,94 @@ pub fn plan_step(
     }
     let scope = template.scope(&names.scope(BTreeMap::new()));
     let arguments = template.arguments(&component.body, &scope, diagnostics);
-    let cache = arguments.optional("cache").unwrap_or(true);
-    let network: Option<String> = arguments.optional("network");
-    let network = match network.as_deref() {
-        None | Some("host") => Some(Network::Host),
-        Some("none") => Some(Network::None),
-        Some(other) => {
-            arguments.error(
-                arguments.span("network"),
-                format!("network cannot be {other:?}"),
-                &["it is \"host\" (the default) or \"none\""],
-            );
-            None
-        }
-    };
-    let patterns: Vec<String> = arguments.optional("inputs").unwrap_or_default();
-    let mut inputs = Vec::new();
-    for pattern in patterns {
-        match expand(&pattern, &settings.working_folder) {
-            Ok(found) => inputs.extend(found),
-            Err(problem) => {
-                arguments.error(
-                    arguments.span("inputs"),
-                    problem,
-                    &["inputs are paths or globs from the working directory; use \"${path.root}/…\" for files beside the template"],
-                );
-            }
-        }
-    }
+    let on_host = provision::host_kinds().contains(&component.kind.as_str());
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
         go_template: names.go_template(settings),
     };
-    let provisioner = provision::prepare(&component.kind, &arguments, &context);
+    let prepared = provision::prepare(&component.kind, &arguments, &context);
     let is_right = finish(arguments, diagnostics, before_errors);
-    let provisioner = provisioner.filter(|_| is_right)?;
-    if cache && !provisioner.changes_host() {
-        warn_of_changing_calls(template, component, diagnostics);
-    }
     let name = component.display_name();
-    let summary = Masker::of(template.secrets())
-        .mask(&provisioner.summary())
-        .into_owned();
+    let masker = Masker::of(template.secrets());
+    let (work, history) = match (prepared.filter(|_| is_right)?, sandboxed) {
+        (Prepared::Root(provisioner), Some(sandboxed)) => {
+            if sandboxed.cache && !provisioner.changes_host() {
+                warn_of_changing_calls(template, component, diagnostics);
+            }
+            let history = format!("{name}: {}", masker.mask(&provisioner.summary()));
+            let layer = LayerStep {
+                provisioner,
+                inputs: sandboxed.inputs,
+                cache: sandboxed.cache,
+                network: sandboxed.network?,
+            };
+            (Work::Layer(layer), history)
+        }
+        (Prepared::Host(provisioner), _) => (Work::Host(provisioner), name.clone()),
+        (Prepared::Root(_), None) => return None,
+    };
     let same_name = before.iter().filter(|step| step.name == name).count();
     Some(Step {
         index: before.len(),
         id: format!("{name}#{}", same_name + 1),
         span: component.kind_span,
-        history: format!("{name}: {summary}"),
+        history,
         name,
-        provisioner,
-        inputs,
-        cache,
-        network: network?,
+        work,
         pause_before: component.pause_before,
         timeout: component.timeout,
         max_retries: component.max_retries,
         continue_on_error: component.continue_on_error,
     })
+}
+
+/// The arguments that every provisioner in the sandbox has, beside Packer's.
+struct Sandboxed {
+    cache: bool,
+    /// None after an error.
+    network: Option<Network>,
+    inputs: Vec<Input>,
+}
+
+impl Sandboxed {
+    fn decode(arguments: &Arguments<'_>, settings: &Settings) -> Self {
+        let cache = arguments.optional("cache").unwrap_or(true);
+        let network: Option<String> = arguments.optional("network");
+        let network = match network.as_deref() {
+            None | Some("host") => Some(Network::Host),
+            Some("none") => Some(Network::None),
+            Some(other) => {
+                arguments.error(
+                    arguments.span("network"),
+                    format!("network cannot be {other:?}"),
+                    &["it is \"host\" (the default) or \"none\""],
+                );
+                None
+            }
+        };
+        let patterns: Vec<String> = arguments.optional("inputs").unwrap_or_default();
+        let mut inputs = Vec::new();
+        for pattern in patterns {
+            match expand(&pattern, &settings.working_folder) {
+                Ok(found) => inputs.extend(found),
+                Err(problem) => {
+                    arguments.error(
+                        arguments.span("inputs"),
+                        problem,
+                        &["inputs are paths or globs from the working directory; use \"${path.root}/…\" for files beside the template"],
+                    );
+                }
+            }
+        }
+        Self {
+            cache,
+            network,
+            inputs,
+        }
+    }
 }
 
 /// Says that the store can never have the result of a step whose arguments differ in each run.

@@ -88,6 +88,10 @@ impl PostProcessor for Export {
         }
     }
 
+    fn needs_image(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         let path = context.working_folder.join(&self.path);
         if let Some(parent) = path.parent() {
@@ -98,9 +102,9 @@ impl PostProcessor for Export {
             .first()
             .map_or(context.build_name, String::as_str);
         match self.form {
-            Form::OciLayout => layout::write(context.store, context.image, &path, name)?,
+            Form::OciLayout => layout::write(context.store, context.image()?, &path, name)?,
             Form::OciArchive => {
-                archive::write_oci(context.store, context.image, &path, Some(name))?
+                archive::write_oci(context.store, context.image()?, &path, Some(name))?
             }
             Form::DockerArchive => {
                 // Docker accepts only names of its own form; the build's need not be one.
@@ -114,7 +118,7 @@ impl PostProcessor for Export {
                 } else {
                     self.names.iter().map(|name| with_tag(name)).collect()
                 };
-                docker::write(context.store, context.image, &path, &tags)?;
+                docker::write(context.store, context.image()?, &path, &tags)?;
             }
         }
         let files = if self.form == Form::OciLayout {

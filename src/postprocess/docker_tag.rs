@@ -96,6 +96,10 @@ impl PostProcessor for DockerTag {
         true
     }
 
+    fn needs_image(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         let mut artifact = input.clone();
         artifact.kind = "docker-tag";
@@ -105,7 +109,7 @@ impl PostProcessor for DockerTag {
             let built = context.now.to_string();
             context
                 .store
-                .set_reference(&name, &context.image.manifest, Some(&built))?;
+                .set_reference(&name, &context.image()?.manifest, Some(&built))?;
             artifact.names.push(name);
         }
         artifact.value = artifact.names.join(",");

@@ -1,7 +1,7 @@
 //! What can go wrong in a post-processor.
 
 use crate::image::ImageError;
-use crate::sandbox::SandboxError;
+use crate::provision::ProvisionError;
 use crate::store::StoreError;
 use std::io;
 use std::path::PathBuf;
@@ -34,22 +34,17 @@ pub enum PostProcessError {
         problem: String,
     },
     /// The input artifact has no files to work on.
-    #[error("{post_processor} works on files, and the artifact before it is an image in the store")]
+    #[error("{post_processor} works on files, and the artifact before it has none")]
     NoFiles {
         /// Which one.
         post_processor: &'static str,
     },
-    /// A host command could not be run.
+    /// The build made no image.
+    #[error("it works on an image, and this build makes none")]
+    NoImage,
+    /// Commands on this host failed.
     #[error(transparent)]
-    Command(#[from] SandboxError),
-    /// A host command failed.
-    #[error("the command exited with status {status}, allowed are {allowed:?}")]
-    ExitStatus {
-        /// What it exited with.
-        status: i32,
-        /// What it may exit with.
-        allowed: Vec<i32>,
-    },
+    Provision(#[from] ProvisionError),
     /// A Go template in an option cannot be rendered.
     #[error("cannot render {option}: {problem}")]
     GoTemplate {

@@ -1,11 +1,13 @@
 //! The `manifest` post-processor: Packer's JSON record of what was built.
 //!
 //! Like Packer it appends to an existing file, so that scripts find the last run by
-//! `last_run_uuid`. A file that is not such a record is never overwritten.
+//! `last_run_uuid`; `-force` drops what other runs have left. A file that is not such a record is never overwritten.
+//! Sensitive values are masked in it, as it is made to be kept and passed on.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::template::Arguments;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -39,7 +41,8 @@ pub fn prepare(
 /// The file's content, with Packer's names.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
-    builds: Vec<serde_json::Value>,
+    /// As they stand in the file: scripts may have added to them.
+    builds: Vec<Box<RawValue>>,
     last_run_uuid: String,
 }
 
@@ -88,32 +91,43 @@ impl PostProcessor for Manifest {
             } else {
                 file.display().to_string()
             };
+            let name = context.masker.mask(&name).into_owned();
             files.push(BuildFile { name, size });
         }
+        let masked = |text: &String| context.masker.mask(text).into_owned();
+        let data = self.custom_data.iter();
+        let custom_data = data
+            .map(|(name, value)| (masked(name), masked(value)))
+            .collect::<BTreeMap<_, _>>();
         let build = Build {
             name: context.source_name,
             builder_type: context.source_type,
             build_time: (!self.strip_time).then(|| context.now.as_second()),
             files: (!files.is_empty()).then_some(files),
-            artifact_id: context.image.manifest.digest.to_string(),
+            artifact_id: input.id(),
             packer_run_uuid: context.run_id,
-            custom_data: (!self.custom_data.is_empty()).then_some(&self.custom_data),
+            custom_data: (!custom_data.is_empty()).then_some(&custom_data),
         };
-        append(
-            &path,
-            serde_json::to_value(build).unwrap_or_default(),
-            context.run_id,
-        )?;
+        append(&path, &build, context.run_id, context.force)?;
         Ok(Artifact::at("manifest", &path, vec![path.clone()], input))
     }
 }
 
 /// Adds one build to the record at `path`; parallel builds take turns.
-fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), PostProcessError> {
+fn append(
+    path: &Path,
+    build: &impl Serialize,
+    run_id: &str,
+    force: bool,
+) -> Result<(), PostProcessError> {
     let write_error = |source: io::Error| PostProcessError::File {
         operation: "write",
         path: path.to_owned(),
         source,
+    };
+    let unwritable = |error: serde_json::Error| PostProcessError::ForeignManifest {
+        path: path.to_owned(),
+        problem: error.to_string(),
     };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(write_error)?;
@@ -138,36 +152,53 @@ fn append(path: &Path, build: serde_json::Value, run_id: &str) -> Result<(), Pos
             problem: error.to_string(),
         })?
     };
-    record.builds.push(build);
+    if force && record.last_run_uuid != run_id {
+        record = Record::default();
+    }
+    record.builds.push(raw(build).map_err(unwritable)?);
     record.last_run_uuid = run_id.to_owned();
-    let text = serde_json::to_string_pretty(&record).map_err(|error| {
-        PostProcessError::ForeignManifest {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        }
-    })?;
+    let text = serde_json::to_string_pretty(&record).map_err(unwritable)?;
     file.rewind().map_err(write_error)?;
     file.set_len(0).map_err(write_error)?;
     file.write_all(text.as_bytes()).map_err(write_error)
 }
 
+/// One build, indented as it stands in the record.
+fn raw(build: &impl Serialize) -> serde_json::Result<Box<RawValue>> {
+    let text = serde_json::to_string_pretty(build)?;
+    // No string of JSON holds a line feed.
+    RawValue::from_string(text.replace('\n', "\n    "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_record_grows_and_a_foreign_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/packer-manifest.json");
-        append(&path, json!({"name": "a"}), "run-1").unwrap();
-        append(&path, json!({"name": "b"}), "run-2").unwrap();
-        let record: Record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(record.builds, [json!({"name": "a"}), json!({"name": "b"})]);
-        assert_eq!(record.last_run_uuid, "run-2");
+        append(&path, &json!({"name": "a"}), "run-1", false).unwrap();
+        append(&path, &json!({"name": "b"}), "run-2", false).unwrap();
+        let record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            record["builds"],
+            json!([json!({"name": "a"}), json!({"name": "b"})])
+        );
+        assert_eq!(record["last_run_uuid"], "run-2");
+
+        for name in ["c", "d"] {
+            append(&path, &json!({ "name": name }), "run-3", true).unwrap();
+        }
+        let record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            record["builds"],
+            json!([json!({"name": "c"}), json!({"name": "d"})])
+        );
 
         fs::write(&path, "precious").unwrap();
-        let error = append(&path, json!({}), "run-3").unwrap_err();
+        let error = append(&path, &json!({}), "run-3", false).unwrap_err();
         assert!(matches!(error, PostProcessError::ForeignManifest { .. }));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }

@@ -1,9 +1,10 @@
-//! What can go wrong between a checked provisioner and its actions.
+//! What can go wrong in a checked provisioner: before its actions, or while it works on the host.
 
+use crate::sandbox::SandboxError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a provisioner's host files cannot be used.
+/// Why a provisioner failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// A host file or folder cannot be read.
@@ -37,6 +38,31 @@ pub enum ProvisionError {
         path: PathBuf,
         /// The limit.
         limit: usize,
+    },
+    /// A host command could not be run.
+    #[error(transparent)]
+    Command(#[from] SandboxError),
+    /// A host command ended with a code that is not allowed.
+    #[error("the command exited with code {code}, allowed are {allowed:?}")]
+    Exit {
+        /// What it ended with.
+        code: i32,
+        /// What it may end with.
+        allowed: Vec<i32>,
+    },
+    /// The run was cancelled.
+    #[error("interrupted")]
+    Interrupted,
+    /// A question has no answer, since nobody is there to give one.
+    #[error("nobody answers: standard input is closed")]
+    NoAnswer,
+    /// A Go template in an option cannot be rendered.
+    #[error("cannot render {option}: {problem}")]
+    GoTemplate {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        problem: String,
     },
 }
 

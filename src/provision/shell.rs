@@ -107,8 +107,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         "scripts"
     };
     for script in script.into_iter().chain(scripts.into_iter().flatten()) {
-        match script_file(arguments, option, &script, context) {
-            Some(file) => prepared.push(file),
+        match script_path(arguments, option, &script, context) {
+            Some(path) => prepared.push(Script::File { path }),
             None => valid = false,
         }
     }
@@ -165,7 +165,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
 }
 
 /// Takes `valid_exit_codes`; none after an error.
-fn exit_codes(arguments: &Arguments<'_>, given: &[i64]) -> Option<Vec<i32>> {
+pub(super) fn exit_codes(arguments: &Arguments<'_>, given: &[i64]) -> Option<Vec<i32>> {
     // Packer's code for a lost connection, which cannot happen here.
     let given = given.iter().filter(|code| **code != 2_300_218);
     let (right, wrong): (Vec<i64>, Vec<i64>) = given.partition(|code| (0..=255).contains(*code));
@@ -180,16 +180,16 @@ fn exit_codes(arguments: &Arguments<'_>, given: &[i64]) -> Option<Vec<i32>> {
     wrong.is_empty().then(|| codes.collect())
 }
 
-/// Takes one of `scripts`; none after an error.
-fn script_file(
+/// Finds one of `scripts`; none after an error.
+pub(super) fn script_path(
     arguments: &Arguments<'_>,
     option: &str,
     script: &str,
     context: &Context,
-) -> Option<Script> {
+) -> Option<PathBuf> {
     let path = context.working_folder.join(script);
     if path.is_file() {
-        return Some(Script::File { path });
+        return Some(path);
     }
     let problem = if path.exists() {
         format!("the script {script} is not a file")
@@ -208,7 +208,7 @@ fn script_file(
 }
 
 /// Collects `environment_vars`, `env` and Packer's own variables.
-fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMap<String, String> {
+pub(super) fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMap<String, String> {
     let pairs: Vec<String> = arguments.optional("environment_vars").unwrap_or_default();
     let map: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
     let mut variables = BTreeMap::from([
@@ -235,7 +235,7 @@ fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMap<String, S
 }
 
 /// Joins the lines below a shebang; each line is a Go template of its own.
-fn render_inline(
+pub(super) fn render_inline(
     lines: &[String],
     shebang: Option<&str>,
     data: &gotemplate::GoTemplateData,
@@ -257,22 +257,26 @@ fn render_inline(
     Ok(text)
 }
 
-impl Shell {
-    /// Renders the variables with `env_var_format`; `'` in a value is quoted as Packer does.
-    fn rendered_variables(&self) -> String {
-        let mut text = String::new();
-        for (name, value) in &self.variables {
-            let value = value.replace('\'', "'\"'\"'");
-            let format = self.variable_format.replace("\\n", "\n");
-            let mut arguments = [name.as_str(), value.as_str()].into_iter();
-            let mut parts = format.split("%s");
-            text.push_str(parts.next().unwrap_or_default());
-            for part in parts {
-                text.push_str(arguments.next().unwrap_or_default());
-                text.push_str(part);
-            }
+/// Renders variables with `env_var_format`; `'` in a value is quoted as Packer does.
+pub(super) fn rendered_variables(format: &str, variables: &BTreeMap<String, String>) -> String {
+    let format = format.replace("\\n", "\n");
+    let mut text = String::new();
+    for (name, value) in variables {
+        let value = value.replace('\'', "'\"'\"'");
+        let mut arguments = [name.as_str(), value.as_str()].into_iter();
+        let mut parts = format.split("%s");
+        text.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            text.push_str(arguments.next().unwrap_or_default());
+            text.push_str(part);
         }
-        text
+    }
+    text
+}
+
+impl Shell {
+    fn rendered_variables(&self) -> String {
+        rendered_variables(&self.variable_format, &self.variables)
     }
 
     /// Renders `execute_command` for a script at `path`.

@@ -85,7 +85,7 @@ pub struct StepSpec {
     /// The trees of the layers below, lowest first.
     pub lowers: Vec<PathBuf>,
     /// An empty folder on the store's file system. After a success it holds `fs`, the tree of the
-    /// new layer; after a failure nothing.
+    /// new layer; after a failure nothing, or what `keep_failed` says.
     pub scratch: PathBuf,
     /// What to do, in order.
     pub actions: Vec<Action>,
@@ -95,6 +95,9 @@ pub struct StepSpec {
     pub timeout: Option<Duration>,
     /// Latest time of any entry of the layer, in seconds since 1970.
     pub epoch: i64,
+    /// Whether a failure leaves the upper as the commands left it, in `fs` of the scratch folder,
+    /// to be the uppermost layer of another step.
+    pub keep_failed: bool,
 }
 
 /// One command in an image, to try it.

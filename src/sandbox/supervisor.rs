@@ -160,13 +160,14 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
         None,
     )
     .and_then(|end| finish_step(connection, spec, end));
-    if !matches!(
+    let is_done = matches!(
         &result,
         Ok(Answer::Step(StepReport {
             outcome: StepOutcome::Done,
             ..
         }))
-    ) {
+    );
+    if !is_done && !spec.keep_failed {
         empty(&spec.scratch);
     }
     result

@@ -48,6 +48,8 @@ pub struct LoadError {
     pub sources: Sources,
     /// Errors, and warnings.
     pub diagnostics: Diagnostics,
+    /// Whether not only values are wrong, but what the blocks declare is unclear.
+    pub is_malformed: bool,
     /// What could be made of the template, so that its components can be checked too. Values
     /// that failed are unknown in it. None if not even its blocks are known.
     pub partial: Option<Box<Template>>,
@@ -63,6 +65,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
             Err(LoadError {
                 sources: Sources::new(),
                 diagnostics,
+                is_malformed: true,
                 partial: None,
             })
         }
@@ -90,6 +93,7 @@ pub fn load_texts(
     for body in &bodies {
         declarations.add(body, &diagnostics);
     }
+    let is_malformed = diagnostics.has_errors();
     let mut given = GivenValues::default();
     let variables = &declarations.variables;
     given.add_environment(&world.environment, variables, &mut sources);
@@ -110,6 +114,7 @@ pub fn load_texts(
         return Err(LoadError {
             sources,
             diagnostics,
+            is_malformed,
             partial: None,
         });
     }
@@ -135,6 +140,7 @@ pub fn load_texts(
         return Err(LoadError {
             sources: template.sources().clone(),
             diagnostics,
+            is_malformed,
             partial: Some(Box::new(template)),
         });
     }

@@ -24,6 +24,10 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
             key: _,
             layer: _,
         } => edit_place(place, edit),
+        Event::StepNote { place, text } => {
+            edit_place(place, edit);
+            edit(text);
+        }
         Event::StepWaiting { place } => edit_place(place, edit),
         Event::StepOutput {
             place,
@@ -69,11 +73,21 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
         Event::PostProcessorOutput {
             build,
             post_processor,
+            stream: _,
             line,
         } => {
             edit(build);
             edit(post_processor);
             edit(line);
+        }
+        Event::PostProcessorNote {
+            build,
+            post_processor,
+            text,
+        } => {
+            edit(build);
+            edit(post_processor);
+            edit(text);
         }
         Event::Notice {
             build,
@@ -85,10 +99,19 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
             }
             edit(text);
         }
-        Event::Artifact { build, kind, value } => {
-            edit(build);
-            edit(kind);
-            edit(value);
+        Event::Artifact {
+            build,
+            kind,
+            value,
+            builder_id,
+            id,
+            description,
+            files,
+        } => {
+            [build, kind, value, builder_id, id, description]
+                .into_iter()
+                .chain(files)
+                .for_each(edit);
         }
         Event::BuildFinished {
             build,
@@ -101,10 +124,12 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
         Event::BuildFailed {
             build,
             error,
+            reason,
             seconds: _,
         } => {
             edit(build);
             edit(error);
+            edit(reason);
         }
     }
 }

@@ -74,7 +74,7 @@ mod tests {
         {"time":"2026-01-02T03:04:06.200Z","event":"step_output","build":"oci.base","step":3,"steps":5,"name":"shell.packages","stream":"stdout","line":"E: Unable to locate package ngins"}
         {"time":"2026-01-02T03:04:06.300Z","event":"step_finished","build":"oci.web","step":1,"steps":2,"name":"file","layer":null,"seconds":0.02}
         {"time":"2026-01-02T03:04:06.400Z","event":"step_failed","build":"oci.base","step":3,"steps":5,"name":"shell.packages","reason":"the script exited with status 100","seconds":3.1}
-        {"time":"2026-01-02T03:04:06.500Z","event":"build_failed","build":"oci.base","error":"error: step 3 (shell.packages) failed: the script exited with status 100\n  --> web.pkr.hcl:12:3\nhint: run it again with `--progress=plain` to see all of its output","seconds":15.5}
+        {"time":"2026-01-02T03:04:06.500Z","event":"build_failed","build":"oci.base","error":"error: step 3 (shell.packages) failed: the script exited with status 100\n  --> web.pkr.hcl:12:3\nhint: run it again with `--progress=plain` to see all of its output","reason":"the script exited with status 100","seconds":15.5}
         {"time":"2026-01-02T03:04:06.600Z","event":"build_finished","build":"oci.web","digest":"sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f","bytes":45230000,"cached":1,"steps":5,"seconds":12.75}
         "#);
     }

@@ -11,7 +11,7 @@
 use super::palette::{Palette, Tone};
 use super::running::{Running, Work};
 use super::summary::Summary;
-use super::{Clock, View, wording};
+use super::{Clock, Stamps, View, wording};
 use crate::build::event::{Event, StepPlace};
 use crate::{format, text};
 use std::io::Write;
@@ -23,6 +23,7 @@ pub(super) struct Plain {
     output: Box<dyn Write + Send>,
     clock: Clock,
     palette: Palette,
+    stamps: Option<Stamps>,
     running: Running,
     summary: Summary,
     /// Whether builds ran at the same time, so that a failed step's output may stand apart.
@@ -31,11 +32,17 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) fn new(output: Box<dyn Write + Send>, clock: Clock, palette: Palette) -> Self {
+    pub(super) fn new(
+        output: Box<dyn Write + Send>,
+        clock: Clock,
+        palette: Palette,
+        stamps: Option<Stamps>,
+    ) -> Self {
         Self {
             output,
             clock,
             palette,
+            stamps,
             running: Running::default(),
             summary: Summary::default(),
             interleaved: false,
@@ -44,7 +51,15 @@ impl Plain {
     }
 
     fn print(&mut self, text: &str) {
-        super::write(&mut *self.output, text.as_bytes());
+        match &self.stamps {
+            None => super::write(&mut *self.output, text.as_bytes()),
+            Some(stamps) => {
+                let stamp = stamps.of((self.clock)());
+                let lines = text.lines().map(|line| format!("{stamp}: {line}\n"));
+                let text: String = lines.collect();
+                super::write(&mut *self.output, text.as_bytes());
+            }
+        }
     }
 
     /// Prints an output line, or several if it holds line feeds.
@@ -91,6 +106,7 @@ impl Plain {
                 of_build(build, &format!("base {base}{digest} found in {after}"))
             }
             Event::StepStarted { place, .. } => of_step(place, "running"),
+            Event::StepNote { place, text } => of_step(place, text),
             Event::StepCached { place, layer, .. } => {
                 of_step(place, &wording::with_layer("cached", layer.as_ref()))
             }
@@ -126,6 +142,11 @@ impl Plain {
                 build,
                 post_processor,
             } => of_build(build, &format!("{post_processor}: running")),
+            Event::PostProcessorNote {
+                build,
+                post_processor,
+                text,
+            } => of_build(build, &format!("{post_processor}: {text}")),
             Event::PostProcessorFinished {
                 build,
                 post_processor,
@@ -141,7 +162,15 @@ impl Plain {
                     None => notice,
                 }
             }
-            Event::Artifact { build, kind, value } => of_build(build, &format!("{kind} {value}")),
+            Event::Artifact {
+                build,
+                value,
+                description,
+                ..
+            } if value.is_empty() => of_build(build, description),
+            Event::Artifact {
+                build, kind, value, ..
+            } => of_build(build, &format!("{kind} {value}")),
             Event::BuildFinished {
                 build,
                 digest,
@@ -151,15 +180,20 @@ impl Plain {
                 seconds,
             } => {
                 let after = after(*seconds);
-                let size = format::bytes(*bytes);
-                let what =
-                    format!("built in {after}, {cached}/{steps} steps cached, {size}, {digest}");
+                let what = match digest {
+                    Some(digest) => {
+                        let size = format::bytes(*bytes);
+                        format!("built in {after}, {cached}/{steps} steps cached, {size}, {digest}")
+                    }
+                    None => format!("finished in {after}"),
+                };
                 of_build(build, &what)
             }
             Event::BuildFailed {
                 build,
                 error,
                 seconds,
+                ..
             } => {
                 let what = format!("failed after {}\n{}", after(*seconds), error.trim_end());
                 of_build(build, &what)
@@ -182,6 +216,7 @@ impl View for Plain {
                 build,
                 post_processor,
                 line,
+                ..
             } => {
                 self.print_output(&build, &line);
                 if self.interleaved {
@@ -268,6 +303,7 @@ mod tests {
         ==> oci.base: building, 5 steps
         ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
         ==> oci.base [2/5] shell.packages: running
+        ==> oci.base [2/5] shell.packages: Running local shell script: /tmp/script.sh
         ==> oci.base [1/5] shell.packages: cached, 1.2 MB
         ==> oci.base [3/5] shell.packages: waiting for the same step of another build
             oci.base: Unpacking nginx (1.22.1-9) ...
@@ -275,6 +311,7 @@ mod tests {
         ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
         ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
         ==> oci.base: shell-local: running
+        ==> oci.base: shell-local: Running local shell script: /tmp/script.sh
             oci.base: signed
         ==> oci.base: shell-local: finished in 0.3s
         ==> oci.base: warning: step 4 uses timestamp() and can never be cached

@@ -32,6 +32,7 @@ impl View for Quiet {
                 build,
                 post_processor,
                 line,
+                ..
             } => {
                 self.running
                     .post_processor_wrote(&build, &post_processor, line);

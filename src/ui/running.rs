@@ -98,6 +98,8 @@ impl Running {
                 self.end(build, |_| true)
             }
             Event::StepOutput { .. }
+            | Event::StepNote { .. }
+            | Event::PostProcessorNote { .. }
             | Event::StepRetried { .. }
             | Event::PostProcessorOutput { .. }
             | Event::Notice { .. }

@@ -9,6 +9,10 @@ pub(super) fn every_event() -> Vec<Event> {
         started("oci.base", 5),
         base("oci.base"),
         step_started(place(2)),
+        Event::StepNote {
+            place: place(2),
+            text: "Running local shell script: /tmp/script.sh".to_owned(),
+        },
         step_cached(place(1)),
         Event::StepWaiting { place: place(3) },
         output(place(2), "Unpacking nginx (1.22.1-9) ..."),
@@ -23,9 +27,15 @@ pub(super) fn every_event() -> Vec<Event> {
             build: "oci.base".to_owned(),
             post_processor: "shell-local".to_owned(),
         },
+        Event::PostProcessorNote {
+            build: "oci.base".to_owned(),
+            post_processor: "shell-local".to_owned(),
+            text: "Running local shell script: /tmp/script.sh".to_owned(),
+        },
         Event::PostProcessorOutput {
             build: "oci.base".to_owned(),
             post_processor: "shell-local".to_owned(),
+            stream: LogStream::Stdout,
             line: "signed".to_owned(),
         },
         Event::PostProcessorFinished {
@@ -42,6 +52,10 @@ pub(super) fn every_event() -> Vec<Event> {
             build: "oci.base".to_owned(),
             kind: "oci-archive".to_owned(),
             value: "out/base.tar".to_owned(),
+            builder_id: "hardtack.oci-archive".to_owned(),
+            id: Digest::of("manifest").to_string(),
+            description: "an archive of the image".to_owned(),
+            files: vec!["out/base.tar".to_owned()],
         },
         finished("oci.base"),
         failed("oci.base"),
@@ -76,7 +90,7 @@ pub(super) fn two_builds() -> Vec<Event> {
         step_finished(place(2), 12.4),
         Event::StepStarted {
             place: place(3),
-            key: key(),
+            key: Some(key()),
         },
         output(place(3), "E: Unable to locate package ngins"),
         Event::StepFinished {
@@ -110,7 +124,10 @@ pub(super) fn started(build: &str, steps: usize) -> Event {
 
 /// A step begins.
 pub(super) fn step_started(place: StepPlace) -> Event {
-    Event::StepStarted { place, key: key() }
+    Event::StepStarted {
+        place,
+        key: Some(key()),
+    }
 }
 
 /// A step writes `line`.
@@ -144,7 +161,7 @@ pub(super) fn step_failed(place: StepPlace, seconds: f64) -> Event {
 pub(super) fn finished(build: &str) -> Event {
     Event::BuildFinished {
         build: build.to_owned(),
-        digest: Digest::of("manifest"),
+        digest: Some(Digest::of("manifest")),
         bytes: 45_230_000,
         cached: 1,
         steps: 5,
@@ -160,6 +177,7 @@ pub(super) fn failed(build: &str) -> Event {
                 --> web.pkr.hcl:12:3\n\
                 hint: run it again with `--progress=plain` to see all of its output"
             .to_owned(),
+        reason: "the script exited with status 100".to_owned(),
         seconds: 15.5,
     }
 }
@@ -192,7 +210,7 @@ fn layer() -> Option<LayerSummary> {
     })
 }
 
-const KINDS: usize = 16;
+const KINDS: usize = 18;
 
 /// Where the kind of `event` stands in [`every_event`]; a new kind does not compile before it has
 /// a place, and with it a sample and a section in `docs/events.md`.
@@ -201,18 +219,20 @@ fn position(event: &Event) -> usize {
         Event::BuildStarted { .. } => 0,
         Event::BaseResolved { .. } => 1,
         Event::StepStarted { .. } => 2,
-        Event::StepCached { .. } => 3,
-        Event::StepWaiting { .. } => 4,
-        Event::StepOutput { .. } => 5,
-        Event::StepRetried { .. } => 6,
-        Event::StepFinished { .. } => 7,
-        Event::StepFailed { .. } => 8,
-        Event::PostProcessorStarted { .. } => 9,
-        Event::PostProcessorOutput { .. } => 10,
-        Event::PostProcessorFinished { .. } => 11,
-        Event::Notice { .. } => 12,
-        Event::Artifact { .. } => 13,
-        Event::BuildFinished { .. } => 14,
-        Event::BuildFailed { .. } => 15,
+        Event::StepNote { .. } => 3,
+        Event::StepCached { .. } => 4,
+        Event::StepWaiting { .. } => 5,
+        Event::StepOutput { .. } => 6,
+        Event::StepRetried { .. } => 7,
+        Event::StepFinished { .. } => 8,
+        Event::StepFailed { .. } => 9,
+        Event::PostProcessorStarted { .. } => 10,
+        Event::PostProcessorNote { .. } => 11,
+        Event::PostProcessorOutput { .. } => 12,
+        Event::PostProcessorFinished { .. } => 13,
+        Event::Notice { .. } => 14,
+        Event::Artifact { .. } => 15,
+        Event::BuildFinished { .. } => 16,
+        Event::BuildFailed { .. } => 17,
     }
 }

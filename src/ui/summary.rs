@@ -25,7 +25,7 @@ enum Outcome {
     /// It has neither finished nor failed: the command was interrupted.
     Stopped,
     Built {
-        digest: Digest,
+        digest: Option<Digest>,
         bytes: u64,
         seconds: f64,
     },
@@ -78,9 +78,13 @@ impl Summary {
         for build in &self.builds {
             let (outcome, size) = match &build.outcome {
                 Outcome::Stopped => ("stopped".to_owned(), String::new()),
-                Outcome::Built { bytes, seconds, .. } => (
+                Outcome::Built {
+                    digest,
+                    bytes,
+                    seconds,
+                } => (
                     format!("built in {}", format::duration(*seconds)),
-                    format::bytes(*bytes),
+                    digest.map(|_| format::bytes(*bytes)).unwrap_or_default(),
                 ),
                 Outcome::Failed { seconds } => (
                     format!("failed after {}", format::duration(*seconds)),
@@ -95,7 +99,7 @@ impl Summary {
             match &build.outcome {
                 Outcome::Built { digest, .. } => {
                     lines.push(format!("{} {line}", palette.paint(Tone::Good, "✔")));
-                    lines.push(format!("  {digest}"));
+                    lines.extend(digest.map(|digest| format!("  {digest}")));
                 }
                 Outcome::Failed { .. } | Outcome::Stopped => {
                     lines.push(format!("{} {line}", palette.paint(Tone::Bad, "✗")));

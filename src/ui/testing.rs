@@ -66,6 +66,7 @@ pub(super) fn settings(clock: &TestClock) -> Settings {
             })
         }),
         clock: Box::new(move || clock.now()),
+        stamps: None,
         secrets: Secrets::default(),
     }
 }

@@ -163,6 +163,8 @@ impl Tty {
             | Event::StepStarted { .. }
             | Event::StepWaiting { .. }
             | Event::StepOutput { .. }
+            | Event::StepNote { .. }
+            | Event::PostProcessorNote { .. }
             | Event::PostProcessorStarted { .. }
             | Event::PostProcessorOutput { .. }
             | Event::Artifact { .. }
@@ -179,6 +181,7 @@ impl View for Tty {
                 build,
                 post_processor,
                 line,
+                ..
             } => {
                 self.running
                     .post_processor_wrote(&build, &post_processor, line);

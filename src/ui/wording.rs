@@ -71,6 +71,7 @@ pub(super) fn failure(event: &Event, ended: &[Activity], palette: Palette) -> Op
             build,
             error,
             seconds,
+            ..
         } => {
             let mut told = String::new();
             // A post-processor has no failure event of its own.

@@ -50,6 +50,7 @@ fn stores_may_have_odd_paths() {
         let odd_scratch = bench.host(inside.to_str().unwrap());
         fs::rename(scratch, &odd_scratch).unwrap();
         let spec = hardtack::sandbox::StepSpec {
+            keep_failed: false,
             lowers: bench.lowers.clone(),
             scratch: odd_scratch,
             actions: vec![super::support::shell("echo x > /new")],

@@ -207,6 +207,7 @@ fn interactive_commands_give_their_exit_code() {
 fn a_flood_of_output_takes_no_memory() {
     let mut bench = Bench::new();
     let spec = hardtack::sandbox::StepSpec {
+        keep_failed: false,
         lowers: bench.lowers.clone(),
         scratch: bench.scratch(),
         actions: vec![shell("dd if=/dev/zero bs=1M count=100 2> /dev/null")],

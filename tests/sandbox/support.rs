@@ -120,6 +120,7 @@ impl Bench {
     pub fn step(&mut self, actions: Vec<Action>) -> Ran {
         let scratch = self.scratch();
         let spec = StepSpec {
+            keep_failed: false,
             lowers: self.lowers.clone(),
             scratch: scratch.clone(),
             actions,
