@@ -36,7 +36,7 @@ enum Read<T> {
     Value(T),
     /// Not written, or null.
     Nothing,
-    /// Wrong, and reported.
+    /// Wrong, and reported; or not known, since data sources are not asked.
     Failed,
 }
 
@@ -147,8 +147,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that may be left out. None also if it is null, and if it has a wrong type,
-    /// which is reported.
+    /// An argument that may be left out. None also if it is null, if it has a wrong type, which is
+    /// reported, and if it needs a data source that is not asked.
     pub fn optional<T: FromValue>(&self, name: &str) -> Option<T> {
         match self.read(name) {
             Read::Value(decoded) => Some(decoded),
@@ -156,7 +156,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that must be given. None if it is missing or wrong, which is reported.
+    /// An argument that must be given. None if it is missing or wrong, which is reported, and if it
+    /// needs a data source that is not asked.
     pub fn required<T: FromValue>(&self, name: &str) -> Option<T> {
         match self.read(name) {
             Read::Value(decoded) => Some(decoded),
@@ -178,8 +179,8 @@ impl<'a> Arguments<'a> {
         self.attributes.contains_key(name)
     }
 
-    /// Whether one of these arguments was asked for and is wrong, which has been reported: then
-    /// it is not said to be missing.
+    /// Whether one of these arguments was asked for and is wrong, which has been reported, or not
+    /// known yet: then it is not said to be missing.
     pub fn any_failed(&self, names: &[&str]) -> bool {
         let failed = self.failed_attributes.borrow();
         names.iter().any(|name| failed.contains(*name))
@@ -413,8 +414,10 @@ impl<'a> Arguments<'a> {
         }
         from_any_value(&value).map_or_else(
             |message| {
-                // What is unknown because of an error that was reported is no other error.
-                if !value.is_wholly_known() && self.diagnostics.has_errors() {
+                // What is unknown because of an error that was reported, or because it is not asked
+                // for, is no other error.
+                let is_excused = self.diagnostics.has_errors() || self.scope.has_unasked();
+                if !value.is_wholly_known() && is_excused {
                     return Read::Failed;
                 }
                 let message = format!("`{name}`: {message}");

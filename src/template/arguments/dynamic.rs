@@ -47,8 +47,9 @@ pub(super) fn occurrences(
     }
     match expand(block, scope, diagnostics) {
         Ok(Some(made)) => return made,
-        // What is unknown because of an error that was reported is no other error.
-        Ok(None) if diagnostics.has_errors() => {}
+        // What is unknown because of an error that was reported, or because it is not asked for,
+        // is no other error.
+        Ok(None) if diagnostics.has_errors() || scope.has_unasked() => {}
         Ok(None) => diagnostics.push(
             Diagnostic::error("`for_each` must be known before the build runs").at(block.header()),
         ),

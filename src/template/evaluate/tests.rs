@@ -261,9 +261,9 @@ fn heredocs() {
         ("<<-EOT\n  $${a}\n  EOT\n", "${a}\n"),
     ] {
         let template = template(&format!("locals {{\n  text = {text}}}\n"));
-        let value: Vec<&str> = template
+        let value: Vec<String> = template
             .locals()
-            .filter_map(|(_, value)| value.as_str())
+            .filter_map(|(_, value)| value.as_str().map(str::to_owned))
             .collect();
         assert_eq!(value, [expected], "{text}");
     }
@@ -348,6 +348,7 @@ fn unknown_values_spread() {
     let scope = TEMPLATE.scope(&ScopeNames {
         build_name: Some("b".to_owned()),
         source: None,
+        without_data: false,
         build: BTreeMap::from([("ID".to_owned(), Value::Unknown(Type::String))]),
     });
     for (text, expected) in [
