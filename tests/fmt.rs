@@ -1,6 +1,7 @@
 //! `hardtack fmt` beside `packer fmt`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![allow(clippy::print_stderr, reason = "a comparison that is left out is said")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
