@@ -25,7 +25,7 @@ use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
 use crate::template::{
-    self, Arguments, Body, Component, RequiredPlugin, Scope, ScopeNames, SourceUse, Template, Value,
+    self, Arguments, Body, Component, RequiredPlugin, ScopeNames, SourceUse, Template, Value,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -285,14 +285,14 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn go_template(&self, settings: &Settings) -> GoTemplateData {
+    fn go_template(&self, template: &Template, settings: &Settings) -> GoTemplateData {
         GoTemplateData {
             fields: BTreeMap::new(),
-            build: BTreeMap::new(),
             build_name: self.source_name.to_owned(),
             build_type: self.source_type.to_owned(),
             working_folder: settings.working_folder.display().to_string(),
             now: settings.now,
+            random: template.random(),
         }
         .with("BuildName", self.source_name)
         .with("BuilderType", self.source_type)
@@ -392,13 +392,12 @@ fn plan_build(
     diagnostics: &Diagnostics,
 ) -> Option<PlannedBuild> {
     let name = names.full();
-    let scope = template.scope(&names.scope(BTreeMap::new()));
     let before = diagnostics.error_count();
 
     let product = if imageless::kinds().contains(&source.kind.as_str()) {
         plan_imageless(template, settings, names, block, source, diagnostics)
     } else {
-        plan_image(template, settings, &scope, block, source, diagnostics)
+        plan_image(template, settings, names, block, source, diagnostics)
     };
     if let Some(test) = block.tests.first() {
         diagnostics.push(
@@ -481,11 +480,17 @@ fn plan_build(
 fn plan_image(
     template: &Template,
     settings: &Settings,
-    scope: &Scope,
+    names: &Names<'_>,
     block: &template::Build,
     source: &SourceUse,
     diagnostics: &Diagnostics,
 ) -> Option<Product> {
+    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let open = |body| {
+        template
+            .arguments(body, &scope, diagnostics)
+            .rendering(names.go_template(template, settings))
+    };
     let mut changes = ConfigChanges::default();
     let mut annotations = BTreeMap::new();
     let context = base::PrepareContext {
@@ -493,7 +498,7 @@ fn plan_image(
         platform: settings.platform.clone(),
     };
     let base = if base::kinds().contains(&source.kind.as_str()) {
-        let arguments = template.arguments(&source.body, scope, diagnostics);
+        let arguments = open(&source.body);
         config::decode_blocks(&arguments, &mut changes, &mut annotations);
         let base = base::prepare(&source.kind, &arguments, &context);
         arguments.finish();
@@ -509,7 +514,7 @@ fn plan_image(
         None
     };
     for block in &block.config {
-        let arguments = template.arguments(block, scope, diagnostics);
+        let arguments = open(block);
         config::decode(&arguments, &mut changes, &mut annotations);
         arguments.finish();
     }
@@ -534,10 +539,11 @@ fn plan_imageless(
     diagnostics: &Diagnostics,
 ) -> Option<Product> {
     let scope = template.scope(&names.scope(BTreeMap::new()));
-    let arguments = template.arguments(&source.body, &scope, diagnostics);
+    let arguments = template
+        .arguments(&source.body, &scope, diagnostics)
+        .rendering(names.go_template(template, settings));
     let context = imageless::PrepareContext {
         working_folder: settings.working_folder.clone(),
-        go_template: names.go_template(settings),
     };
     let prepared = imageless::prepare(&source.kind, &arguments, &context);
     arguments.finish();
@@ -576,10 +582,12 @@ fn prepare_post_processor(
         return None;
     }
     let scope = template.scope(&names.scope(build));
-    let arguments = template.arguments(&component.body, &scope, diagnostics);
+    let arguments = template
+        .arguments(&component.body, &scope, diagnostics)
+        .rendering(names.go_template(template, settings));
     let context = postprocess::PrepareContext {
         working_folder: settings.working_folder.clone(),
-        go_template: names.go_template(settings),
+        go_template: names.go_template(template, settings),
     };
     let prepared = postprocess::prepare(&component.kind, &arguments, &context);
     let is_right = finish(arguments, diagnostics, before);

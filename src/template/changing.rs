@@ -6,13 +6,12 @@
 
 use super::body::Body;
 use super::functions;
+use super::gotemplate;
 use super::graph::{Graph, Node};
 use super::references::references;
 use super::syntax::{Element, Expression, ExpressionKind, Item};
 use crate::diagnostic::SourceSpan;
-use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 /// Something in an argument that differs in each run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,15 +104,9 @@ fn collect(expression: &Expression, found: &mut Vec<ChangingCall>) {
 }
 
 fn in_literal(text: &str, span: SourceSpan) -> Option<ChangingCall> {
-    // Go's own; `timestamp` and `isotime` tell the time at which the run began.
-    static CHANGING: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\{\{-?\s*(timestamp|isotime|strftime|uuid)\b[^}]*\}\}").ok());
-    if !text.contains("{{") {
-        return None;
-    }
-    let found = CHANGING.as_ref()?.find(text)?;
+    let written = gotemplate::changing_actions(text).into_iter().next()?;
     Some(ChangingCall {
-        written: found.as_str().to_owned(),
+        written,
         span,
         origin: None,
     })

@@ -5,7 +5,7 @@ use super::body::Body;
 use super::build::Build;
 use super::changing::{self, Changing, ChangingCall};
 use super::component::Component;
-use super::scope::{Globals, Reach, Scope};
+use super::scope::{Globals, RandomBytes, Reach, Scope};
 use super::settings::RequiredPlugin;
 use super::syntax::parse_expression;
 use super::value::Value;
@@ -71,6 +71,11 @@ impl Template {
     /// The plugins that `packer` blocks ask for.
     pub fn required_plugins(&self) -> &[RequiredPlugin] {
         &self.plugins
+    }
+
+    /// Where random bytes come from in this run.
+    pub fn random(&self) -> Arc<RandomBytes> {
+        self.globals.world.random.clone()
     }
 
     /// The texts that diagnostics point into.
