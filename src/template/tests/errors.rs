@@ -74,6 +74,16 @@ build {
         21 | source "oci" "base" {}
            | ^^^^^^^^^^^^^^^^^^^
 
+        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
+          --> t.pkr.hcl:14:7
+           |
+        14 |   x = local.y
+           |       ^^^^^^^
+        15 |   y = local.z + 1
+           |       -------
+        16 |   z = local.x
+           |       -------
+
         error: there is no type `strng`
          --> t.pkr.hcl:3:23
           |
@@ -98,16 +108,6 @@ build {
         8 |   validation {
         9 |     condition     = var.d > 10
           |                     ---------- this rule does not hold
-
-        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
-          --> t.pkr.hcl:14:7
-           |
-        14 |   x = local.y
-           |       ^^^^^^^
-        15 |   y = local.z + 1
-           |       -------
-        16 |   z = local.x
-           |       -------
 
         error: division by zero
           --> t.pkr.hcl:17:13
@@ -289,10 +289,8 @@ fn errors_of_blocks() {
         ("build \"x\" {}", "a `build` block has no labels"),
         ("variable {}", "a `variable` block has one label"),
         ("source \"oci\" {}", "a `source` block has two labels"),
-        (
-            "data \"http\" \"x\" {}",
-            "data sources are not supported yet",
-        ),
+        ("data \"http\" \"x\" {}", "`url` is required"),
+        ("data \"http\" {}", "a `data` block has two labels"),
         (
             "provisioner \"shell\" {}",
             "there is no block `provisioner` here",
