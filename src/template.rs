@@ -8,6 +8,7 @@
 mod arguments;
 mod body;
 mod build;
+pub mod canonical;
 mod changing;
 mod component;
 pub mod convert;
@@ -41,7 +42,7 @@ pub use changing::ChangingCall;
 pub use component::Component;
 pub use decode::FromValue;
 pub use display::{display, go_quoted, hcl_quoted};
-pub use files::{FileError, NamedText, TemplateTexts};
+pub use files::{FileError, NamedText, TemplateTexts, read_text};
 pub use load::{LoadArguments, LoadError, Loaded, check_syntax, load, load_texts, read_constants};
 pub use loaded::{ScopeNames, Template};
 pub use scope::{RandomBytes, Scope, World};
