@@ -34,7 +34,7 @@ locals {
   x = local.y
   y = local.z + 1
   z = local.x
-  bad = 1 / 0
+  bad = 0 / 0
   unused = var.nope
 }
 source "oci" "base" {}
@@ -109,11 +109,11 @@ build {
         9 |     condition     = var.d > 10
           |                     ---------- this rule does not hold
 
-        error: division by zero
-          --> t.pkr.hcl:17:13
+        error: zero cannot be divided by zero, nor infinity by infinity
+          --> t.pkr.hcl:17:9
            |
-        17 |   bad = 1 / 0
-           |             ^ this is 0
+        17 |   bad = 0 / 0
+           |         ^^^^^
 
         error: variable `nope` is not declared
           --> t.pkr.hcl:18:16
