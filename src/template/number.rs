@@ -244,7 +244,12 @@ impl Number {
     pub fn to_f64(&self) -> f64 {
         match &self.0 {
             Size::NegativeInfinity => f64::NEG_INFINITY,
-            Size::Finite(decimal) => decimal.to_f64().unwrap_or(f64::NAN),
+            // Its own conversion is off by some of the last digits; that of a text is exact.
+            Size::Finite(decimal) => {
+                let (digits, scale) = decimal.as_bigint_and_scale();
+                let text = format!("{digits}e{}", -i128::from(scale));
+                text.parse().unwrap_or(f64::NAN)
+            }
             Size::Infinity => f64::INFINITY,
         }
     }
@@ -441,6 +446,25 @@ mod tests {
         assert_eq!(number("Inf").to_i64(), None);
         assert!(!number("Inf").is_integer());
         assert_eq!(Number::from_text("INF"), None);
+    }
+
+    #[test]
+    fn floats_are_the_nearest() {
+        for (text, expected) in [
+            ("1e100", 1e100),
+            ("1e45", 1e45),
+            ("1.5e300", 1.5e300),
+            ("1.7976931348623157e308", f64::MAX),
+            ("5e-324", 5e-324),
+            ("0.1", 0.1),
+            ("-123456789.123456789", -123456789.123456789),
+            ("9007199254740993", 9007199254740992.0),
+            ("1e1000", f64::INFINITY),
+            ("1e-1000", 0.0),
+            ("0", 0.0),
+        ] {
+            assert_eq!(Number::parse(text).unwrap().to_f64(), expected, "{text}");
+        }
     }
 
     #[test]

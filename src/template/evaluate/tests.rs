@@ -153,7 +153,7 @@ fn infinities() {
         ),
         (
             "signum(1 / 0)",
-            "error: signum(): value must be a whole number, between -9223372036854775808 and 9223372036854775807",
+            "error: signum(): invalid value for \"num\" parameter: value must be a whole number, between -9223372036854775808 and 9223372036854775807",
         ),
     ] {
         assert_eq!(evaluate(text), expected, "{text}");
