@@ -110,11 +110,6 @@ impl DataSources {
         let kinds = self.by_kind.iter();
         kinds.flat_map(|(kind, sources)| sources.keys().map(move |name| (kind, name)))
     }
-
-    /// All of one type.
-    pub(super) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.by_kind.get(kind).into_iter().flat_map(BTreeMap::keys)
-    }
 }
 
 impl DataSource {

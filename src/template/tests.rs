@@ -1,5 +1,6 @@
 //! Whole templates: what they load to.
 
+mod data;
 mod errors;
 
 use super::*;

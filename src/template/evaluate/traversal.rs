@@ -217,22 +217,16 @@ fn undeclared<'a>(
 
 fn undeclared_data(kind: &Name, name: &Name, declared: &DataSources) -> Diagnostic {
     let (kind_text, name_text) = (&kind.text, &name.text);
-    let names = declared.of_kind(kind_text).map(|name| &**name);
     let all: Vec<String> = declared
         .names()
         .map(|(kind, name)| format!("{kind}.{name}"))
         .collect();
-    let help = did_you_mean(name_text, names)
-        .or_else(|| {
-            let written = format!("{kind_text}.{name_text}");
-            did_you_mean(&written, all.iter().map(String::as_str))
-        })
+    let written = format!("{kind_text}.{name_text}");
+    let help = did_you_mean(&written, all.iter().map(String::as_str))
         .unwrap_or_else(|| format!("declare it: data {kind_text:?} {name_text:?} {{ … }}"));
-    Diagnostic::error(format!(
-        "data source `{kind_text}.{name_text}` is not declared"
-    ))
-    .at(kind.span.to(name.span))
-    .help(help)
+    Diagnostic::error(format!("data source `{written}` is not declared"))
+        .at(kind.span.to(name.span))
+        .help(help)
 }
 
 /// What an attribute splat takes along.
