@@ -43,6 +43,8 @@ pub struct Settings {
     pub except: Vec<String>,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// Names the run: `build.PackerRunUUID`.
+    pub run_id: String,
 }
 
 /// What a template resolves to.
@@ -220,7 +222,8 @@ impl Plan {
             (image.manifest.digest.to_string(), config)
         });
         let digests = digests.as_ref();
-        let known = known_later(id, digests.map(|(a, b)| (a.as_str(), b.as_str())));
+        let digests = digests.map(|(a, b)| (a.as_str(), b.as_str()));
+        let known = build_values(id, digests, &self.settings);
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,
@@ -299,13 +302,38 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The attributes of `build` that are known when its artifact is there: those of an image have the
-/// digests of its manifest and configuration too. Before that they are what Packer shows for them,
-/// so that options can be checked.
-fn known_later(id: &str, digests: Option<(&str, &str)>) -> BTreeMap<String, Value> {
+/// What Packer shows for a value that is not known, or that there is none of.
+const UNKNOWN: &str = "<unknown>";
+
+/// The attributes of `build` beside its name. `id` is the artifact's, and those of an image have the
+/// digests of its manifest and configuration too. Nothing is connected to and served over HTTP, so
+/// what describes that is what Packer gives for a null source.
+fn build_values(
+    id: &str,
+    digests: Option<(&str, &str)>,
+    settings: &Settings,
+) -> BTreeMap<String, Value> {
     let of_image = digests.map(|(digest, config)| [("Digest", digest), ("ImageSha256", config)]);
-    let names = of_image.into_iter().flatten().chain([("ID", id)]);
+    let of_run = [
+        ("ID", id),
+        ("PackerRunUUID", &settings.run_id),
+        ("PackerHTTPAddr", "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER"),
+        ("PackerHTTPIP", "ERR_HTTP_IP_NOT_IMPLEMENTED_BY_BUILDER"),
+        ("PackerHTTPPort", "ERR_HTTP_PORT_NOT_IMPLEMENTED_BY_BUILDER"),
+    ];
+    let of_connection = [
+        "ConnType",
+        "Host",
+        "Password",
+        "Port",
+        "SSHPrivateKey",
+        "SSHPublicKey",
+        "User",
+        "WinRMPassword",
+    ];
+    let names = of_image.into_iter().flatten().chain(of_run);
     names
+        .chain(of_connection.map(|name| (name, UNKNOWN)))
         .map(|(name, value)| (name.to_owned(), Value::string(value)))
         .collect()
 }
@@ -431,8 +459,8 @@ fn plan_build(
             if select::is_excepted(component, &settings.except) {
                 break;
             }
-            let digests = (!is_imageless).then_some(("<unknown>", "<unknown>"));
-            let later = known_later("<unknown>", digests);
+            let digests = (!is_imageless).then_some((UNKNOWN, UNKNOWN));
+            let later = build_values(UNKNOWN, digests, settings);
             let prepared =
                 prepare_post_processor(template, settings, names, component, later, diagnostics);
             if is_imageless && prepared.is_some_and(|it| it.needs_image()) {
