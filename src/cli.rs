@@ -9,6 +9,7 @@ mod build;
 pub mod completion;
 pub mod console;
 mod error;
+mod fmt;
 mod go_flags;
 mod images;
 pub mod init;
@@ -94,6 +95,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Plan(plan) => plan::run(plan, surroundings),
         Command::Validate(validate) => validate::run(validate, surroundings),
         Command::Inspect(inspect) => inspect::run(inspect, surroundings),
+        Command::Fmt(fmt) => fmt::run(fmt, surroundings),
         Command::Console(console) => console::run(console, surroundings),
         Command::Init(init) => init::run(init, surroundings),
         Command::Run(run) => run::run(run, surroundings),

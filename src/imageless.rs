@@ -4,7 +4,6 @@
 //! host, and what its post-processors make of its artifact: nothing, or one file.
 
 use crate::postprocess::Artifact;
-use crate::template::gotemplate::{self, GoTemplateData};
 use crate::template::{Arguments, Value};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -51,8 +50,6 @@ pub struct ImagelessError {
 pub struct PrepareContext {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// What a Go template inside a string may refer to.
-    pub go_template: GoTemplateData,
 }
 
 /// The types of these sources, sorted.
@@ -98,18 +95,13 @@ fn prepare_null(arguments: &Arguments<'_>) -> Option<Imageless> {
 }
 
 fn prepare_file(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Imageless> {
-    let rendered = |name: &str| -> Result<Option<String>, ()> {
-        let Some(text) = arguments.optional::<String>(name) else {
-            return Ok(None);
-        };
-        gotemplate::render(&text, &context.go_template)
-            .map(Some)
-            .map_err(|error| arguments.error(arguments.span(name), error.to_string(), &[]))
-    };
-    let (content, source) = (rendered("content"), rendered("source"));
+    let content: Option<String> = arguments.optional("content");
+    let source: Option<String> = arguments.optional("source");
     let target: Option<String> = arguments.required("target");
-    let target = target.and_then(|_| rendered("target").ok().flatten());
-    let content = match (content.ok()?, source.ok()?) {
+    if arguments.any_failed(&["content", "source"]) {
+        return None;
+    }
+    let content = match (content, source) {
         (Some(_), Some(_)) => {
             arguments.error(
                 arguments.span("source"),

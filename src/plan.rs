@@ -25,7 +25,7 @@ use crate::postprocess::{self, PostProcessor};
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
 use crate::template::{
-    self, Arguments, Body, Component, RequiredPlugin, Scope, ScopeNames, SourceUse, Template, Value,
+    self, Arguments, Body, Component, RequiredPlugin, ScopeNames, SourceUse, Template, Value,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -156,23 +156,17 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
-        let mut builds = Vec::new();
-        for block in template.builds() {
-            for source in &block.uses {
-                if let Some(build) = plan_build(&template, &settings, block, source, &diagnostics) {
-                    builds.push(build);
-                }
-            }
-        }
+        let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);
-        // A name that belongs to a build with mistakes is not unknown.
-        if !diagnostics.has_errors() {
+        // A name that belongs to a build with mistakes is not unknown, nor is one of a build that
+        // depends on data sources which are not asked.
+        if !diagnostics.has_errors() && builds.len() == names.len() {
             dependencies::resolve(&mut builds, &diagnostics);
         }
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
-        let builds = select::select(builds, template.builds(), &settings, &diagnostics);
+        let builds = select::select(builds, &names, template.builds(), &settings, &diagnostics);
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
@@ -240,11 +234,14 @@ impl Plan {
 }
 
 /// The names of one build as expressions and Go templates see them.
+#[derive(Clone, Copy)]
 struct Names<'a> {
     build_name: Option<&'a str>,
     source_type: &'a str,
     source_name: &'a str,
     local_name: &'a str,
+    /// Whether its expressions leave data sources alone.
+    without_data: bool,
 }
 
 impl<'a> Names<'a> {
@@ -254,6 +251,26 @@ impl<'a> Names<'a> {
             source_type: &build.source_type,
             source_name: &build.source_name,
             local_name: &build.local_name,
+            without_data: false,
+        }
+    }
+
+    fn of_use(block: &'a template::Build, source: &'a SourceUse) -> Self {
+        Self {
+            build_name: block.name.as_deref(),
+            source_type: &source.kind,
+            source_name: &source.source_name,
+            local_name: source.name(),
+            without_data: false,
+        }
+    }
+
+    /// The build's name: `[BUILD.]TYPE.SOURCE`.
+    fn full(&self) -> String {
+        let source = format!("{}.{}", self.source_type, self.local_name);
+        match self.build_name {
+            Some(build) => format!("{build}.{source}"),
+            None => source,
         }
     }
 
@@ -263,18 +280,19 @@ impl<'a> Names<'a> {
         ScopeNames {
             build_name: Some(self.build_name.unwrap_or_default().to_owned()),
             source: Some((self.source_type.to_owned(), self.local_name.to_owned())),
+            without_data: self.without_data,
             build,
         }
     }
 
-    fn go_template(&self, settings: &Settings) -> GoTemplateData {
+    fn go_template(&self, template: &Template, settings: &Settings) -> GoTemplateData {
         GoTemplateData {
             fields: BTreeMap::new(),
-            build: BTreeMap::new(),
             build_name: self.source_name.to_owned(),
             build_type: self.source_type.to_owned(),
             working_folder: settings.working_folder.display().to_string(),
             now: settings.now,
+            random: template.random(),
         }
         .with("BuildName", self.source_name)
         .with("BuilderType", self.source_type)
@@ -316,31 +334,70 @@ fn finish(arguments: Arguments<'_>, diagnostics: &Diagnostics, before: usize) ->
     diagnostics.error_count() == before
 }
 
+/// Plans all builds; with them come the names of all, also of those that cannot be planned: after
+/// an error, or because they need data sources that are not asked.
+///
+/// Data sources are asked for the builds that are selected, and for those that they start from.
+fn plan_builds(
+    template: &Template,
+    settings: &Settings,
+    diagnostics: &Diagnostics,
+) -> (Vec<PlannedBuild>, Vec<String>) {
+    let blocks = template.builds().iter();
+    let uses: Vec<(&template::Build, &SourceUse)> = blocks
+        .flat_map(|block| block.uses.iter().map(move |source| (block, source)))
+        .collect();
+    let names: Vec<Names<'_>> = uses
+        .iter()
+        .map(|(block, source)| Names::of_use(block, source))
+        .collect();
+    let full_names: Vec<String> = names.iter().map(Names::full).collect();
+    let mut is_needed = match template.has_data_sources() && !diagnostics.has_errors() {
+        true => select::asked(&full_names, settings),
+        false => vec![false; names.len()],
+    };
+    loop {
+        let planned: Vec<Option<PlannedBuild>> = uses
+            .iter()
+            .zip(&names)
+            .zip(&is_needed)
+            .map(|(((block, source), names), is_needed)| {
+                let names = Names {
+                    without_data: !is_needed,
+                    ..*names
+                };
+                plan_build(template, settings, &names, block, source, diagnostics)
+            })
+            .collect();
+        let bases = planned.iter().zip(&is_needed).filter(|(_, it)| **it);
+        let bases = bases.filter_map(|(build, _)| build.as_ref()?.image()?.base.depends_on());
+        let found: Vec<usize> = bases
+            .flat_map(|name| dependencies::matching(&names, name))
+            .filter(|index| !is_needed[*index])
+            .collect();
+        if found.is_empty() || diagnostics.has_errors() {
+            return (planned.into_iter().flatten().collect(), full_names);
+        }
+        found.into_iter().for_each(|index| is_needed[index] = true);
+    }
+}
+
 /// Plans one use of a source by a `build` block; none after an error.
 fn plan_build(
     template: &Template,
     settings: &Settings,
+    names: &Names<'_>,
     block: &template::Build,
     source: &SourceUse,
     diagnostics: &Diagnostics,
 ) -> Option<PlannedBuild> {
-    let names = Names {
-        build_name: block.name.as_deref(),
-        source_type: &source.kind,
-        source_name: &source.source_name,
-        local_name: source.name(),
-    };
-    let name = match names.build_name {
-        Some(build) => format!("{build}.{}", source.full_name()),
-        None => source.full_name(),
-    };
-    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let name = names.full();
     let before = diagnostics.error_count();
 
     let product = if imageless::kinds().contains(&source.kind.as_str()) {
-        plan_imageless(template, settings, &names, block, source, diagnostics)
+        plan_imageless(template, settings, names, block, source, diagnostics)
     } else {
-        plan_image(template, settings, &scope, block, source, diagnostics)
+        plan_image(template, settings, names, block, source, diagnostics)
     };
     if let Some(test) = block.tests.first() {
         diagnostics.push(
@@ -355,7 +412,7 @@ fn plan_build(
         if is_imageless && !step::report_no_image(component, source, diagnostics) {
             return None;
         }
-        step::plan_step(template, settings, &names, component, before, diagnostics)
+        step::plan_step(template, settings, names, component, before, diagnostics)
     };
     let mut steps = Vec::new();
     for component in block.provisioners.iter().filter(|it| it.applies_to(source)) {
@@ -377,7 +434,7 @@ fn plan_build(
             let digests = (!is_imageless).then_some(("<unknown>", "<unknown>"));
             let later = known_later("<unknown>", digests);
             let prepared =
-                prepare_post_processor(template, settings, &names, component, later, diagnostics);
+                prepare_post_processor(template, settings, names, component, later, diagnostics);
             if is_imageless && prepared.is_some_and(|it| it.needs_image()) {
                 diagnostics.push(
                     Diagnostic::error(format!(
@@ -423,11 +480,17 @@ fn plan_build(
 fn plan_image(
     template: &Template,
     settings: &Settings,
-    scope: &Scope,
+    names: &Names<'_>,
     block: &template::Build,
     source: &SourceUse,
     diagnostics: &Diagnostics,
 ) -> Option<Product> {
+    let scope = template.scope(&names.scope(BTreeMap::new()));
+    let open = |body| {
+        template
+            .arguments(body, &scope, diagnostics)
+            .rendering(names.go_template(template, settings))
+    };
     let mut changes = ConfigChanges::default();
     let mut annotations = BTreeMap::new();
     let context = base::PrepareContext {
@@ -435,7 +498,7 @@ fn plan_image(
         platform: settings.platform.clone(),
     };
     let base = if base::kinds().contains(&source.kind.as_str()) {
-        let arguments = template.arguments(&source.body, scope, diagnostics);
+        let arguments = open(&source.body);
         config::decode_blocks(&arguments, &mut changes, &mut annotations);
         let base = base::prepare(&source.kind, &arguments, &context);
         arguments.finish();
@@ -451,7 +514,7 @@ fn plan_image(
         None
     };
     for block in &block.config {
-        let arguments = template.arguments(block, scope, diagnostics);
+        let arguments = open(block);
         config::decode(&arguments, &mut changes, &mut annotations);
         arguments.finish();
     }
@@ -476,10 +539,11 @@ fn plan_imageless(
     diagnostics: &Diagnostics,
 ) -> Option<Product> {
     let scope = template.scope(&names.scope(BTreeMap::new()));
-    let arguments = template.arguments(&source.body, &scope, diagnostics);
+    let arguments = template
+        .arguments(&source.body, &scope, diagnostics)
+        .rendering(names.go_template(template, settings));
     let context = imageless::PrepareContext {
         working_folder: settings.working_folder.clone(),
-        go_template: names.go_template(settings),
     };
     let prepared = imageless::prepare(&source.kind, &arguments, &context);
     arguments.finish();
@@ -518,10 +582,12 @@ fn prepare_post_processor(
         return None;
     }
     let scope = template.scope(&names.scope(build));
-    let arguments = template.arguments(&component.body, &scope, diagnostics);
+    let arguments = template
+        .arguments(&component.body, &scope, diagnostics)
+        .rendering(names.go_template(template, settings));
     let context = postprocess::PrepareContext {
         working_folder: settings.working_folder.clone(),
-        go_template: names.go_template(settings),
+        go_template: names.go_template(template, settings),
     };
     let prepared = postprocess::prepare(&component.kind, &arguments, &context);
     let is_right = finish(arguments, diagnostics, before);

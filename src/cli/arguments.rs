@@ -2,6 +2,7 @@
 
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
+use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
@@ -57,6 +58,8 @@ pub enum Command {
     Validate(ValidateArguments),
     /// Show what a template declares: variables, locals and builds.
     Inspect(InspectArguments),
+    /// Rewrite template and variable files in their canonical form.
+    Fmt(FmtArguments),
     /// Evaluate expressions with the values of a template.
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
@@ -201,7 +204,7 @@ pub struct Build {
 }
 
 /// Reads a flag's value as Go, and so Packer, does.
-fn go_boolean(text: &str) -> Result<bool, String> {
+pub fn go_boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

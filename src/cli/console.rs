@@ -67,7 +67,10 @@ pub fn run(
     let say = Say::new(surroundings);
     let color = say.color(surroundings);
     let path = arguments.path.clone().unwrap_or_default();
-    let request = Request::to_look_at(&path, &arguments.variables);
+    let request = Request {
+        evaluate_data_sources: true,
+        ..Request::to_look_at(&path, &arguments.variables)
+    };
     let Looked {
         template,
         messages,
@@ -175,7 +178,7 @@ mod tests {
             environment: BTreeMap::new(),
             services: Arc::new(crate::template::NoServices),
         };
-        let loaded = load_texts(TemplateTexts::default(), &[], world);
+        let loaded = load_texts(TemplateTexts::default(), &[], false, world);
         Session {
             template: loaded.expect("nothing is no error").template,
             masker: Masker::new(["hunter2"]),

@@ -2,6 +2,7 @@
 //! `inspect` and console.
 
 use crate::template::{self, Build, Template, Value};
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 /// The values of variables and locals.
@@ -28,11 +29,11 @@ pub fn builds(template: &Template) -> String {
 
 fn write_values<'t>(
     kind: &str,
-    values: impl Iterator<Item = (&'t str, &'t Value)>,
+    values: impl Iterator<Item = (&'t str, impl Borrow<Value>)>,
     text: &mut String,
 ) {
     for (name, value) in values {
-        let value = template::go_quoted(&template::display(value));
+        let value = template::go_quoted(&template::display(value.borrow()));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{kind}.{name}: {value}");
     }

@@ -172,6 +172,7 @@ pub fn look_nowhere(request: &Request, surroundings: &Surroundings, color: bool)
         template::load_texts(
             TemplateTexts::default(),
             &arguments.variables,
+            arguments.evaluate_data_sources,
             arguments.world,
         ),
         color,

@@ -1,6 +1,6 @@
 //! Builds that start from other builds: which comes first.
 
-use super::PlannedBuild;
+use super::{Names, PlannedBuild};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// Finds the build that each `from` names, and reports names that are unknown or ambiguous and
@@ -11,7 +11,8 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
         let Some(name) = base.and_then(|base| base.depends_on()).map(str::to_owned) else {
             continue;
         };
-        let found: Vec<usize> = matching(builds, &name);
+        let names: Vec<Names<'_>> = builds.iter().map(Names::of).collect();
+        let found = matching(&names, &name);
         match found.as_slice() {
             [one] if builds[*one].image().is_none() => diagnostics.push(
                 Diagnostic::error(format!("the build {name:?} makes no image to start from"))
@@ -47,16 +48,16 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
 
 /// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of a
 /// build block or a source alone.
-fn matching(builds: &[PlannedBuild], name: &str) -> Vec<usize> {
-    let by = |test: &dyn Fn(&PlannedBuild) -> bool| -> Vec<usize> {
+pub(super) fn matching(builds: &[Names<'_>], name: &str) -> Vec<usize> {
+    let by = |test: &dyn Fn(&Names<'_>) -> bool| -> Vec<usize> {
         (0..builds.len())
             .filter(|index| test(&builds[*index]))
             .collect()
     };
     let attempts = [
-        by(&|build| build.name == name),
+        by(&|build| build.full() == name),
         by(&|build| format!("{}.{}", build.source_type, build.local_name) == name),
-        by(&|build| build.build_name.as_deref() == Some(name)),
+        by(&|build| build.build_name == Some(name)),
         by(&|build| build.local_name == name),
     ];
     attempts

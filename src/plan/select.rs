@@ -5,10 +5,26 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::{Build, Component};
 use globset::{Glob, GlobMatcher};
 
+/// Which of the builds of these names are asked for. Patterns that are no globs have their errors
+/// from [`select`].
+pub fn asked(names: &[String], settings: &Settings) -> Vec<bool> {
+    let compiled = |patterns: &[String]| -> Vec<GlobMatcher> {
+        patterns.iter().filter_map(|it| glob(it).ok()).collect()
+    };
+    let (only, except) = (compiled(&settings.only), compiled(&settings.except));
+    let is_asked = |name: &String| {
+        let matches = |globs: &[GlobMatcher]| globs.iter().any(|glob| glob.is_match(name));
+        (settings.only.is_empty() || matches(&only)) && !matches(&except)
+    };
+    names.iter().map(is_asked).collect()
+}
+
 /// Keeps the builds that are asked for and those that they start from, which run without their
-/// post-processors. `declared` are the template's `build` blocks. Patterns that match nothing are warned about, as in Packer.
+/// post-processors. `names` are those of all builds that the template has, planned or not, and
+/// `declared` its `build` blocks. Patterns that match nothing are warned about, as in Packer.
 pub fn select(
     builds: Vec<PlannedBuild>,
+    names: &[String],
     declared: &[Build],
     settings: &Settings,
     diagnostics: &Diagnostics,
@@ -17,19 +33,10 @@ pub fn select(
     let except = compile(&settings.except, "-except", diagnostics);
     let chains = declared.iter().flat_map(|build| &build.post_processors);
     let post_processors: Vec<&Component> = chains.flatten().collect();
-    warn_of_useless("-only", &only, &builds, &[], diagnostics);
-    warn_of_useless("-except", &except, &builds, &post_processors, diagnostics);
-    let asked: Vec<bool> = builds
-        .iter()
-        .map(|build| {
-            let matches = |patterns: &[(String, GlobMatcher)]| {
-                patterns
-                    .iter()
-                    .any(|(_, matcher)| matcher.is_match(&build.name))
-            };
-            (settings.only.is_empty() || matches(&only)) && !matches(&except)
-        })
-        .collect();
+    warn_of_useless("-only", &only, names, &[], diagnostics);
+    warn_of_useless("-except", &except, names, &post_processors, diagnostics);
+    let planned: Vec<String> = builds.iter().map(|build| build.name.clone()).collect();
+    let asked = self::asked(&planned, settings);
     let mut needed = asked.clone();
     for begin in 0..builds.len() {
         let mut current = begin;
@@ -44,8 +51,7 @@ pub fn select(
             }
         }
     }
-    if !builds.is_empty() && !asked.contains(&true) {
-        let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
+    if !names.is_empty() && !self::asked(names, settings).contains(&true) {
         diagnostics.push(
             Diagnostic::error("no builds to run: -only and -except leave none")
                 .help(format!("builds are {}", names.join(", "))),
@@ -89,15 +95,14 @@ fn covers(glob: &GlobMatcher, component: &Component) -> bool {
 fn warn_of_useless(
     flag: &str,
     patterns: &[(String, GlobMatcher)],
-    builds: &[PlannedBuild],
+    names: &[String],
     post_processors: &[&Component],
     diagnostics: &Diagnostics,
 ) {
     for (pattern, glob) in patterns {
-        if !builds.iter().any(|build| glob.is_match(&build.name))
+        if !names.iter().any(|name| glob.is_match(name))
             && !post_processors.iter().any(|it| covers(glob, it))
         {
-            let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
             diagnostics.push(
                 Diagnostic::warning(format!("{flag}={pattern} matches no build"))
                     .help(format!("builds are {}", names.join(", "))),

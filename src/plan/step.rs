@@ -112,14 +112,16 @@ pub fn plan_step(
         return None;
     }
     let scope = template.scope(&names.scope(BTreeMap::new()));
-    let arguments = template.arguments(&component.body, &scope, diagnostics);
+    let arguments = template
+        .arguments(&component.body, &scope, diagnostics)
+        .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
     let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
-        go_template: names.go_template(settings),
+        go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);
     let is_right = finish(arguments, diagnostics, before_errors);

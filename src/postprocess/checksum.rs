@@ -34,7 +34,7 @@ pub fn prepare(
         .optional("checksum_types")
         .unwrap_or_else(|| vec!["md5".to_owned()]);
     let output: String = arguments
-        .optional("output")
+        .unrendered("output")
         .unwrap_or_else(|| DEFAULT_OUTPUT.to_owned());
     let mut valid = true;
     for name in &types {

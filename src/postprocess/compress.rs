@@ -67,7 +67,7 @@ pub fn prepare(
     context: &PrepareContext,
 ) -> Option<Box<dyn PostProcessor>> {
     let output: String = arguments
-        .optional("output")
+        .unrendered("output")
         .unwrap_or_else(|| format!("{DEFAULT_OUTPUT}.tar.gz"));
     let level: u32 = arguments.optional("compression_level").unwrap_or(6);
     if !(1..=9).contains(&level) {

@@ -64,7 +64,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let skip_clean = arguments.optional("skip_clean").unwrap_or(false);
     let use_variable_file = arguments.optional("use_env_var_file").unwrap_or(false);
     let variable_format: Option<String> = arguments.optional("env_var_format");
-    let execute_command: Option<String> = arguments.optional("execute_command");
+    let execute_command: Option<String> = arguments.unrendered("execute_command");
     let variables = variables(arguments, context);
     // They concern a connection that can be lost or slow to start; here there is none.
     let _: Option<bool> = arguments.optional("expect_disconnect");
@@ -93,13 +93,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
 
     let mut prepared = Vec::new();
     if let Some(lines) = inline {
-        match render_inline(&lines, shebang.as_deref(), &context.go_template) {
-            Ok(text) => prepared.push(Script::Inline { text, lines }),
-            Err(problem) => {
-                arguments.error(arguments.span("inline"), problem, &[]);
-                valid = false;
-            }
-        }
+        let text = inline_script(&lines, shebang.as_deref());
+        prepared.push(Script::Inline { text, lines });
     }
     let option = if script.is_some() {
         "script"
@@ -234,12 +229,8 @@ pub(super) fn variables(arguments: &Arguments<'_>, context: &Context) -> BTreeMa
     variables
 }
 
-/// Joins the lines below a shebang; each line is a Go template of its own.
-pub(super) fn render_inline(
-    lines: &[String],
-    shebang: Option<&str>,
-    data: &gotemplate::GoTemplateData,
-) -> Result<String, String> {
+/// Joins the lines below a shebang.
+pub(super) fn inline_script(lines: &[String], shebang: Option<&str>) -> String {
     let mut text = String::new();
     let own_shebang = lines.first().is_some_and(|line| line.starts_with("#!"));
     match shebang {
@@ -251,10 +242,10 @@ pub(super) fn render_inline(
         }
     }
     for line in lines {
-        text.push_str(&gotemplate::render(line, data).map_err(|error| error.to_string())?);
+        text.push_str(line);
         text.push('\n');
     }
-    Ok(text)
+    text
 }
 
 /// Renders variables with `env_var_format`; `'` in a value is quoted as Packer does.

@@ -54,7 +54,7 @@ impl ShellLocal {
         let script: Option<String> = arguments.optional("script");
         let scripts: Option<Vec<String>> = arguments.optional("scripts");
         let shebang: Option<String> = arguments.optional("inline_shebang");
-        let execute_command: Option<Vec<String>> = arguments.optional("execute_command");
+        let execute_command: Option<Vec<String>> = arguments.unrendered("execute_command");
         let valid_exit_codes: Vec<i64> = arguments.optional("valid_exit_codes").unwrap_or(vec![0]);
         let variable_format: Option<String> = arguments.optional("env_var_format");
         let extension: String = arguments.optional("tempfile_extension").unwrap_or_default();
@@ -98,21 +98,8 @@ impl ShellLocal {
             );
             valid = false;
         }
-        let option = if command.is_some() {
-            "command"
-        } else {
-            "inline"
-        };
-        let mut text = None;
-        if let Some(lines) = inline.or(command.map(|command| vec![command])) {
-            match shell::render_inline(&lines, shebang.as_deref(), &context.go_template) {
-                Ok(script) => text = Some(script),
-                Err(problem) => {
-                    arguments.error(arguments.span(option), problem, &[]);
-                    valid = false;
-                }
-            }
-        }
+        let lines = inline.or(command.map(|command| vec![command]));
+        let text = lines.map(|lines| shell::inline_script(&lines, shebang.as_deref()));
         let option = if script.is_some() {
             "script"
         } else {

@@ -5,14 +5,17 @@
 //! reader sees only values that fit.
 
 mod dynamic;
+mod rendering;
 
 use super::body::Body;
 use super::decode::{FromValue, from_any_value};
+use super::gotemplate::GoTemplateData;
 use super::scope::Scope;
 use super::syntax::{self, Expression, Name, Syntax};
 use super::value::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use dynamic::{DYNAMIC, Occurrence, block_name, occurrences};
+use rendering::Unrendered;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +29,8 @@ pub struct Arguments<'a> {
     labels: Vec<Name>,
     attributes: BTreeMap<Arc<str>, Attribute>,
     contents: Vec<Arc<syntax::Body>>,
+    /// What Go templates in strings can refer to; none if strings are taken as they are.
+    go_templates: Option<Arc<GoTemplateData>>,
     asked_attributes: RefCell<BTreeSet<String>>,
     failed_attributes: RefCell<BTreeSet<String>>,
     asked_blocks: RefCell<BTreeSet<String>>,
@@ -36,7 +41,7 @@ enum Read<T> {
     Value(T),
     /// Not written, or null.
     Nothing,
-    /// Wrong, and reported.
+    /// Wrong, and reported; or not known, since data sources are not asked.
     Failed,
 }
 
@@ -110,10 +115,17 @@ impl<'a> Arguments<'a> {
             labels,
             attributes,
             contents,
+            go_templates: None,
             asked_attributes: RefCell::default(),
             failed_attributes: RefCell::default(),
             asked_blocks: RefCell::default(),
         }
+    }
+
+    /// These arguments with the Go templates in strings rendered, also in nested blocks.
+    pub fn rendering(mut self, data: GoTemplateData) -> Arguments<'a> {
+        self.go_templates = Some(Arc::new(data));
+        self
     }
 
     fn apply_overrides(&mut self, body: &Body) {
@@ -147,8 +159,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that may be left out. None also if it is null, and if it has a wrong type,
-    /// which is reported.
+    /// An argument that may be left out. None also if it is null, if it has a wrong type, which is
+    /// reported, and if it needs a data source that is not asked.
     pub fn optional<T: FromValue>(&self, name: &str) -> Option<T> {
         match self.read(name) {
             Read::Value(decoded) => Some(decoded),
@@ -156,7 +168,17 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that must be given. None if it is missing or wrong, which is reported.
+    /// Like [`optional`](Arguments::optional), without rendering Go templates: for those that
+    /// refer to what is only known later.
+    pub fn unrendered<T: FromValue>(&self, name: &str) -> Option<T> {
+        match self.decoded(name, None) {
+            Read::Value(decoded) => Some(decoded),
+            Read::Nothing | Read::Failed => None,
+        }
+    }
+
+    /// An argument that must be given. None if it is missing or wrong, which is reported, and if it
+    /// needs a data source that is not asked.
     pub fn required<T: FromValue>(&self, name: &str) -> Option<T> {
         match self.read(name) {
             Read::Value(decoded) => Some(decoded),
@@ -178,8 +200,8 @@ impl<'a> Arguments<'a> {
         self.attributes.contains_key(name)
     }
 
-    /// Whether one of these arguments was asked for and is wrong, which has been reported: then
-    /// it is not said to be missing.
+    /// Whether one of these arguments was asked for and is wrong, which has been reported, or not
+    /// known yet: then it is not said to be missing.
     pub fn any_failed(&self, names: &[&str]) -> bool {
         let failed = self.failed_attributes.borrow();
         names.iter().any(|name| failed.contains(*name))
@@ -234,7 +256,11 @@ impl<'a> Arguments<'a> {
                     scope,
                     ..
                 } = occurrence;
-                Arguments::of(vec![content], scope, self.diagnostics, header, labels)
+                let nested = Arguments::of(vec![content], scope, self.diagnostics, header, labels);
+                Arguments {
+                    go_templates: self.go_templates.clone(),
+                    ..nested
+                }
             })
             .collect()
     }
@@ -393,14 +419,22 @@ impl<'a> Arguments<'a> {
     }
 
     fn read<T: FromValue>(&self, name: &str) -> Read<T> {
-        let read = self.try_to_read(name);
+        self.decoded(name, self.go_templates.as_deref())
+    }
+
+    fn decoded<T: FromValue>(&self, name: &str, go_templates: Option<&GoTemplateData>) -> Read<T> {
+        let read = self.try_to_read(name, go_templates);
         if matches!(read, Read::Failed) {
             self.failed_attributes.borrow_mut().insert(name.to_owned());
         }
         read
     }
 
-    fn try_to_read<T: FromValue>(&self, name: &str) -> Read<T> {
+    fn try_to_read<T: FromValue>(
+        &self,
+        name: &str,
+        go_templates: Option<&GoTemplateData>,
+    ) -> Read<T> {
         self.asked_attributes.borrow_mut().insert(name.to_owned());
         let Some(attribute) = self.attributes.get(name) else {
             return Read::Nothing;
@@ -411,10 +445,20 @@ impl<'a> Arguments<'a> {
         if value.is_null() {
             return Read::Nothing;
         }
+        let value = match go_templates.map(|data| rendering::rendered(&value, data)) {
+            None => value,
+            Some(Ok(rendered)) => rendered,
+            Some(Err(unrendered)) => {
+                self.report_unrendered(name, attribute, &unrendered);
+                return Read::Failed;
+            }
+        };
         from_any_value(&value).map_or_else(
             |message| {
-                // What is unknown because of an error that was reported is no other error.
-                if !value.is_wholly_known() && self.diagnostics.has_errors() {
+                // What is unknown because of an error that was reported, or because it is not asked
+                // for, is no other error.
+                let is_excused = self.diagnostics.has_errors() || self.scope.has_unasked();
+                if !value.is_wholly_known() && is_excused {
                     return Read::Failed;
                 }
                 let message = format!("`{name}`: {message}");
@@ -423,6 +467,24 @@ impl<'a> Arguments<'a> {
             },
             Read::Value,
         )
+    }
+
+    fn report_unrendered(&self, name: &str, attribute: &Attribute, unrendered: &Unrendered) {
+        let Unrendered { text, error } = unrendered;
+        let sources = &self.scope.globals().sources;
+        let place = match &attribute.given {
+            Given::Expression(expression) => {
+                rendering::place_within(expression, text, error.offset, sources)
+            }
+            Given::Value(_) => None,
+        };
+        let message = format!("`{name}`: {error}");
+        let help = "`{{ … }}` in a string is a Go template; `{{ \"{{\" }}` stands for `{{`";
+        self.report(
+            Diagnostic::error(message)
+                .at(place.unwrap_or_else(|| self.value_span(attribute)))
+                .help(help),
+        );
     }
 
     fn value_of(&self, attribute: &Attribute) -> Option<Value> {

@@ -1,66 +1,59 @@
 //! Changing calls: what makes an argument differ in each run.
 //!
 //! They are found in the text of expressions: calls such as `timestamp()`, directly or through
-//! locals, and Go templates such as `{{ timestamp }}` inside strings. What a variable was set to
+//! locals and data sources, and Go templates such as `{{ timestamp }}` inside strings. What a variable was set to
 //! is not looked at: whoever sets it decides when it changes.
 
 use super::body::Body;
 use super::functions;
-use super::locals::Locals;
+use super::gotemplate;
+use super::graph::{Graph, Node};
 use super::references::references;
 use super::syntax::{Element, Expression, ExpressionKind, Item};
 use crate::diagnostic::SourceSpan;
-use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
 
 /// Something in an argument that differs in each run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChangingCall {
     /// As it is written: `timestamp()`, `{{ uuid }}`.
     pub written: String,
-    /// Where the argument has it, or the local that does.
+    /// Where the argument has it, or the local or data source that does.
     pub span: SourceSpan,
-    /// Where it stands, if that is in a local.
+    /// Where it stands, if that is not in the argument.
     pub origin: Option<SourceSpan>,
 }
 
-/// The changing calls of all locals, by the local's name; those without any are left out.
-pub(super) type ChangingLocals = BTreeMap<Arc<str>, Vec<ChangingCall>>;
+/// The changing calls of locals and data sources; those without any are left out.
+pub(super) type Changing = BTreeMap<Node, Vec<ChangingCall>>;
 
-/// Finds the changing calls of all locals.
-pub(super) fn of_locals(locals: &Locals) -> ChangingLocals {
-    let mut found = ChangingLocals::new();
-    // Each round goes one reference further; without circles there are no more rounds than locals.
-    for _ in 0..=locals.len() {
-        let before = found.values().map(Vec::len).sum::<usize>();
-        for (name, local) in locals {
-            if let Some(expression) = local.expression() {
-                let calls = of_expression(expression, &found);
-                if !calls.is_empty() {
-                    found.insert(name.clone(), calls);
-                }
-            }
-        }
-        if found.values().map(Vec::len).sum::<usize>() == before {
-            break;
+/// Finds the changing calls of all locals and data sources.
+pub(super) fn of_graph(graph: &Graph) -> Changing {
+    let mut found = Changing::new();
+    for (node, expressions) in graph.sorted() {
+        let calls: BTreeSet<ChangingCall> = expressions
+            .into_iter()
+            .flat_map(|expression| of_expression(expression, &found))
+            .collect();
+        if !calls.is_empty() {
+            found.insert(node.clone(), calls.into_iter().collect());
         }
     }
     found
 }
 
 /// Finds the changing calls in the arguments and blocks of a body, except `without`.
-pub(super) fn of_body(body: &Body, locals: &ChangingLocals, without: &[&str]) -> Vec<ChangingCall> {
+pub(super) fn of_body(body: &Body, changing: &Changing, without: &[&str]) -> Vec<ChangingCall> {
     let mut found = BTreeSet::new();
     for part in &body.parts {
         for item in &part.items {
             match item {
                 Item::Attribute(attribute) if without.contains(&&*attribute.name.text) => {}
                 Item::Attribute(attribute) => {
-                    found.extend(of_expression(&attribute.value, locals));
+                    found.extend(of_expression(&attribute.value, changing));
                 }
                 Item::Block(block) => block.body.each_value(&mut |value| {
-                    found.extend(of_expression(value, locals));
+                    found.extend(of_expression(value, changing));
                 }),
             }
         }
@@ -68,14 +61,18 @@ pub(super) fn of_body(body: &Body, locals: &ChangingLocals, without: &[&str]) ->
     found.into_iter().collect()
 }
 
-fn of_expression(expression: &Expression, locals: &ChangingLocals) -> Vec<ChangingCall> {
+fn of_expression(expression: &Expression, changing: &Changing) -> Vec<ChangingCall> {
     let mut found = Vec::new();
     collect(expression, &mut found);
-    for reference in references(expression, "local").names {
-        let calls = locals.get(&reference.name).into_iter().flatten();
+    let locals = references(expression, "local").names.into_iter();
+    let locals = locals.map(|it| (Node::Local(it.name), it.span));
+    let data = references(expression, "data").names.into_iter();
+    let data = data.filter_map(|it| Some((Node::Data(it.name, it.second?), it.span)));
+    for (node, span) in locals.chain(data) {
+        let calls = changing.get(&node).into_iter().flatten();
         found.extend(calls.map(|call| ChangingCall {
             written: call.written.clone(),
-            span: reference.span,
+            span,
             origin: call.origin.or(Some(call.span)),
         }));
     }
@@ -107,15 +104,9 @@ fn collect(expression: &Expression, found: &mut Vec<ChangingCall>) {
 }
 
 fn in_literal(text: &str, span: SourceSpan) -> Option<ChangingCall> {
-    // Go's own; `timestamp` and `isotime` tell the time at which the run began.
-    static CHANGING: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\{\{-?\s*(timestamp|isotime|strftime|uuid)\b[^}]*\}\}").ok());
-    if !text.contains("{{") {
-        return None;
-    }
-    let found = CHANGING.as_ref()?.find(text)?;
+    let written = gotemplate::changing_actions(text).into_iter().next()?;
     Some(ChangingCall {
-        written: found.as_str().to_owned(),
+        written,
         span,
         origin: None,
     })

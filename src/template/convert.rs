@@ -100,7 +100,7 @@ pub fn to_string(value: &Value) -> Result<Arc<str>, ConvertError> {
 pub fn to_number(value: &Value) -> Result<Number, ConvertError> {
     match value {
         Value::Number(number) => Ok(number.clone()),
-        Value::String(text) => Number::parse(text).ok_or_else(|| mismatch(&Type::Number)),
+        Value::String(text) => Number::from_text(text).ok_or_else(|| mismatch(&Type::Number)),
         _ => Err(mismatch(&Type::Number)),
     }
 }

@@ -11,11 +11,12 @@ mod text;
 mod traversal;
 
 use super::convert;
+use super::graph::Node;
 use super::scope::{Reach, Scope};
 use super::syntax::{Conditional, Expression, ExpressionKind, ObjectItem, ObjectKey};
 use super::value::{Type, Value};
 use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,9 +39,15 @@ pub(super) type Evaluated = Result<Value, Diagnostic>;
 #[derive(Default)]
 pub(super) struct Evaluation {
     spent: Cell<usize>,
+    failure: RefCell<Option<Diagnostic>>,
 }
 
 impl Evaluation {
+    /// The error of a data source that was asked, whatever the expression made of it.
+    pub(super) fn into_failure(self) -> Option<Diagnostic> {
+        self.failure.into_inner()
+    }
+
     /// Evaluates an expression.
     pub(super) fn expression(&self, expression: &Expression, scope: &Scope) -> Evaluated {
         self.charge(1, expression.span)?;
@@ -175,22 +182,27 @@ impl Evaluation {
             _ if scope.reach() != Reach::Everything => {}
             "path" => return Ok(globals.path.clone()),
             "packer" => return Ok(globals.packer.clone()),
-            "var" | "local" => {
-                let names = if name == "var" {
-                    &globals.variables
-                } else {
-                    &globals.locals
-                };
-                return Ok(Value::object(names.iter().map(|(name, value)| {
-                    (
-                        name.clone(),
-                        value
-                            .get()
-                            .cloned()
-                            .unwrap_or(Value::Unknown(Type::Dynamic)),
-                    )
+            "var" => {
+                let names = globals.variables.iter();
+                return Ok(Value::object(names.map(|(name, value)| {
+                    let value = value.get().cloned();
+                    (name.clone(), value.unwrap_or(Value::Unknown(Type::Dynamic)))
                 })));
             }
+            "local" => {
+                let names = globals.graph.declared_locals().keys();
+                let values = names.map(|name| {
+                    let value = self.node(&Node::Local(name.clone()), scope);
+                    Ok((name.clone(), value.transpose()?))
+                });
+                let values: Vec<_> = values.collect::<Result<_, Diagnostic>>()?;
+                return Ok(Value::object(
+                    values
+                        .into_iter()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                ));
+            }
+            "data" => return self.all_data(scope),
             _ => {}
         }
         Err(self.no_such_variable(name, place, scope))
@@ -216,17 +228,44 @@ impl Evaluation {
                 return missing
                     .help("`build` is known only within provisioners and post-processors");
             }
-            "data" => return missing.help("data sources are not supported yet"),
             _ => {}
         }
         if globals.variables.contains_key(name) {
             return missing.help(format!("did you mean `var.{name}`?"));
         }
-        if globals.locals.contains_key(name) {
+        if globals.graph.declared_locals().contains_key(name) {
             return missing.help(format!("did you mean `local.{name}`?"));
         }
-        let roots = ["var", "local", "path", "packer"];
+        let roots = ["var", "local", "data", "path", "packer"];
         missing.help_maybe(did_you_mean(name, scope.bound_names().chain(roots)))
+    }
+
+    /// The value of a local or a data source; `None` if there is no such one.
+    fn node(&self, node: &Node, scope: &Scope) -> Option<Evaluated> {
+        let value = scope.globals().graph.value(node, scope)?;
+        Some(value.inspect_err(|failure| {
+            self.failure
+                .borrow_mut()
+                .get_or_insert_with(|| failure.clone());
+        }))
+    }
+
+    /// All data sources, as an object of the types.
+    fn all_data(&self, scope: &Scope) -> Evaluated {
+        let mut kinds = BTreeMap::<Arc<str>, BTreeMap<Arc<str>, Value>>::new();
+        for (kind, name) in scope.globals().graph.data_sources().names() {
+            let node = Node::Data(kind.clone(), name.clone());
+            if let Some(value) = self.node(&node, scope) {
+                kinds
+                    .entry(kind.clone())
+                    .or_default()
+                    .insert(name.clone(), value?);
+            }
+        }
+        let kinds = kinds.into_iter();
+        Ok(Value::object(kinds.map(|(kind, sources)| {
+            (kind, Value::Object(Arc::new(sources)))
+        })))
     }
 
     /// A value as a bool; `None` if it is not known yet.

@@ -211,7 +211,8 @@ fn list(folder: &Path) -> Result<Listing, FileError> {
     })
 }
 
-fn read_text(path: &Path) -> Result<String, FileError> {
+/// Reads a file of a template, without a byte order mark.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
     let failed = |source| FileError::Read {
         path: path.to_owned(),
         source,

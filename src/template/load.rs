@@ -4,16 +4,19 @@ use super::arguments::Arguments;
 use super::body::Body;
 use super::build::{self, Build, DeclaredSources};
 use super::changing;
+use super::data::DataSources;
 use super::files::{self, FileError, NamedText, TemplateTexts};
+use super::graph::Graph;
 use super::loaded::Template;
 use super::locals::{self, Locals};
-use super::scope::{Globals, Names, Reach, Scope, World};
+use super::scope::{Globals, Reach, Scope, World};
 use super::secrets::Secrets;
 use super::settings::{self, PACKER_VERSION};
 use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_body};
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -58,7 +61,12 @@ pub struct LoadError {
 /// Reads and checks a template.
 pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
     match files::read(&arguments.path, &arguments.variable_files) {
-        Ok(texts) => load_texts(texts, &arguments.variables, arguments.world),
+        Ok(texts) => load_texts(
+            texts,
+            &arguments.variables,
+            arguments.evaluate_data_sources,
+            arguments.world,
+        ),
         Err(errors) => {
             let diagnostics = Diagnostics::new();
             push_file_errors(errors, &diagnostics);
@@ -76,6 +84,7 @@ pub fn load(arguments: LoadArguments) -> Result<Loaded, LoadError> {
 pub fn load_texts(
     texts: TemplateTexts,
     arguments: &[String],
+    evaluate_data_sources: bool,
     mut world: World,
 ) -> Result<Loaded, LoadError> {
     let diagnostics = Diagnostics::new();
@@ -119,9 +128,13 @@ pub fn load_texts(
         });
     }
     world.template_folder = texts.folder;
-    let mut globals = Arc::new(globals(sources, &declarations, world));
-    let mut secrets = globals.secrets.clone();
-    let builds = declarations.evaluate(&globals, &given, &mut secrets, &diagnostics);
+    let locals = std::mem::take(&mut declarations.locals);
+    let data = std::mem::take(&mut declarations.data);
+    let graph = Graph::new(locals, data, &diagnostics);
+    let changing = changing::of_graph(&graph);
+    let variables = declarations.variables.keys();
+    let mut globals = Arc::new(globals(sources, variables, graph, world));
+    let builds = declarations.evaluate(&globals, &given, evaluate_data_sources, &diagnostics);
     // They have been evaluated, and from here on their text only serves messages.
     let sources = &mut Arc::make_mut(&mut globals).sources;
     secret_places
@@ -134,7 +147,8 @@ pub fn load_texts(
         builds,
         declarations.tool_settings,
         plugins,
-        changing::of_locals(&declarations.locals),
+        changing,
+        evaluate_data_sources,
     );
     if diagnostics.has_errors() {
         return Err(LoadError {
@@ -188,7 +202,7 @@ pub fn read_constants<T>(
     }
     let start = SourceSpan::new(file, 0..0);
     let body = Body::of_content(start, Vec::new(), Arc::new(content));
-    let globals = Arc::new(globals(sources, &Declarations::default(), world));
+    let globals = Arc::new(globals(sources, iter::empty(), Graph::default(), world));
     let scope = Scope::new(globals.clone(), Reach::Constants);
     let arguments = Arguments::open(&body, &scope, &diagnostics);
     let value = read(&arguments);
@@ -206,15 +220,19 @@ fn push_file_errors(errors: Vec<FileError>, diagnostics: &Diagnostics) {
     }
 }
 
-fn globals(sources: Sources, declarations: &Declarations, world: World) -> Globals {
-    fn empty<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Names {
-        names.map(|name| (name.clone(), OnceLock::new())).collect()
-    }
+fn globals<'a>(
+    sources: Sources,
+    variables: impl Iterator<Item = &'a Arc<str>>,
+    graph: Graph,
+    world: World,
+) -> Globals {
     let text = |path: &std::path::Path| Value::string(path.to_string_lossy());
     Globals {
         sources,
-        variables: empty(declarations.variables.keys()),
-        locals: empty(declarations.locals.keys()),
+        variables: variables
+            .map(|name| (name.clone(), OnceLock::new()))
+            .collect(),
+        graph: Arc::new(graph),
         path: Value::object([
             ("root", text(&world.template_folder)),
             ("cwd", text(&world.working_folder)),
@@ -231,6 +249,7 @@ struct Declarations {
     packer: Vec<Body>,
     variables: Variables,
     locals: Locals,
+    data: DataSources,
     sources: DeclaredSources,
     builds: Vec<Body>,
     tool_settings: Vec<Body>,
@@ -325,9 +344,7 @@ impl Declarations {
             "source" => self.add_source(Body::new(block), diagnostics),
             "build" => self.builds.push(Body::new(block)),
             "hardtack" => self.tool_settings.push(Body::new(block)),
-            "data" => {
-                diagnostics.push(Diagnostic::error("data sources are not supported yet").at(span));
-            }
+            "data" => self.data.declare(block, diagnostics),
             "hcp_packer_registry" => diagnostics.push(
                 Diagnostic::warning("the HCP registry is not supported; this block is ignored")
                     .at(span),
@@ -358,7 +375,7 @@ impl Declarations {
         &self,
         globals: &Arc<Globals>,
         given: &GivenValues,
-        secrets: &mut Secrets,
+        asks: bool,
         diagnostics: &Diagnostics,
     ) -> Vec<Build> {
         let scope = |reach| Scope::new(globals.clone(), reach);
@@ -367,15 +384,10 @@ impl Declarations {
             settings::check(body, &constants, diagnostics);
         }
         let defaults = scope(Reach::Defaults);
-        variables::evaluate(
-            &self.variables,
-            given,
-            &defaults,
-            &constants,
-            secrets,
-            diagnostics,
-        );
-        locals::evaluate(&self.locals, &everything, secrets, diagnostics);
+        variables::evaluate(&self.variables, given, &defaults, &constants, diagnostics);
+        globals.graph.check(&everything, diagnostics);
+        // What comes to nothing anyway is no reason to ask anybody.
+        let everything = everything.asking(asks && !diagnostics.has_errors());
         let builds = self.builds.iter();
         builds
             .map(|body| build::decode(body, &self.sources, &everything, diagnostics))

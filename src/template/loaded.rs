@@ -3,9 +3,9 @@
 use super::arguments::Arguments;
 use super::body::Body;
 use super::build::Build;
-use super::changing::{self, ChangingCall, ChangingLocals};
+use super::changing::{self, Changing, ChangingCall};
 use super::component::Component;
-use super::scope::{Globals, Reach, Scope};
+use super::scope::{Globals, RandomBytes, Reach, Scope};
 use super::settings::RequiredPlugin;
 use super::syntax::parse_expression;
 use super::value::Value;
@@ -22,7 +22,8 @@ pub struct Template {
     builds: Vec<Build>,
     settings: Vec<Body>,
     plugins: Vec<RequiredPlugin>,
-    changing: ChangingLocals,
+    changing: Changing,
+    asks: bool,
 }
 
 /// Names that a body can refer to beside those of the template.
@@ -32,6 +33,8 @@ pub struct ScopeNames {
     pub build_name: Option<String>,
     /// `source.type` and `source.name`, the latter as the build's use calls it.
     pub source: Option<(String, String)>,
+    /// Whether data sources are left alone: what is not known of them by then is unknown.
+    pub without_data: bool,
     /// Other attributes of `build`. One that is only known later is given as an unknown value.
     pub build: BTreeMap<String, Value>,
 }
@@ -42,7 +45,8 @@ impl Template {
         builds: Vec<Build>,
         settings: Vec<Body>,
         plugins: Vec<RequiredPlugin>,
-        changing: ChangingLocals,
+        changing: Changing,
+        asks: bool,
     ) -> Template {
         Template {
             globals,
@@ -50,6 +54,7 @@ impl Template {
             settings,
             plugins,
             changing,
+            asks,
         }
     }
 
@@ -68,6 +73,11 @@ impl Template {
         &self.plugins
     }
 
+    /// Where random bytes come from in this run.
+    pub fn random(&self) -> Arc<RandomBytes> {
+        self.globals.world.random.clone()
+    }
+
     /// The texts that diagnostics point into.
     pub fn sources(&self) -> &Sources {
         &self.globals.sources
@@ -81,7 +91,8 @@ impl Template {
 
     /// The scope of a body.
     pub fn scope(&self, names: &ScopeNames) -> Scope {
-        let mut scope = Scope::new(self.globals.clone(), Reach::Everything);
+        let asks = self.asks && !names.without_data;
+        let mut scope = Scope::new(self.globals.clone(), Reach::Everything).asking(asks);
         if let Some((kind, name)) = &names.source {
             let source =
                 Value::object([("type", Value::string(kind)), ("name", Value::string(name))]);
@@ -129,12 +140,16 @@ impl Template {
             .filter_map(|(name, value)| Some((&**name, value.get()?)))
     }
 
-    /// The values of the locals, by name.
-    pub fn locals(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.globals
-            .locals
-            .iter()
-            .filter_map(|(name, value)| Some((&**name, value.get()?)))
+    /// The values of the locals, by name. Those that need data sources which were not asked are
+    /// unknown.
+    pub fn locals(&self) -> impl Iterator<Item = (&str, Value)> {
+        let locals = self.globals.graph.locals();
+        locals.map(|(name, value)| (&**name, value))
+    }
+
+    /// Whether it has data sources that are asked when something needs them.
+    pub fn has_data_sources(&self) -> bool {
+        self.asks && self.globals.graph.has_questions()
     }
 
     /// Evaluates an expression that is not part of the template, such as one typed by a user. On
@@ -143,7 +158,7 @@ impl Template {
         let mut globals = Globals::clone(&self.globals);
         let file = globals.sources.add("<expression>", text);
         let globals = Arc::new(globals);
-        let scope = Scope::new(globals.clone(), Reach::Everything);
+        let scope = Scope::new(globals.clone(), Reach::Everything).asking(self.asks);
         parse_expression(file, text)
             .and_then(|expression| scope.evaluate(&expression))
             .map_err(|diagnostic| (globals.sources.clone(), Diagnostics::from(diagnostic)))

@@ -1,13 +1,11 @@
-//! Locals: named expressions, evaluated in the order of their references.
+//! Locals: named expressions. The order in which they are evaluated is [`graph`](super::graph)'s.
 
 use super::arguments::Arguments;
 use super::body::Body;
 use super::evaluate::{TooLarge, check_size};
-use super::references::references;
 use super::scope::Scope;
-use super::secrets::Secrets;
 use super::syntax::{Block, Expression};
-use super::value::{Type, Value};
+use super::value::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -74,40 +72,12 @@ fn declare(name: &str, local: Local, locals: &mut Locals, diagnostics: &Diagnost
     }
 }
 
-/// Evaluates all locals, and sets them in the scope's globals.
-pub(super) fn evaluate(
-    locals: &Locals,
-    scope: &Scope,
-    secrets: &mut Secrets,
-    diagnostics: &Diagnostics,
-) {
-    let mut order = Order {
-        locals,
-        states: BTreeMap::new(),
-        sorted: Vec::new(),
-        diagnostics,
-    };
-    for name in locals.keys() {
-        order.visit(name);
-    }
-    for name in order.sorted {
-        let Some(local) = locals.get(name) else {
-            continue;
-        };
-        let value = local.evaluate(name, scope, secrets, diagnostics);
-        if let Some(cell) = scope.globals().locals.get(name) {
-            // A failed local is unknown, so that those which refer to it do not fail as well.
-            let _already_set = cell.set(value.unwrap_or(Value::Unknown(Type::Dynamic)));
-        }
-    }
-}
-
 impl Local {
-    fn evaluate(
+    /// The value; none after an error. A sensitive one becomes one of the scope's secrets.
+    pub(super) fn evaluate(
         &self,
         name: &str,
         scope: &Scope,
-        secrets: &mut Secrets,
         diagnostics: &Diagnostics,
     ) -> Option<Value> {
         let (value, sensitive) = match &self.source {
@@ -137,7 +107,7 @@ impl Local {
             return None;
         }
         if sensitive {
-            secrets.add(&value);
+            scope.globals().secrets.add(&value);
         }
         Some(value)
     }
@@ -158,108 +128,5 @@ pub(super) fn too_large(what: &str, reason: TooLarge) -> Diagnostic {
     match reason {
         TooLarge::Deep => Diagnostic::error(format!("the value of {what} is nested too deeply")),
         TooLarge::Big => Diagnostic::error(format!("the value of {what} is too large")),
-    }
-}
-
-/// Depth-first ordering of the locals: each after those that it refers to.
-struct Order<'a> {
-    locals: &'a Locals,
-    states: BTreeMap<&'a str, State>,
-    sorted: Vec<&'a str>,
-    diagnostics: &'a Diagnostics,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Entered,
-    Done,
-}
-
-/// A local on the way down, and what is left to visit below it.
-struct Step<'a> {
-    name: &'a str,
-    /// The places that refer to others, by name.
-    pending: std::vec::IntoIter<(&'a str, SourceSpan)>,
-    /// The reference that is being followed.
-    followed: Option<SourceSpan>,
-}
-
-impl<'a> Order<'a> {
-    /// Without recursion: a chain of references can be as long as a template.
-    fn visit(&mut self, start: &'a str) {
-        if self.states.contains_key(start) {
-            return;
-        }
-        let mut path = vec![self.enter(start)];
-        while let Some(step) = path.last_mut() {
-            let Some((name, span)) = step.pending.next() else {
-                self.states.insert(step.name, State::Done);
-                self.sorted.push(step.name);
-                path.pop();
-                continue;
-            };
-            step.followed = Some(span);
-            match self.states.get(name) {
-                Some(State::Done) => {}
-                Some(State::Entered) => self.report_cycle(&path, name),
-                None => {
-                    let step = self.enter(name);
-                    path.push(step);
-                }
-            }
-        }
-    }
-
-    fn enter(&mut self, name: &'a str) -> Step<'a> {
-        self.states.insert(name, State::Entered);
-        let mut pending = Vec::new();
-        let expression = self.locals.get(name).and_then(Local::expression);
-        if let Some(expression) = expression {
-            let found = references(expression, "local");
-            for reference in found.names {
-                // One that is not declared is reported where it is evaluated.
-                if let Some((name, _)) = self.locals.get_key_value(&reference.name) {
-                    pending.push((&**name, reference.span));
-                }
-            }
-            if found.whole {
-                let span = expression.span;
-                pending.extend(self.locals.keys().map(|name| (&**name, span)));
-            }
-        }
-        Step {
-            name,
-            pending: pending.into_iter(),
-            followed: None,
-        }
-    }
-
-    fn report_cycle(&self, path: &[Step<'_>], back_to: &str) {
-        let start = path
-            .iter()
-            .position(|step| step.name == back_to)
-            .unwrap_or(0);
-        let cycle = path.get(start..).unwrap_or_default();
-        let mut names: Vec<String> = cycle
-            .iter()
-            .map(|step| format!("local.{}", step.name))
-            .collect();
-        names.push(format!("local.{back_to}"));
-        let summary = match cycle.len() {
-            1 => format!("local `{back_to}` refers to itself"),
-            _ => format!(
-                "locals refer to each other in a circle: {}",
-                names.join(" -> ")
-            ),
-        };
-        let mut error = Diagnostic::error(summary);
-        for (index, step) in cycle.iter().enumerate() {
-            let Some(span) = step.followed else { continue };
-            error = match index {
-                0 => error.at(span),
-                _ => error.note(span, ""),
-            };
-        }
-        self.diagnostics.push(error);
     }
 }

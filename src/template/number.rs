@@ -1,8 +1,8 @@
-//! Numbers of the template language: exact decimals of bounded size.
+//! Numbers of the template language: exact decimals of bounded size, and the two infinities.
 //!
-//! A number has about [`DIGITS`] significant digits, the precision of cty's 512-bit floats, and a
+//! A decimal has about [`DIGITS`] significant digits, the precision of cty's 512-bit floats, and a
 //! magnitude within 10^±[`MAGNITUDE`], so that no arithmetic can fill the memory. Operations that
-//! leave this range give `None`. A quotient carries a few digits more, which every later operation
+//! leave this range are errors; only a division by zero is infinite, as in cty. A quotient carries a few digits more, which every later operation
 //! rounds away: 10 / 3 * 3 is 10.
 
 mod shortest;
@@ -28,7 +28,35 @@ pub const MAGNITUDE: i64 = 1000;
 
 /// A number: exact, never a binary float.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Number(BigDecimal);
+pub struct Number(Size);
+
+/// In the order of size.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Size {
+    NegativeInfinity,
+    Finite(BigDecimal),
+    Infinity,
+}
+
+/// Why an operation on numbers has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    /// It is too large or too close to zero.
+    #[error("the result is out of range")]
+    OutOfRange,
+    /// Infinities cancel out.
+    #[error("infinity cannot be subtracted from itself")]
+    InfinityLessInfinity,
+    /// Zero times infinity.
+    #[error("zero cannot be multiplied by infinity")]
+    ZeroTimesInfinity,
+    /// Zero by zero, or infinity by infinity.
+    #[error("zero cannot be divided by zero, nor infinity by infinity")]
+    NoQuotient,
+    /// The remainder of a division by infinity.
+    #[error("there is no remainder of a division by infinity")]
+    NoRemainder,
+}
 
 impl Number {
     /// Takes over a decimal, rounded to the precision of numbers; `None` if its magnitude is out of
@@ -44,13 +72,13 @@ impl Number {
 
     fn bounded(value: BigDecimal) -> Option<Number> {
         if value.is_zero() {
-            return Some(Number(BigDecimal::zero()));
+            return Some(Number(Size::Finite(BigDecimal::zero())));
         }
         if value.order_of_magnitude().abs() > MAGNITUDE {
             return None;
         }
         // One form for equal numbers, so that 1.50 and 1.5 print alike.
-        Some(Number(value.normalized()))
+        Some(Number(Size::Finite(value.normalized())))
     }
 
     /// Reads a decimal literal: sign, digits, fraction, exponent. `None` for anything else, and for
@@ -79,95 +107,131 @@ impl Number {
         Number::new(BigDecimal::from_str(text).ok()?)
     }
 
-    /// The exact decimal.
-    pub fn decimal(&self) -> &BigDecimal {
-        &self.0
+    /// The infinity of a sign.
+    pub fn infinity(is_negative: bool) -> Number {
+        Number(match is_negative {
+            true => Size::NegativeInfinity,
+            false => Size::Infinity,
+        })
     }
 
-    /// The decimal as it is printed: of one without end the digits that cty prints.
-    pub fn printed(&self) -> Cow<'_, BigDecimal> {
-        if self.0.digits() <= ROUNDED_DIGITS {
-            return Cow::Borrowed(&self.0);
+    /// The number that a string stands for: a decimal literal, or an infinity as it is printed.
+    pub fn from_text(text: &str) -> Option<Number> {
+        match text {
+            "Inf" | "inf" | "+Inf" | "+inf" => Some(Number::infinity(false)),
+            "-Inf" | "-inf" => Some(Number::infinity(true)),
+            _ => Number::parse(text),
         }
-        let printed = shortest::shortest(&self.0).unwrap_or_else(|| round(&self.0, ROUNDED_DIGITS));
-        Cow::Owned(printed.normalized())
+    }
+
+    /// The exact decimal; none of an infinity.
+    pub fn decimal(&self) -> Option<&BigDecimal> {
+        match &self.0 {
+            Size::Finite(decimal) => Some(decimal),
+            Size::NegativeInfinity | Size::Infinity => None,
+        }
+    }
+
+    /// The decimal as it is printed, of one without end the digits that cty prints; none of an
+    /// infinity.
+    pub fn printed(&self) -> Option<Cow<'_, BigDecimal>> {
+        let decimal = self.decimal()?;
+        if decimal.digits() <= ROUNDED_DIGITS {
+            return Some(Cow::Borrowed(decimal));
+        }
+        let printed = shortest::shortest(decimal).unwrap_or_else(|| round(decimal, ROUNDED_DIGITS));
+        Some(Cow::Owned(printed.normalized()))
     }
 
     /// Whether this is zero.
     pub fn is_zero(&self) -> bool {
-        self.0.is_zero()
+        self.decimal().is_some_and(BigDecimal::is_zero)
     }
 
     /// Whether this is below zero.
     pub fn is_negative(&self) -> bool {
-        self.0.sign() == Sign::Minus
+        match &self.0 {
+            Size::NegativeInfinity => true,
+            Size::Finite(decimal) => decimal.sign() == Sign::Minus,
+            Size::Infinity => false,
+        }
     }
 
-    /// Whether there is no fraction.
+    /// Whether there is no fraction. An infinity is no integer.
     pub fn is_integer(&self) -> bool {
-        self.0.is_integer()
+        self.decimal().is_some_and(BigDecimal::is_integer)
     }
 
     /// The sum.
-    pub fn add(&self, other: &Number) -> Option<Number> {
-        Number::new(&self.0 + &other.0)
+    pub fn add(&self, other: &Number) -> Result<Number, NumberError> {
+        match (&self.0, &other.0) {
+            (Size::Finite(a), Size::Finite(b)) => in_range(a + b),
+            (Size::Finite(_), _) => Ok(other.clone()),
+            (_, Size::Finite(_)) => Ok(self.clone()),
+            (a, b) if a == b => Ok(self.clone()),
+            _ => Err(NumberError::InfinityLessInfinity),
+        }
     }
 
     /// The difference.
-    pub fn subtract(&self, other: &Number) -> Option<Number> {
-        Number::new(&self.0 - &other.0)
+    pub fn subtract(&self, other: &Number) -> Result<Number, NumberError> {
+        self.add(&other.negate())
     }
 
     /// The product.
-    pub fn multiply(&self, other: &Number) -> Option<Number> {
-        Number::new(&self.0 * &other.0)
+    pub fn multiply(&self, other: &Number) -> Result<Number, NumberError> {
+        match (&self.0, &other.0) {
+            (Size::Finite(a), Size::Finite(b)) => in_range(a * b),
+            _ if self.is_zero() || other.is_zero() => Err(NumberError::ZeroTimesInfinity),
+            _ => Ok(Number::infinity(self.is_negative() != other.is_negative())),
+        }
     }
 
-    /// The quotient; `None` also for a division by zero.
-    pub fn divide(&self, other: &Number) -> Option<Number> {
-        if other.is_zero() {
-            return None;
+    /// The quotient; infinite for a division by zero.
+    pub fn divide(&self, other: &Number) -> Result<Number, NumberError> {
+        match (&self.0, &other.0) {
+            (Size::Finite(_), Size::Finite(b)) if b.is_zero() => match self.is_zero() {
+                true => Err(NumberError::NoQuotient),
+                false => Ok(Number::infinity(self.is_negative())),
+            },
+            (Size::Finite(a), Size::Finite(b)) => quotient(a, b).ok_or(NumberError::OutOfRange),
+            (Size::Finite(_), _) => Ok(Number::from(0)),
+            (_, Size::Finite(_)) => Ok(Number::infinity(self.is_negative() != other.is_negative())),
+            _ => Err(NumberError::NoQuotient),
         }
-        let (dividend, dividend_scale) = self.0.as_bigint_and_scale();
-        let (divisor, divisor_scale) = other.0.as_bigint_and_scale();
-        let wanted = QUOTIENT_DIGITS + 2 + other.0.digits();
-        let shift = u32::try_from(wanted.saturating_sub(self.0.digits())).ok()?;
-        let shifted: BigInt = dividend.as_ref() * BigInt::from(10).pow(shift);
-        let scale = dividend_scale - divisor_scale + i64::from(shift);
-        let quotient = BigDecimal::new(&shifted / divisor.as_ref(), scale);
-        Number::bounded(round(&quotient, QUOTIENT_DIGITS))
     }
 
-    /// What remains of the division towards zero, with the dividend's sign; `None` for a division
-    /// by zero.
-    pub fn remainder(&self, other: &Number) -> Option<Number> {
-        if other.is_zero() {
-            return None;
+    /// What remains of the division towards zero, with the dividend's sign. Of a division by zero,
+    /// and of an infinity, that is the dividend.
+    pub fn remainder(&self, other: &Number) -> Result<Number, NumberError> {
+        match (&self.0, &other.0) {
+            (_, Size::NegativeInfinity | Size::Infinity) => Err(NumberError::NoRemainder),
+            (Size::Finite(a), Size::Finite(b)) if !b.is_zero() => in_range(a % b),
+            _ => Ok(self.clone()),
         }
-        Number::new(&self.0 % &other.0)
     }
 
     /// The number with the opposite sign.
     pub fn negate(&self) -> Number {
-        Number(-&self.0)
+        Number(match &self.0 {
+            Size::NegativeInfinity => Size::Infinity,
+            Size::Finite(decimal) => Size::Finite(-decimal),
+            Size::Infinity => Size::NegativeInfinity,
+        })
     }
 
     /// The whole number, if it is one and fits.
     pub fn to_i64(&self) -> Option<i64> {
-        if self.is_integer() {
-            self.0.to_i64()
-        } else {
-            None
-        }
+        self.decimal()
+            .filter(|decimal| decimal.is_integer())?
+            .to_i64()
     }
 
     /// The whole number, if it is one, not negative, and fits.
     pub fn to_u64(&self) -> Option<u64> {
-        if self.is_integer() && !self.is_negative() {
-            self.0.to_u64()
-        } else {
-            None
-        }
+        self.decimal()
+            .filter(|decimal| decimal.is_integer() && decimal.sign() != Sign::Minus)?
+            .to_u64()
     }
 
     /// The whole number as an index or a length, if it is one.
@@ -178,15 +242,44 @@ impl Number {
 
     /// The nearest binary float.
     pub fn to_f64(&self) -> f64 {
-        self.0.to_f64().unwrap_or(f64::NAN)
+        match &self.0 {
+            Size::NegativeInfinity => f64::NEG_INFINITY,
+            // Its own conversion is off by some of the last digits; that of a text is exact.
+            Size::Finite(decimal) => {
+                let (digits, scale) = decimal.as_bigint_and_scale();
+                let text = format!("{digits}e{}", -i128::from(scale));
+                text.parse().unwrap_or(f64::NAN)
+            }
+            Size::Infinity => f64::INFINITY,
+        }
     }
 }
 
-/// Plain decimal digits, never an exponent, no trailing zeros.
+/// Plain decimal digits, never an exponent, no trailing zeros; or `+Inf` and `-Inf`.
 impl fmt::Display for Number {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.printed().to_plain_string())
+        match self.printed() {
+            Some(decimal) => formatter.write_str(&decimal.to_plain_string()),
+            None if self.is_negative() => formatter.write_str("-Inf"),
+            None => formatter.write_str("+Inf"),
+        }
     }
+}
+
+fn in_range(value: BigDecimal) -> Result<Number, NumberError> {
+    Number::new(value).ok_or(NumberError::OutOfRange)
+}
+
+/// The quotient, with its guard digits; `divisor` is not zero.
+fn quotient(dividend: &BigDecimal, divisor: &BigDecimal) -> Option<Number> {
+    let wanted = QUOTIENT_DIGITS + 2 + divisor.digits();
+    let shift = u32::try_from(wanted.saturating_sub(dividend.digits())).ok()?;
+    let (dividend, dividend_scale) = dividend.as_bigint_and_scale();
+    let (divisor, divisor_scale) = divisor.as_bigint_and_scale();
+    let shifted: BigInt = dividend.as_ref() * BigInt::from(10).pow(shift);
+    let scale = dividend_scale - divisor_scale + i64::from(shift);
+    let quotient = BigDecimal::new(&shifted / divisor.as_ref(), scale);
+    Number::bounded(round(&quotient, QUOTIENT_DIGITS))
 }
 
 /// The value with at most so many significant digits.
@@ -200,7 +293,7 @@ macro_rules! from_integer {
     ($($integer:ty),*) => {$(
         impl From<$integer> for Number {
             fn from(value: $integer) -> Number {
-                Number(BigDecimal::from(value).normalized())
+                Number(Size::Finite(BigDecimal::from(value).normalized()))
             }
         }
     )*};
@@ -286,8 +379,92 @@ mod tests {
             number("5.5").remainder(&number("2")).unwrap().to_string(),
             "1.5"
         );
-        assert_eq!(number("1").divide(&number("0")), None);
-        assert_eq!(number("1e600").multiply(&number("1e600")), None);
+        assert_eq!(
+            number("1e600").multiply(&number("1e600")),
+            Err(NumberError::OutOfRange)
+        );
+    }
+
+    /// As `packer console` answers.
+    #[test]
+    fn infinities() {
+        let number = |text: &str| Number::from_text(text).unwrap();
+        for (first, operation, second, expected) in [
+            ("1", "/", "0", "+Inf"),
+            ("-1", "/", "0", "-Inf"),
+            (
+                "0",
+                "/",
+                "0",
+                "zero cannot be divided by zero, nor infinity by infinity",
+            ),
+            (
+                "Inf",
+                "/",
+                "-Inf",
+                "zero cannot be divided by zero, nor infinity by infinity",
+            ),
+            ("1", "/", "Inf", "0"),
+            ("Inf", "/", "-2", "-Inf"),
+            ("Inf", "/", "0", "+Inf"),
+            ("5", "%", "0", "5"),
+            ("-5.5", "%", "0", "-5.5"),
+            ("0", "%", "0", "0"),
+            ("inf", "%", "5", "+Inf"),
+            (
+                "5",
+                "%",
+                "+inf",
+                "there is no remainder of a division by infinity",
+            ),
+            ("Inf", "+", "5", "+Inf"),
+            ("Inf", "+", "Inf", "+Inf"),
+            ("5", "-", "Inf", "-Inf"),
+            (
+                "Inf",
+                "-",
+                "Inf",
+                "infinity cannot be subtracted from itself",
+            ),
+            ("Inf", "-", "-Inf", "+Inf"),
+            ("Inf", "*", "-1", "-Inf"),
+            ("-inf", "*", "-inf", "+Inf"),
+            ("Inf", "*", "0", "zero cannot be multiplied by infinity"),
+        ] {
+            let (a, b) = (number(first), number(second));
+            let result = match operation {
+                "+" => a.add(&b),
+                "-" => a.subtract(&b),
+                "*" => a.multiply(&b),
+                "/" => a.divide(&b),
+                _ => a.remainder(&b),
+            };
+            let text = result.map_or_else(|error| error.to_string(), |it| it.to_string());
+            assert_eq!(text, expected, "{first} {operation} {second}");
+        }
+        assert!(number("Inf") > number("1e1000") && number("-Inf") < number("-1e1000"));
+        assert_eq!(number("Inf").to_i64(), None);
+        assert!(!number("Inf").is_integer());
+        assert_eq!(Number::from_text("INF"), None);
+    }
+
+    #[test]
+    fn floats_are_the_nearest() {
+        for (text, expected) in [
+            ("1e100", 1e100),
+            ("1e45", 1e45),
+            ("1.5e300", 1.5e300),
+            ("1.7976931348623157e308", f64::MAX),
+            ("5e-324", 5e-324),
+            ("0.1", 0.1),
+            ("-123456789.123456789", -123456789.123456789),
+            ("9007199254740993", 9007199254740992.0),
+            ("1e1000", f64::INFINITY),
+            ("1e-1000", 0.0),
+            ("0", 0.0),
+        ] {
+            assert_eq!(Number::parse(text).unwrap().to_f64(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The names of variables and locals that an expression refers to.
+//! The names of variables, locals and data sources that an expression refers to.
 
 use super::syntax::{Expression, ExpressionKind, StepKind, Traversal};
 use crate::diagnostic::SourceSpan;
@@ -17,6 +17,8 @@ pub(super) struct References {
 #[derive(Debug)]
 pub(super) struct Reference {
     pub(super) name: Arc<str>,
+    /// The name below the name, as in `data.TYPE.NAME`, if there is one.
+    pub(super) second: Option<Arc<str>>,
     pub(super) span: SourceSpan,
 }
 
@@ -66,6 +68,7 @@ fn reference(traversal: &Traversal, root: &str, span: SourceSpan) -> Option<Refe
     });
     Some(Reference {
         name: names.next()??,
+        second: names.next().flatten(),
         span,
     })
 }

@@ -1,6 +1,7 @@
 //! Scopes: the names that an expression can refer to, and the world that functions see.
 
 use super::evaluate::Evaluation;
+use super::graph::Graph;
 use super::secrets::Secrets;
 use super::services::Services;
 use super::syntax::Expression;
@@ -46,14 +47,14 @@ impl fmt::Debug for World {
     }
 }
 
-/// What all expressions of a template share. Variables and locals are filled in one by one while
-/// the template is loaded; a name whose evaluation failed holds an unknown value, so that what
-/// depends on it does not fail as well.
+/// What all expressions of a template share. Variables are filled in one by one while the template
+/// is loaded; a name whose evaluation failed holds an unknown value, so that what depends on it
+/// does not fail as well.
 #[derive(Clone, Debug)]
 pub(super) struct Globals {
     pub(super) sources: Sources,
     pub(super) variables: Names,
-    pub(super) locals: Names,
+    pub(super) graph: Arc<Graph>,
     pub(super) path: Value,
     pub(super) packer: Value,
     pub(super) world: World,
@@ -68,6 +69,7 @@ pub(super) type Names = BTreeMap<Arc<str>, OnceLock<Value>>;
 pub struct Scope {
     globals: Arc<Globals>,
     reach: Reach,
+    asks: bool,
     frame: Option<Arc<Frame>>,
 }
 
@@ -80,7 +82,7 @@ pub(super) enum Reach {
     Defaults,
     /// Those that the scope itself binds, and functions: the rules of variables, template files.
     Bound,
-    /// `var`, `local`, `path` and `packer`.
+    /// `var`, `local`, `data`, `path` and `packer`.
     Everything,
 }
 
@@ -97,7 +99,22 @@ impl Scope {
         Scope {
             globals,
             reach,
+            asks: false,
             frame: None,
+        }
+    }
+
+    /// This scope, and whether its expressions ask the data sources that they need. If they do not,
+    /// the values are unknown.
+    pub(super) fn asking(self, asks: bool) -> Scope {
+        Scope { asks, ..self }
+    }
+
+    /// This scope without the names that were bound with [`with`](Scope::with).
+    pub(super) fn outermost(&self) -> Scope {
+        Scope {
+            frame: None,
+            ..self.clone()
         }
     }
 
@@ -111,6 +128,7 @@ impl Scope {
         Scope {
             globals: self.globals.clone(),
             reach: self.reach,
+            asks: self.asks,
             frame: Some(Arc::new(frame)),
         }
     }
@@ -122,7 +140,24 @@ impl Scope {
 
     /// Evaluates an expression.
     pub(super) fn evaluate(&self, expression: &Expression) -> Result<Value, Diagnostic> {
-        Evaluation::default().expression(expression, self)
+        let evaluation = Evaluation::default();
+        let result = evaluation.expression(expression, self);
+        // Also if `try` has something else instead.
+        match evaluation.into_failure() {
+            Some(failure) => Err(failure),
+            None => result,
+        }
+    }
+
+    /// Whether expressions ask the data sources that they need.
+    pub(super) fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// Whether an unknown value need not be a mistake, since it can come from a data source that is
+    /// not asked.
+    pub(super) fn has_unasked(&self) -> bool {
+        !self.asks && self.globals.graph.has_questions()
     }
 
     pub(super) fn globals(&self) -> &Globals {

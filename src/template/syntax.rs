@@ -17,7 +17,7 @@ mod walk;
 
 pub(in crate::template) use json::{Strings, parse_json_body};
 pub(in crate::template) use parse::{parse_body, parse_expression, parse_template};
-pub(in crate::template) use scan::identifier_length;
+pub(in crate::template) use scan::{Start, Token, TokenKind, identifier_length, scan};
 
 use super::value::Number;
 use crate::diagnostic::SourceSpan;

@@ -1,5 +1,6 @@
 //! Whole templates: what they load to.
 
+mod data;
 mod errors;
 
 use super::*;
@@ -77,7 +78,7 @@ pub(super) fn load_with(
         .iter()
         .map(|&argument| argument.to_owned())
         .collect();
-    load_texts(texts, &arguments, world())
+    load_texts(texts, &arguments, true, world())
 }
 
 /// The template, which must be without errors.
@@ -251,7 +252,7 @@ fn locals_are_evaluated_in_the_order_of_their_references() {
     );
     let values: Vec<String> = template
         .locals()
-        .map(|(name, value)| format!("{name}={}", show(value)))
+        .map(|(name, value)| format!("{name}={}", show(&value)))
         .collect();
     assert_eq!(
         values,
@@ -326,6 +327,7 @@ fn a_build_is_read() {
         let scope = template.scope(&ScopeNames {
             build_name: build.name.clone(),
             source: Some(("oci".to_owned(), source.to_owned())),
+            without_data: false,
             build: BTreeMap::new(),
         });
         let arguments = template.arguments(&component.body, &scope, &diagnostics);
@@ -476,7 +478,7 @@ fn a_large_template_loads() {
 #[test]
 fn carriage_returns_are_line_ends() {
     let template = loaded("locals {\r\n  a = 1\r\n  b = <<-EOT\r\n    x\r\n    EOT\r\n}\r\n");
-    let values: Vec<String> = template.locals().map(|(_, value)| show(value)).collect();
+    let values: Vec<String> = template.locals().map(|(_, value)| show(&value)).collect();
     assert_eq!(values, ["1", "\"x\\r\\n\""]);
 }
 

@@ -10,7 +10,6 @@ use super::evaluate::check_size;
 use super::locals::too_large;
 use super::references::references;
 use super::scope::Scope;
-use super::secrets::Secrets;
 use super::syntax::{Block, Expression, ExpressionKind, identifier_length};
 use super::type_constraint::TypeConstraint;
 use super::value::{Type, Value};
@@ -126,7 +125,6 @@ pub(super) fn evaluate(
     given: &GivenValues,
     defaults: &Scope,
     constants: &Scope,
-    secrets: &mut Secrets,
     diagnostics: &Diagnostics,
 ) {
     for (name, variable) in variables {
@@ -137,7 +135,7 @@ pub(super) fn evaluate(
             constants,
             diagnostics,
         };
-        let value = evaluator.evaluate(given.get(name), secrets);
+        let value = evaluator.evaluate(given.get(name));
         if let Some(cell) = defaults.globals().variables.get(name) {
             let _already_set = cell.set(value.unwrap_or(Value::Unknown(Type::Dynamic)));
         }
@@ -160,7 +158,7 @@ struct Candidate {
 }
 
 impl Evaluator<'_> {
-    fn evaluate(&self, given: Option<&Given>, secrets: &mut Secrets) -> Option<Value> {
+    fn evaluate(&self, given: Option<&Given>) -> Option<Value> {
         match &self.variable.source {
             VariableSource::Default(expression) => {
                 let default = self.default(expression, None);
@@ -169,19 +167,14 @@ impl Evaluator<'_> {
             }
             VariableSource::Block(body) => {
                 let arguments = Arguments::open(body, self.defaults, self.diagnostics);
-                let value = self.block(&arguments, given, secrets);
+                let value = self.block(&arguments, given);
                 arguments.finish();
                 value
             }
         }
     }
 
-    fn block(
-        &self,
-        arguments: &Arguments<'_>,
-        given: Option<&Given>,
-        secrets: &mut Secrets,
-    ) -> Option<Value> {
+    fn block(&self, arguments: &Arguments<'_>, given: Option<&Given>) -> Option<Value> {
         let _description: Option<String> = arguments.optional("description");
         let sensitive = arguments.optional("sensitive").unwrap_or(false);
         let constraint = match arguments.expression("type") {
@@ -220,7 +213,7 @@ impl Evaluator<'_> {
         }
         let value = winner?.value;
         if sensitive {
-            secrets.add(&value);
+            self.defaults.globals().secrets.add(&value);
         }
         Some(value)
     }

@@ -77,7 +77,7 @@ bad "a wrong number of arguments" "upper" <<< "$BASE"'locals { a = upper("x", "y
 build { sources = ["source.oci.base"] }'
 bad "a wrong type" "number" <<< "$BASE"'locals { a = 1 + "one" }
 build { sources = ["source.oci.base"] }'
-bad "a division by zero" "zero" <<< "$BASE"'locals { a = 1 / 0 }
+bad "a division by zero" "zero" <<< "$BASE"'locals { a = 0 / 0 }
 build { sources = ["source.oci.base"] }'
 bad "locals in a circle" "local.a" "local.b" <<< "$BASE"'locals {
   a = local.b

@@ -47,17 +47,19 @@ pub(super) fn occurrences(
     }
     match expand(block, scope, diagnostics) {
         Ok(Some(made)) => return made,
-        // What is unknown because of an error that was reported is no other error.
-        Ok(None) if diagnostics.has_errors() => {}
+        // What is unknown because of an error that was reported, or because it is not asked for,
+        // is no other error.
+        Ok(None) if diagnostics.has_errors() || scope.has_unasked() => {}
         Ok(None) => diagnostics.push(
-            Diagnostic::error("`for_each` must be known before the build runs").at(block.header()),
+            Diagnostic::error("`for_each` and `labels` must be known before the build runs")
+                .at(block.header()),
         ),
         Err(diagnostic) => diagnostics.push(diagnostic),
     }
     Vec::new()
 }
 
-/// The blocks that a `dynamic` block makes; none if its elements are not known.
+/// The blocks that a `dynamic` block makes; none if its elements or labels are not known.
 fn expand(
     block: &Block,
     scope: &Scope,
@@ -89,7 +91,10 @@ fn expand(
         let scope = scope.with(iterator.clone(), item.clone());
         let labels = match label_list {
             None => Vec::new(),
-            Some(expression) => label_values(expression, &scope)?,
+            Some(expression) => match label_values(expression, &scope)? {
+                Some(labels) => labels,
+                None => return Ok(None),
+            },
         };
         made.push(Occurrence {
             header: place,
@@ -194,14 +199,19 @@ fn items(collection: &Value, place: SourceSpan) -> Result<Vec<(Value, Value)>, D
     .at(place))
 }
 
-fn label_values(expression: &Expression, scope: &Scope) -> Result<Vec<Name>, Diagnostic> {
+/// The labels of a block; none if they are not known.
+fn label_values(expression: &Expression, scope: &Scope) -> Result<Option<Vec<Name>>, Diagnostic> {
     let span = expression.span;
     let refused = || Diagnostic::error("`labels` must be a list of strings").at(span);
     let value = scope.evaluate(expression)?;
+    if !value.is_wholly_known() {
+        return Ok(None);
+    }
     let elements = value.as_elements().ok_or_else(refused)?;
     let texts = elements.iter().map(convert::to_string);
     texts
         .map(|text| text.map(|text| Name { text, span }))
         .collect::<Result<_, _>>()
+        .map(Some)
         .map_err(|_| refused())
 }

@@ -3,6 +3,7 @@
 use super::{Evaluated, Evaluation};
 use crate::diagnostic::{Diagnostic, SourceSpan};
 use crate::template::convert;
+use crate::template::number::NumberError;
 use crate::template::scope::Scope;
 use crate::template::syntax::{Binary, BinaryOperator, Expression, UnaryOperator};
 use crate::template::value::{Number, Type, Value};
@@ -61,8 +62,8 @@ impl Evaluation {
             BinaryOperator::Add => self.arithmetic(left, right, Number::add),
             BinaryOperator::Subtract => self.arithmetic(left, right, Number::subtract),
             BinaryOperator::Multiply => self.arithmetic(left, right, Number::multiply),
-            BinaryOperator::Divide => self.division(left, right, Number::divide),
-            BinaryOperator::Remainder => self.division(left, right, Number::remainder),
+            BinaryOperator::Divide => self.arithmetic(left, right, Number::divide),
+            BinaryOperator::Remainder => self.arithmetic(left, right, Number::remainder),
         }
     }
 
@@ -96,35 +97,26 @@ impl Evaluation {
         })
     }
 
-    fn division(
-        &self,
-        left: &Operand,
-        right: &Operand,
-        divide: fn(&Number, &Number) -> Option<Number>,
-    ) -> Evaluated {
-        if let Some((_, divisor)) = self.numbers(left, right)?
-            && divisor.is_zero()
-        {
-            return Err(Diagnostic::error("division by zero").at_with(right.span, "this is 0"));
-        }
-        self.arithmetic(left, right, divide)
-    }
-
     fn arithmetic(
         &self,
         left: &Operand,
         right: &Operand,
-        calculate: fn(&Number, &Number) -> Option<Number>,
+        calculate: fn(&Number, &Number) -> Result<Number, NumberError>,
     ) -> Evaluated {
         let Some((first, second)) = self.numbers(left, right)? else {
             return Ok(Value::Unknown(Type::Number));
         };
         calculate(&first, &second)
             .map(Value::Number)
-            .ok_or_else(|| {
-                Diagnostic::error("the result is out of range")
-                    .at(left.span.to(right.span))
-                    .help("numbers reach from 1e-1000 to 1e1000")
+            .map_err(|error| {
+                let place = left.span.to(right.span);
+                let diagnostic = Diagnostic::error(error.to_string()).at(place);
+                match error {
+                    NumberError::OutOfRange => {
+                        diagnostic.help("numbers reach from 1e-1000 to 1e1000")
+                    }
+                    _ => diagnostic,
+                }
             })
     }
 

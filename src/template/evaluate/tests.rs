@@ -76,8 +76,6 @@ fn operators() {
         ("-\"5\"", "-5"),
         ("- 5", "-5"),
         ("true && false || true", "true"),
-        ("1 / 0", "error: division by zero"),
-        ("1 % 0", "error: division by zero"),
         (
             "1e300 * 1e300 * 1e300 * 1e300",
             "error: the result is out of range",
@@ -86,6 +84,77 @@ fn operators() {
         ("[] + 1", "error: a number is required"),
         ("!1", "error: a bool is required"),
         ("true || nope", "error: there is no variable named `nope`"),
+    ] {
+        assert_eq!(evaluate(text), expected, "{text}");
+    }
+}
+
+/// What `packer console` 1.6.6 answers.
+#[test]
+fn infinities() {
+    for (text, expected) in [
+        ("1 / 0", "+Inf"),
+        ("-1 / 0", "-Inf"),
+        ("5 % 0", "5"),
+        ("\"x${1 / 0}\"", "\"x+Inf\""),
+        ("\"-inf\" * 1", "-Inf"),
+        ("1 / 0 == 1 / 0", "true"),
+        ("1 / 0 > 1e1000", "true"),
+        ("{ (1 / 0) = 1 }", "{+Inf = 1}"),
+        ("floor(1 / 0)", "+Inf"),
+        ("ceil(-1 / 0)", "-Inf"),
+        ("abs(-1 / 0)", "+Inf"),
+        ("max(1, 1 / 0)", "+Inf"),
+        ("min(1, 1 / 0)", "1"),
+        ("log(0, 10)", "-Inf"),
+        ("log(1 / 0, 2)", "+Inf"),
+        ("pow(10, 400)", "+Inf"),
+        ("pow(0, -1)", "+Inf"),
+        ("sum([1, 1 / 0])", "+Inf"),
+        ("range(0, 1 / 0, 1 / 0)", "[0]"),
+        ("range(1 / 0, 1 / 0)", "[]"),
+        (
+            "format(\"%v %g %s %q\", 1 / 0, 1 / 0, 1 / 0, 1 / 0)",
+            "\"+Inf +Inf +Inf \\\"+Inf\\\"\"",
+        ),
+        ("format(\"%6.1f|%05f\", 1 / 0, -1 / 0)", "\"  +Inf| -Inf\""),
+        ("yamldecode(\"[.inf, -.INF]\")", "[+Inf, -Inf]"),
+        ("yamlencode(1 / 0)", "\"+Inf\\n...\\n\""),
+        (
+            "0 / 0",
+            "error: zero cannot be divided by zero, nor infinity by infinity",
+        ),
+        (
+            "1 / 0 - 1 / 0",
+            "error: infinity cannot be subtracted from itself",
+        ),
+        (
+            "0 * (1 / 0)",
+            "error: zero cannot be multiplied by infinity",
+        ),
+        (
+            "5 % (1 / 0)",
+            "error: there is no remainder of a division by infinity",
+        ),
+        ("log(1, 1)", "error: log(): there is no such number"),
+        ("pow(-1, 0.5)", "error: pow(): there is no such number"),
+        (
+            "range(1 / 0)",
+            "error: range(): more than 1024 values were generated; either decrease the difference between start and end or use a smaller step",
+        ),
+        ("[1, 2][1 / 0]", "error: an index must be a whole number"),
+        (
+            "jsonencode([1 / 0])",
+            "error: jsonencode(): invalid value for \"val\" parameter: JSON has no infinite numbers",
+        ),
+        (
+            "format(\"%d\", 1 / 0)",
+            "error: format(): unsupported value for \"%d\" at 0: an integer is required",
+        ),
+        (
+            "signum(1 / 0)",
+            "error: signum(): invalid value for \"num\" parameter: value must be a whole number, between -9223372036854775808 and 9223372036854775807",
+        ),
     ] {
         assert_eq!(evaluate(text), expected, "{text}");
     }
@@ -261,9 +330,9 @@ fn heredocs() {
         ("<<-EOT\n  $${a}\n  EOT\n", "${a}\n"),
     ] {
         let template = template(&format!("locals {{\n  text = {text}}}\n"));
-        let value: Vec<&str> = template
+        let value: Vec<String> = template
             .locals()
-            .filter_map(|(_, value)| value.as_str())
+            .filter_map(|(_, value)| value.as_str().map(str::to_owned))
             .collect();
         assert_eq!(value, [expected], "{text}");
     }
@@ -348,6 +417,7 @@ fn unknown_values_spread() {
     let scope = TEMPLATE.scope(&ScopeNames {
         build_name: Some("b".to_owned()),
         source: None,
+        without_data: false,
         build: BTreeMap::from([("ID".to_owned(), Value::Unknown(Type::String))]),
     });
     for (text, expected) in [

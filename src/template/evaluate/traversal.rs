@@ -3,30 +3,71 @@
 use super::{ELEMENT_COST, Evaluated, Evaluation};
 use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use crate::template::convert;
-use crate::template::scope::{Names, Reach, Scope};
+use crate::template::data::DataSources;
+use crate::template::graph::Node;
+use crate::template::scope::{Reach, Scope};
 use crate::template::syntax::{ExpressionKind, Name, Step, StepKind, Traversal};
 use crate::template::value::{Type, Value};
 use std::slice;
+use std::sync::Arc;
 
 impl Evaluation {
     pub(super) fn traversal(&self, traversal: &Traversal, scope: &Scope) -> Evaluated {
         let Traversal { root, steps } = traversal;
         if let ExpressionKind::Variable(root) = &root.kind
-            && let Some((first, rest)) = steps.split_first()
-            && let StepKind::Attribute(name) = &first.kind
-            && let Some(names) = global_names(root, scope)
+            && scope.reach() == Reach::Everything
+            && scope.bound(root).is_none()
+            && let Some((value, rest)) = self.global(root, steps, scope)
         {
-            let value = match names.get(&name.text) {
-                Some(value) => value
-                    .get()
-                    .cloned()
-                    .unwrap_or(Value::Unknown(Type::Dynamic)),
-                None => return Err(undeclared(root, name, names)),
-            };
-            return self.apply(value, rest, scope);
+            return self.apply(value?, rest, scope);
         }
         let value = self.expression(root, scope)?;
         self.apply(value, steps, scope)
+    }
+
+    /// A variable, local or data source, looked up by its name alone, so that a reference does not
+    /// copy all of them; with it come the steps that are left.
+    fn global<'s>(
+        &self,
+        root: &str,
+        steps: &'s [Step],
+        scope: &Scope,
+    ) -> Option<(Evaluated, &'s [Step])> {
+        let (first, rest) = steps.split_first()?;
+        let StepKind::Attribute(name) = &first.kind else {
+            return None;
+        };
+        let globals = scope.globals();
+        let graph = &globals.graph;
+        match root {
+            "var" => {
+                let value = globals.variables.get(&name.text);
+                let value = value.map(|value| value.get().cloned());
+                let value = match value {
+                    Some(value) => Ok(value.unwrap_or(Value::Unknown(Type::Dynamic))),
+                    None => Err(undeclared(root, name, globals.variables.keys())),
+                };
+                Some((value, rest))
+            }
+            "local" => {
+                let value = self.node(&Node::Local(name.text.clone()), scope);
+                let value = value
+                    .unwrap_or_else(|| Err(undeclared(root, name, graph.declared_locals().keys())));
+                Some((value, rest))
+            }
+            "data" => {
+                let (second, rest) = rest.split_first()?;
+                let StepKind::Attribute(second) = &second.kind else {
+                    return None;
+                };
+                let node = Node::Data(name.text.clone(), second.text.clone());
+                let value = self.node(&node, scope);
+                let value = value
+                    .unwrap_or_else(|| Err(undeclared_data(name, second, graph.data_sources())));
+                Some((value, rest))
+            }
+            _ => None,
+        }
     }
 
     fn apply(&self, mut value: Value, steps: &[Step], scope: &Scope) -> Evaluated {
@@ -157,10 +198,14 @@ impl Evaluation {
     }
 }
 
-fn undeclared(root: &str, name: &Name, names: &Names) -> Diagnostic {
+fn undeclared<'a>(
+    root: &str,
+    name: &Name,
+    declared: impl Iterator<Item = &'a Arc<str>>,
+) -> Diagnostic {
     let Name { text, span } = name;
     let what = if root == "var" { "variable" } else { "local" };
-    let suggestion = did_you_mean(text, names.keys().map(|name| &**name));
+    let suggestion = did_you_mean(text, declared.map(|name| &**name));
     let help = suggestion.unwrap_or_else(|| match root {
         "var" => format!("declare it: variable {text:?} {{}}"),
         _ => format!("declare it: locals {{ {text} = … }}"),
@@ -170,16 +215,18 @@ fn undeclared(root: &str, name: &Name, names: &Names) -> Diagnostic {
         .help(help)
 }
 
-/// `var` and `local` are looked up name by name, so that a reference does not copy all of them.
-fn global_names<'a>(root: &str, scope: &'a Scope) -> Option<&'a Names> {
-    if scope.reach() != Reach::Everything || scope.bound(root).is_some() {
-        return None;
-    }
-    match root {
-        "var" => Some(&scope.globals().variables),
-        "local" => Some(&scope.globals().locals),
-        _ => None,
-    }
+fn undeclared_data(kind: &Name, name: &Name, declared: &DataSources) -> Diagnostic {
+    let (kind_text, name_text) = (&kind.text, &name.text);
+    let all: Vec<String> = declared
+        .names()
+        .map(|(kind, name)| format!("{kind}.{name}"))
+        .collect();
+    let written = format!("{kind_text}.{name_text}");
+    let help = did_you_mean(&written, all.iter().map(String::as_str))
+        .unwrap_or_else(|| format!("declare it: data {kind_text:?} {name_text:?} {{ … }}"));
+    Diagnostic::error(format!("data source `{written}` is not declared"))
+        .at(kind.span.to(name.span))
+        .help(help)
 }
 
 /// What an attribute splat takes along.

@@ -373,7 +373,7 @@ fn range(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Outcome {
         }
         let next = number.add(&step);
         numbers.push(Value::Number(number));
-        number = next.ok_or_else(|| FunctionError::new("the numbers become too large"))?;
+        number = next.map_err(|error| FunctionError::new(error.to_string()))?;
     }
     Ok(Value::list(Type::Number, numbers))
 }

@@ -260,11 +260,14 @@ impl Verb<'_> {
     fn as_it_is(&self, value: &Value) -> Result<String, FunctionError> {
         Ok(self.padded(match value {
             Value::String(text) if !self.sharp => text.to_string(),
-            Value::Number(number) if !self.sharp => {
-                let sign = if number.is_negative() { "-" } else { "" };
-                let digits = digits::text(&number.printed(), Layout::Shortest, None);
-                format!("{sign}{digits}")
-            }
+            Value::Number(number) if !self.sharp => match number.printed() {
+                None => number.to_string(),
+                Some(decimal) => {
+                    let sign = if number.is_negative() { "-" } else { "" };
+                    let digits = digits::text(&decimal, Layout::Shortest, None);
+                    format!("{sign}{digits}")
+                }
+            },
             other => json_text::encode(other)?,
         }))
     }
@@ -302,7 +305,15 @@ impl Verb<'_> {
             'f' => (Layout::Plain, Some(self.precision.unwrap_or(6))),
             _ => (Layout::Shortest, self.precision),
         };
-        let mut digits = digits::text(&number.printed(), layout, precision);
+        let Some(decimal) = number.printed() else {
+            let text = number.to_string();
+            let missing = " ".repeat(self.missing(text.len()));
+            return match self.minus {
+                true => text + &missing,
+                false => missing + &text,
+            };
+        };
+        let mut digits = digits::text(&decimal, layout, precision);
         if self.letter.is_ascii_uppercase() {
             digits.make_ascii_uppercase();
         }
@@ -318,9 +329,9 @@ impl Verb<'_> {
     }
 
     fn integer(&self, number: &Number) -> Result<String, FunctionError> {
-        if !number.is_integer() {
+        let Some(decimal) = number.decimal().filter(|decimal| decimal.is_integer()) else {
             return Err(self.unsupported("an integer is required"));
-        }
+        };
         let (base, prefix) = match self.letter {
             'b' => (2, "0b"),
             'o' => (8, "0"),
@@ -328,7 +339,7 @@ impl Verb<'_> {
             'X' => (16, "0X"),
             _ => (10, ""),
         };
-        let (integer, _) = number.decimal().with_scale(0).into_bigint_and_exponent();
+        let (integer, _) = decimal.with_scale(0).into_bigint_and_exponent();
         let is_zero = integer.sign() == Sign::NoSign;
         if is_zero && self.precision == Some(0) {
             return Ok(String::new());

@@ -26,6 +26,9 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), FunctionError> {
     match value {
         Value::Null(_) => text.push_str("null"),
         Value::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
+        Value::Number(number) if number.decimal().is_none() => {
+            return Err(FunctionError::at(0, "JSON has no infinite numbers"));
+        }
         Value::Number(number) => text.push_str(&number.to_string()),
         Value::String(string) => write_string(string, text),
         Value::List(_, elements) | Value::Set(_, elements) | Value::Tuple(elements) => {

@@ -56,10 +56,12 @@ fn floor(
 }
 
 fn round(number: &Number, mode: RoundingMode) -> Result<Value, FunctionError> {
-    if number.is_integer() {
-        return Ok(Value::Number(number.clone()));
+    match number.decimal() {
+        Some(decimal) if !decimal.is_integer() => {
+            in_range(Number::new(decimal.with_scale_round(0, mode)))
+        }
+        _ => Ok(Value::Number(number.clone())),
     }
-    in_range(Number::new(number.decimal().with_scale_round(0, mode)))
 }
 
 fn log(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Value, FunctionError> {
@@ -164,7 +166,9 @@ fn sum(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Valu
             FunctionError::at(0, "argument must be list, set, or tuple of number values")
         })?;
         total = Some(match total {
-            Some(total) => total.add(&number).ok_or_else(out_of_range)?,
+            Some(total) => total
+                .add(&number)
+                .map_err(|error| FunctionError::new(error.to_string()))?,
             None => number,
         });
     }
@@ -175,8 +179,11 @@ fn sum(arguments: &Arguments<'_>, _context: &FunctionContext<'_>) -> Result<Valu
 
 /// A binary float stands for the shortest decimal that reads back as the same float.
 fn from_float(float: f64) -> Result<Value, FunctionError> {
-    if !float.is_finite() {
-        return Err(FunctionError::new("the result is not a finite number"));
+    if float.is_nan() {
+        return Err(FunctionError::new("there is no such number"));
+    }
+    if float.is_infinite() {
+        return Ok(Value::Number(Number::infinity(float < 0.0)));
     }
     in_range(Number::parse(&format!("{float}")))
 }
@@ -212,7 +219,6 @@ log(16, 3) = 2.52371901428583
 log(62, 3) = 3.756679610828473
 log(0.1, 3) = -2.095903274289385
 log(3, 1e20) = 0.02385606273598312
-log(0, 10) = error: not a finite number
 log(1, 1) = ~ error: 
 log(-1, 2) = ~ error: 
 max(1, "3", 2.5) = 3
@@ -244,7 +250,8 @@ pow(3, 255) = 463361507923815700000000000000000000000000000000000000000000000000
 pow(0.1, -7) = 9999999.999999993
 pow(1000, 1.5) = 31622.77660168379
 pow(255, 2.5) = 1038365.980459202
-pow(10, 400) = ~ error: 
+signum("Inf") = error: value must be a whole number
+sum(["-Inf", "Inf"]) = error: infinity cannot be subtracted
 pow(-1, 0.5) = ~ error: 
 pow(2, 100) = 1267650600228229400000000000000
 signum(-3) = -1

@@ -34,7 +34,7 @@ locals {
   x = local.y
   y = local.z + 1
   z = local.x
-  bad = 1 / 0
+  bad = 0 / 0
   unused = var.nope
 }
 source "oci" "base" {}
@@ -74,6 +74,16 @@ build {
         21 | source "oci" "base" {}
            | ^^^^^^^^^^^^^^^^^^^
 
+        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
+          --> t.pkr.hcl:14:7
+           |
+        14 |   x = local.y
+           |       ^^^^^^^
+        15 |   y = local.z + 1
+           |       -------
+        16 |   z = local.x
+           |       -------
+
         error: there is no type `strng`
          --> t.pkr.hcl:3:23
           |
@@ -99,21 +109,11 @@ build {
         9 |     condition     = var.d > 10
           |                     ---------- this rule does not hold
 
-        error: locals refer to each other in a circle: local.x -> local.y -> local.z -> local.x
-          --> t.pkr.hcl:14:7
+        error: zero cannot be divided by zero, nor infinity by infinity
+          --> t.pkr.hcl:17:9
            |
-        14 |   x = local.y
-           |       ^^^^^^^
-        15 |   y = local.z + 1
-           |       -------
-        16 |   z = local.x
-           |       -------
-
-        error: division by zero
-          --> t.pkr.hcl:17:13
-           |
-        17 |   bad = 1 / 0
-           |             ^ this is 0
+        17 |   bad = 0 / 0
+           |         ^^^^^
 
         error: variable `nope` is not declared
           --> t.pkr.hcl:18:16
@@ -289,10 +289,8 @@ fn errors_of_blocks() {
         ("build \"x\" {}", "a `build` block has no labels"),
         ("variable {}", "a `variable` block has one label"),
         ("source \"oci\" {}", "a `source` block has two labels"),
-        (
-            "data \"http\" \"x\" {}",
-            "data sources are not supported yet",
-        ),
+        ("data \"http\" \"x\" {}", "`url` is required"),
+        ("data \"http\" {}", "a `data` block has two labels"),
         (
             "provisioner \"shell\" {}",
             "there is no block `provisioner` here",
