@@ -1,6 +1,8 @@
 //! Steps: one provisioner in one build.
 
-use super::{Group, Names, Settings, build_values, finish, report_unknown};
+use super::names::{Names, build_values};
+use super::planning::{finish, report_unknown};
+use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};

@@ -278,8 +278,7 @@ impl Parser<'_> {
     }
 
     fn is_for(&mut self) -> bool {
-        self.peek() == TokenKind::Identifier
-            && self.token_text() == "for"
+        self.peek() == TokenKind::Identifier && self.token_text() == "for"
     }
 
     /// A for expression from `for` on, with its closing bracket.
