@@ -90,14 +90,12 @@ fn collect(expression: &Expression, found: &mut Vec<ChangingCall>) {
                 origin: None,
             });
         }
-        ExpressionKind::Traversal(traversal) => {
-            if names_the_run(traversal) {
-                found.push(ChangingCall {
-                    written: "build.PackerRunUUID".to_owned(),
-                    span: expression.span,
-                    origin: None,
-                });
-            }
+        ExpressionKind::Traversal(traversal) if names_the_run(traversal) => {
+            found.push(ChangingCall {
+                written: "build.PackerRunUUID".to_owned(),
+                span: expression.span,
+                origin: None,
+            });
         }
         ExpressionKind::Text(text) => found.extend(in_literal(text, expression.span)),
         ExpressionKind::Template(template) => {
