@@ -186,7 +186,7 @@ impl Decoder<'_> {
             .enumerate()
             .flat_map(|(index, reference)| {
                 let place = places.get(index).copied().unwrap_or(whole);
-                let found = self.resolve(reference, place).into_iter();
+                let found = self.resolve(reference, place).iter();
                 found.map(move |source| SourceUse {
                     kind: source.kind.clone(),
                     source_name: source.name.clone(),
@@ -220,7 +220,7 @@ impl Decoder<'_> {
             );
             return Vec::new();
         }
-        let found = self.resolve(&label.text, label.span).into_iter();
+        let found = self.resolve(&label.text, label.span).iter();
         found
             .map(|source| {
                 let mut added = nested.clone();

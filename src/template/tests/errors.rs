@@ -1,7 +1,6 @@
 //! Errors of whole templates, as the user reads them.
 
-use super::{errors_of, load_with};
-use crate::diagnostic::Colours;
+use super::errors_of;
 
 /// The errors of a template.
 fn errors(template: &str) -> String {
