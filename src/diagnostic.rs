@@ -41,6 +41,8 @@ pub enum Topic {
     UnsetVariable,
     /// A value in a variable file for a variable that is not declared.
     UndeclaredVariable,
+    /// A declaration that nothing refers to.
+    Unused,
 }
 
 /// One error or warning.

@@ -199,7 +199,9 @@ fn looked(result: Result<Loaded, LoadError>, color: bool) -> Looked {
     let all = diagnostics.len();
     let diagnostics = diagnostics.without(Topic::UnsetVariable);
     let has_unset = diagnostics.len() < all;
-    let diagnostics = diagnostics.without(Topic::UndeclaredVariable);
+    let diagnostics = diagnostics
+        .without(Topic::UndeclaredVariable)
+        .without(Topic::Unused);
     let colours = if color { Colours::On } else { Colours::Off };
     Looked {
         messages: messages(diagnostics, &sources, colours, &masker),

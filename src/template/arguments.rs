@@ -27,6 +27,8 @@ pub struct Arguments<'a> {
     diagnostics: &'a Diagnostics,
     header: SourceSpan,
     labels: Vec<Name>,
+    /// Those that the body brings with it, for the bodies inside.
+    names: Vec<(Arc<str>, Value)>,
     attributes: BTreeMap<Arc<str>, Attribute>,
     contents: Vec<Arc<syntax::Body>>,
     /// What Go templates in strings can refer to; none if strings are taken as they are.
@@ -68,6 +70,7 @@ impl<'a> Arguments<'a> {
         let contents = body.parts.clone();
         let labels = body.labels.clone();
         let mut arguments = Arguments::of(contents, scope, diagnostics, body.header, labels);
+        arguments.names.clone_from(&body.names);
         for name in body.taken {
             arguments.attributes.remove(*name);
         }
@@ -113,6 +116,7 @@ impl<'a> Arguments<'a> {
             diagnostics,
             header,
             labels,
+            names: Vec::new(),
             attributes,
             contents,
             go_templates: None,
@@ -376,6 +380,7 @@ impl<'a> Arguments<'a> {
                     ..
                 } = occurrence;
                 let mut body = Body::of_content(header, labels, content);
+                body.names.clone_from(&self.names);
                 body.names.extend(iterator);
                 (kind, body)
             })

@@ -54,6 +54,18 @@ impl Body {
         self.header
     }
 
+    /// The place of an argument, or of the header if it is not written.
+    pub(super) fn attribute_span(&self, name: &str) -> SourceSpan {
+        let written = self.parts.iter().find_map(|part| part.attribute(name));
+        written.map_or(self.header, |attribute| attribute.span())
+    }
+
+    /// The names of the sources whose builds have other arguments.
+    pub(super) fn overridden_sources(&self) -> impl Iterator<Item = &str> {
+        let overrides = self.overrides.iter();
+        overrides.flat_map(|overrides| overrides.by_source.keys().map(|name| &**name))
+    }
+
     /// The text of a label.
     pub fn label(&self, index: usize) -> Option<&str> {
         self.labels.get(index).map(|label| &*label.text)

@@ -3,7 +3,11 @@
 use super::arguments::Arguments;
 use super::body::Body;
 use super::component::{Component, ComponentGroup};
+use super::for_each::{FOR_EACH, Instance, instances};
+use super::references::references;
+use super::registry;
 use super::scope::Scope;
+use super::sources::{DeclaredSource, DeclaredSources};
 use super::syntax::{self, ExpressionKind, Item};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use std::collections::BTreeMap;
@@ -59,12 +63,21 @@ impl SourceUse {
     }
 }
 
-/// The declared sources, by type and name.
-pub(super) type DeclaredSources = BTreeMap<(String, String), Body>;
-
-/// Reads a `build` block.
+/// Reads a `build` block: one build, or several by `for_each`.
 pub(super) fn decode(
     body: &Body,
+    declared: &DeclaredSources,
+    scope: &Scope,
+    diagnostics: &Diagnostics,
+) -> Vec<Build> {
+    let instances = instances(body, scope, diagnostics).into_iter();
+    instances
+        .map(|instance| decode_one(&instance, declared, scope, diagnostics))
+        .collect()
+}
+
+fn decode_one(
+    Instance { key, body }: &Instance,
     declared: &DeclaredSources,
     scope: &Scope,
     diagnostics: &Diagnostics,
@@ -77,7 +90,7 @@ pub(super) fn decode(
     };
     let mut uses = decoder.listed_uses(&arguments);
     for source in arguments.bodies("source", 1) {
-        uses.extend(decoder.nested_use(source));
+        uses.extend(decoder.nested_uses(&source));
     }
     if uses.is_empty() && !arguments.has("sources") && !arguments.has_block("source") {
         arguments.report(
@@ -106,15 +119,17 @@ pub(super) fn decode(
     }
     let post_processors = decoder.chains(&arguments);
     if arguments.has_block("hcp_packer_registry") {
-        for registry in arguments.bodies("hcp_packer_registry", 0) {
-            diagnostics.push(
-                Diagnostic::warning("the HCP registry is not supported; this block is ignored")
-                    .at(registry.header()),
-            );
+        for body in arguments.bodies("hcp_packer_registry", 0) {
+            registry::check(&body, scope, diagnostics);
         }
     }
+    if !diagnostics.has_errors() {
+        let chained = post_processors.iter().flatten();
+        let all = provisioners.iter().chain(&error_cleanup).chain(chained);
+        all.for_each(|component| decoder.warn_of_useless(component, &uses));
+    }
     let build = Build {
-        name: arguments.optional("name"),
+        name: build_name(&arguments, key.as_deref()),
         description: arguments.optional("description"),
         span: body.header(),
         uses,
@@ -126,6 +141,25 @@ pub(super) fn decode(
     };
     arguments.finish();
     build
+}
+
+/// The build's name. That of one of several ends in its key, unless the template has made up its
+/// own from `each`.
+fn build_name(arguments: &Arguments<'_>, key: Option<&str>) -> Option<String> {
+    let name: Option<String> = arguments.optional("name");
+    let Some(key) = key else {
+        return name;
+    };
+    let written = arguments.expression("name");
+    let has_own = written.is_some_and(|it| {
+        let found = references(&it, "each");
+        found.whole || !found.names.is_empty()
+    });
+    Some(match name {
+        Some(name) if has_own => name,
+        Some(name) => format!("{name}-{key}"),
+        None => key.to_owned(),
+    })
 }
 
 struct Decoder<'a> {
@@ -150,46 +184,64 @@ impl Decoder<'_> {
         let uses = references
             .iter()
             .enumerate()
-            .filter_map(|(index, reference)| {
+            .flat_map(|(index, reference)| {
                 let place = places.get(index).copied().unwrap_or(whole);
-                let (kind, name, body) = self.resolve(reference, place)?;
-                Some(SourceUse {
-                    kind,
-                    source_name: name,
+                let found = self.resolve(reference, place).iter();
+                found.map(move |source| SourceUse {
+                    kind: source.kind.clone(),
+                    source_name: source.name.clone(),
                     local_name: None,
                     reference: place,
-                    body: body.clone(),
+                    body: source.body.clone(),
                 })
             });
         uses.collect()
     }
 
     /// A `source "TYPE.NAME" {}` block within a build.
-    fn nested_use(&self, mut nested: Body) -> Option<SourceUse> {
+    fn nested_uses(&self, nested: &Body) -> Vec<SourceUse> {
         let [label] = nested.labels.as_slice() else {
             self.diagnostics.push(
                 Diagnostic::error("a source within a build has one label")
                     .at(nested.header)
                     .help("write `source \"TYPE.NAME\" { … }`"),
             );
-            return None;
+            return Vec::new();
         };
-        let (kind, name, declared) = self.resolve(&label.text, label.span)?;
-        let reference = label.span;
-        let local_name = self.take_name(&mut nested);
-        let mut body = declared.clone();
-        for part in &nested.parts {
-            self.report_collisions(declared, part);
+        if nested
+            .parts
+            .iter()
+            .any(|part| part.attribute(FOR_EACH).is_some())
+        {
+            self.diagnostics.push(
+                Diagnostic::error("`for_each` makes several of a source where that is declared")
+                    .at(nested.attribute_span(FOR_EACH))
+                    .help("move it to the `source` block outside of the build, or use `dynamic \"source\"`"),
+            );
+            return Vec::new();
         }
-        body.parts.extend(nested.parts);
-        body.names.extend(nested.names);
-        Some(SourceUse {
-            kind,
-            source_name: name,
-            local_name,
-            reference,
-            body,
-        })
+        let found = self.resolve(&label.text, label.span).iter();
+        found
+            .map(|source| {
+                let mut added = nested.clone();
+                // `each` of the source is nearer than that of the build.
+                added.names.extend(source.body.names.iter().cloned());
+                let local_name = self.take_name(&mut added);
+                let mut body = source.body.clone();
+                for part in &added.parts {
+                    self.report_collisions(&source.body, part);
+                }
+                body.parts.extend(added.parts);
+                body.names = added.names;
+                SourceUse {
+                    kind: source.kind.clone(),
+                    source_name: source.name.clone(),
+                    local_name,
+                    reference: label.span,
+                    body,
+                }
+            })
+            .collect()
     }
 
     /// Takes the use's own name out of its arguments.
@@ -221,40 +273,36 @@ impl Decoder<'_> {
         }
     }
 
-    fn resolve(&self, reference: &str, place: SourceSpan) -> Option<(String, String, &Body)> {
+    /// The sources that a reference means.
+    fn resolve(&self, reference: &str, place: SourceSpan) -> &[DeclaredSource] {
         let plain = reference
             .strip_prefix("source.")
             .or_else(|| reference.strip_prefix("sources."))
             .unwrap_or(reference);
-        let Some((kind, name)) = plain
-            .split_once('.')
-            .filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('.'))
-        else {
+        let parts = plain.split_once('.');
+        let parts = parts.filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
+        if let Some(found) = parts.and_then(|(kind, name)| self.declared.find(kind, name)) {
+            return found;
+        }
+        if parts.is_none_or(|(_, name)| name.contains('.')) {
             self.diagnostics.push(
                 Diagnostic::error(format!("{reference:?} does not refer to a source"))
                     .at(place)
                     .help("write \"source.TYPE.NAME\""),
             );
-            return None;
-        };
-        let key = (kind.to_owned(), name.to_owned());
-        let Some(body) = self.declared.get(&key) else {
-            let names: Vec<String> = self
-                .declared
-                .keys()
-                .map(|(kind, name)| format!("{kind}.{name}"))
-                .collect();
-            let known = names.iter().map(String::as_str);
-            let help = did_you_mean(plain, known)
-                .unwrap_or_else(|| format!("declare it: source {kind:?} {name:?} {{}}"));
-            self.diagnostics.push(
-                Diagnostic::error(format!("source `{plain}` is not declared"))
-                    .at(place)
-                    .help(help),
-            );
-            return None;
-        };
-        Some((key.0, key.1, body))
+            return &[];
+        }
+        let names = self.declared.names();
+        let help = did_you_mean(plain, names.iter().map(String::as_str)).unwrap_or_else(|| {
+            let (kind, name) = parts.unwrap_or_default();
+            format!("declare it: source {kind:?} {name:?} {{}}")
+        });
+        self.diagnostics.push(
+            Diagnostic::error(format!("source `{plain}` is not declared"))
+                .at(place)
+                .help(help),
+        );
+        &[]
     }
 
     fn report_duplicates(&self, uses: &[SourceUse]) {
@@ -273,6 +321,43 @@ impl Decoder<'_> {
         }
     }
 
+    /// Warns of names that none of the build's sources has.
+    fn warn_of_useless(&self, component: &Component, uses: &[SourceUse]) {
+        let full_names: Vec<String> = uses.iter().map(SourceUse::full_name).collect();
+        let names: Vec<&str> = uses.iter().map(SourceUse::name).collect();
+        let warn = |argument: &str, name: &str, known: Vec<&str>| {
+            let place = component.body.attribute_span(argument);
+            let warning = format!(
+                "`{argument}` of this {} names {name:?}, which is none of the build's sources",
+                component.kind
+            );
+            // Without its type the name is near to none of those that have one.
+            let with_type = known
+                .iter()
+                .find(|it| it.split_once('.').is_some_and(|(_, it)| it == name));
+            let help = match with_type {
+                Some(full) => Some(format!("write {full:?}")),
+                None => did_you_mean(name, known),
+            };
+            self.diagnostics
+                .push(Diagnostic::warning(warning).at(place).help_maybe(help));
+        };
+        for (argument, given) in [("only", &component.only), ("except", &component.except)] {
+            for name in given.iter().filter(|name| !full_names.contains(name)) {
+                warn(
+                    argument,
+                    name,
+                    full_names.iter().map(String::as_str).collect(),
+                );
+            }
+        }
+        for name in component.body.overridden_sources() {
+            if !names.contains(&name) {
+                warn("override", name, names.clone());
+            }
+        }
+    }
+
     /// The chains, those of one post-processor and those of several in the order of the text.
     fn chains(&self, arguments: &Arguments<'_>) -> Vec<Vec<Component>> {
         let mut chains = Vec::new();
@@ -286,10 +371,7 @@ impl Decoder<'_> {
                 continue;
             }
             let chain_arguments = Arguments::open(&body, self.scope, self.diagnostics);
-            let mut bodies = chain_arguments.bodies("post-processor", 1);
-            for inner in &mut bodies {
-                inner.names.splice(0..0, body.names.iter().cloned());
-            }
+            let bodies = chain_arguments.bodies("post-processor", 1);
             let chain: Vec<Component> = bodies.into_iter().filter_map(decode).collect();
             chain_arguments.finish();
             if !chain.is_empty() {

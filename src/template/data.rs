@@ -10,7 +10,7 @@ use super::body::Body;
 use super::scope::Scope;
 use super::syntax::{Block, Expression};
 use super::value::{Type, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -113,6 +113,11 @@ impl DataSources {
 }
 
 impl DataSource {
+    /// The place of its header.
+    pub(super) fn place(&self) -> SourceSpan {
+        self.body.header()
+    }
+
     /// Whether its value comes from outside.
     pub(super) fn asks(&self) -> bool {
         self.kind == Some(Kind::Http)

@@ -224,6 +224,9 @@ impl Evaluation {
                     "`source` is known only within sources, provisioners and post-processors",
                 );
             }
+            "each" => {
+                return missing.help("`each` is known only within blocks that have `for_each`");
+            }
             "build" => {
                 return missing
                     .help("`build` is known only within provisioners and post-processors");

@@ -2,17 +2,20 @@
 
 use super::arguments::Arguments;
 use super::body::Body;
-use super::build::{self, Build, DeclaredSources};
+use super::build::{self, Build};
 use super::changing;
 use super::data::DataSources;
 use super::files::{self, FileError, NamedText, TemplateTexts};
 use super::graph::Graph;
 use super::loaded::Template;
 use super::locals::{self, Locals};
+use super::registry;
 use super::scope::{Globals, Reach, Scope, World};
 use super::secrets::Secrets;
 use super::settings::{self, PACKER_VERSION};
+use super::sources::{self, DeclaredSources, SourceBlocks};
 use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_body};
+use super::unused;
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
@@ -135,6 +138,14 @@ pub fn load_texts(
     let variables = declarations.variables.keys();
     let mut globals = Arc::new(globals(sources, variables, graph, world));
     let builds = declarations.evaluate(&globals, &given, evaluate_data_sources, &diagnostics);
+    if !diagnostics.has_errors() {
+        unused::warn(
+            &bodies,
+            &declarations.variables,
+            &globals.graph,
+            &diagnostics,
+        );
+    }
     // They have been evaluated, and from here on their text only serves messages.
     let sources = &mut Arc::make_mut(&mut globals).sources;
     secret_places
@@ -250,9 +261,10 @@ struct Declarations {
     variables: Variables,
     locals: Locals,
     data: DataSources,
-    sources: DeclaredSources,
+    sources: SourceBlocks,
     builds: Vec<Body>,
     tool_settings: Vec<Body>,
+    registries: Vec<Body>,
     /// Whether a block could not be taken over.
     incomplete: bool,
 }
@@ -341,34 +353,15 @@ impl Declarations {
             "variables" => variables::declare_all(block, &mut self.variables, diagnostics),
             "local" => locals::declare_one(block, &mut self.locals, diagnostics),
             "locals" => locals::declare_all(block, &mut self.locals, diagnostics),
-            "source" => self.add_source(Body::new(block), diagnostics),
+            "source" => sources::declare(block, &mut self.sources, diagnostics),
             "build" => self.builds.push(Body::new(block)),
             "hardtack" => self.tool_settings.push(Body::new(block)),
             "data" => self.data.declare(block, diagnostics),
-            "hcp_packer_registry" => diagnostics.push(
-                Diagnostic::warning("the HCP registry is not supported; this block is ignored")
-                    .at(span),
-            ),
+            "hcp_packer_registry" => self.registries.push(Body::new(block)),
             "communicator" => diagnostics
                 .push(Diagnostic::warning("a top-level communicator has no effect").at(span)),
             _ => diagnostics.push(no_such_block(name).at(span)),
         }
-    }
-
-    fn add_source(&mut self, body: Body, diagnostics: &Diagnostics) {
-        let (Some(kind), Some(name)) = (body.label(0), body.label(1)) else {
-            return;
-        };
-        let key = (kind.to_owned(), name.to_owned());
-        if let Some(first) = self.sources.get(&key) {
-            diagnostics.push(
-                Diagnostic::error(format!("source `{kind}.{name}` is declared twice"))
-                    .at(body.header())
-                    .note(first.header(), "first here"),
-            );
-            return;
-        }
-        self.sources.insert(key, body);
     }
 
     fn evaluate(
@@ -386,11 +379,15 @@ impl Declarations {
         let defaults = scope(Reach::Defaults);
         variables::evaluate(&self.variables, given, &defaults, &constants, diagnostics);
         globals.graph.check(&everything, diagnostics);
+        for body in &self.registries {
+            registry::check(body, &everything, diagnostics);
+        }
         // What comes to nothing anyway is no reason to ask anybody.
         let everything = everything.asking(asks && !diagnostics.has_errors());
+        let sources = DeclaredSources::of(&self.sources, &everything, diagnostics);
         let builds = self.builds.iter();
         builds
-            .map(|body| build::decode(body, &self.sources, &everything, diagnostics))
+            .flat_map(|body| build::decode(body, &sources, &everything, diagnostics))
             .collect()
     }
 }

@@ -112,6 +112,11 @@ impl Local {
         Some(value)
     }
 
+    /// The place of its name.
+    pub(super) fn place(&self) -> SourceSpan {
+        self.name_span
+    }
+
     /// The expression that the value comes from.
     pub(super) fn expression(&self) -> Option<&Expression> {
         match &self.source {

@@ -102,16 +102,47 @@ fn check_plugin(plugins: &Arguments<'_>, name: &str) {
         return refuse(&format!("there is no argument `{other}` here"));
     }
     let text = |key: &str| entries.get(key).and_then(Value::as_str);
-    match (text("version"), text("source")) {
-        (None, _) => refuse("`version` is required, as a string"),
-        (_, None) => refuse("`source` is required, as a string"),
-        (Some(version), _) if !is_constraint(version) => {
-            refuse(&format!("{version:?} is no version constraint"));
-        }
-        (_, Some(source)) if source.split('/').count() < 3 || source.contains("//") => {
-            refuse(&format!("{source:?} is no plugin source"));
-        }
-        _ => {}
+    let (version, source) = match (text("version"), text("source")) {
+        (None, _) => return refuse("`version` is required, as a string"),
+        (_, None) => return refuse("`source` is required, as a string"),
+        (Some(version), Some(source)) => (version, source),
+    };
+    if !is_constraint(version) {
+        return refuse(&format!("{version:?} is no version constraint"));
+    }
+    if version
+        .split(',')
+        .any(|one| operator(one.trim()).1.contains('-'))
+    {
+        return refuse(&format!(
+            "{version:?} asks for a prerelease, which plugins have not"
+        ));
+    }
+    if let Some(reason) = wrong_source(source) {
+        refuse(&format!("{source:?} is no plugin source: {reason}"));
+    }
+}
+
+/// Why a text is not the source of a plugin, as `github.com/hashicorp/docker` is one.
+fn wrong_source(source: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = source.split('/').collect();
+    let name = parts.last().copied().unwrap_or_default();
+    let is_word = |part: &&str| {
+        let mut letters = part.chars();
+        !part.is_empty()
+            && letters
+                .all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | ':'))
+    };
+    if source.contains("://") {
+        Some("it is written without a scheme")
+    } else if parts.len() < 3 {
+        Some("it has a host and at least two more parts")
+    } else if !parts.iter().all(is_word) {
+        Some("its parts are made of letters, digits, `-`, `_` and `.`")
+    } else if name.to_lowercase().starts_with("packer-") {
+        Some("the name is written without `packer-`")
+    } else {
+        None
     }
 }
 
@@ -209,6 +240,24 @@ mod tests {
             (">> 1", false),
         ] {
             assert_eq!(is_constraint(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn plugin_sources() {
+        for (text, is_right) in [
+            ("github.com/hashicorp/docker", true),
+            ("github.com/Hashicorp/Docker", true),
+            ("example.com:8080/a/b/c", true),
+            ("hashicorp/docker", false),
+            ("docker", false),
+            ("github.com//docker", false),
+            ("github.com/hashicorp/", false),
+            ("https://github.com/hashicorp/docker", false),
+            ("github.com/hashicorp/packer-plugin-docker", false),
+            ("github.com/hashi corp/docker", false),
+        ] {
+            assert_eq!(wrong_source(text).is_none(), is_right, "{text}");
         }
     }
 

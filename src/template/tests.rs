@@ -2,6 +2,8 @@
 
 mod data;
 mod errors;
+mod for_each;
+mod unused;
 
 use super::*;
 use crate::diagnostic::{Colours, Diagnostics};
@@ -79,6 +81,14 @@ pub(super) fn load_with(
         .map(|&argument| argument.to_owned())
         .collect();
     load_texts(texts, &arguments, true, world())
+}
+
+/// The errors of a template, as the user reads them.
+fn errors_of(template: &str, variable_files: &[&str], arguments: &[&str]) -> String {
+    match load_with(template, variable_files, arguments) {
+        Ok(_) => "no errors".to_owned(),
+        Err(error) => error.diagnostics.render(&error.sources, Colours::Off),
+    }
 }
 
 /// The template, which must be without errors.

@@ -25,6 +25,13 @@ pub(super) struct Variable {
     source: VariableSource,
 }
 
+impl Variable {
+    /// The place of its name.
+    pub(super) fn place(&self) -> SourceSpan {
+        self.name_span
+    }
+}
+
 #[derive(Debug)]
 enum VariableSource {
     /// `name = default` in a `variables` block.

@@ -1,18 +1,10 @@
 //! Errors of whole templates, as the user reads them.
 
-use super::load_with;
-use crate::diagnostic::Colours;
+use super::errors_of;
 
 /// The errors of a template.
 fn errors(template: &str) -> String {
-    errors_with(template, &[], &[])
-}
-
-fn errors_with(template: &str, variable_files: &[&str], arguments: &[&str]) -> String {
-    match load_with(template, variable_files, arguments) {
-        Ok(_) => "no errors".to_owned(),
-        Err(error) => error.diagnostics.render(&error.sources, Colours::Off),
-    }
+    errors_of(template, &[], &[])
 }
 
 #[test]
@@ -165,7 +157,7 @@ build {
 
 #[test]
 fn errors_of_given_values() {
-    insta::assert_snapshot!(errors_with(
+    insta::assert_snapshot!(errors_of(
         r#"
 variable "count" {
   type = number
@@ -253,7 +245,7 @@ variable "token" {
         (&[], &["token=[\"in-argument\"]"]),
         (&[], &["token=in-argument]"]),
     ] {
-        let shown = errors_with(template, files, arguments);
+        let shown = errors_of(template, files, arguments);
         assert!(shown.contains("error: "), "{shown}");
         assert!(!shown.contains("in-"), "{shown}");
     }
