@@ -29,6 +29,8 @@ pub struct Surroundings {
     pub environment: BTreeMap<String, String>,
     /// When the run began.
     pub now: jiff::Timestamp,
+    /// Names the run, a random UUID.
+    pub run_id: String,
     /// The user's time zone.
     pub zone: jiff::tz::TimeZone,
     /// `SOURCE_DATE_EPOCH`, seconds since 1970.
@@ -85,6 +87,7 @@ impl Surroundings {
             home,
             store,
             now: jiff::Timestamp::now(),
+            run_id: run_id(),
             zone: jiff::tz::TimeZone::system(),
             source_date_epoch,
             stderr_is_terminal,
@@ -118,7 +121,7 @@ impl Surroundings {
             operator: Arc::new(Nobody),
             now: self.now,
             source_date_epoch: self.source_date_epoch,
-            run_id: run_id(),
+            run_id: self.run_id.clone(),
             working_folder: self.working_folder.clone(),
         }
     }

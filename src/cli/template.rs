@@ -126,6 +126,7 @@ pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bo
         only: request.only,
         except: request.except,
         now: surroundings.now,
+        run_id: surroundings.run_id.clone(),
     };
     match Plan::new(template, settings, diagnostics) {
         Err((diagnostics, sources)) => Checked {

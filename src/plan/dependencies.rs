@@ -1,6 +1,7 @@
 //! Builds that start from other builds: which comes first.
 
-use super::{Names, PlannedBuild};
+use super::PlannedBuild;
+use super::names::Names;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// Finds the build that each `from` names, and reports names that are unknown or ambiguous and

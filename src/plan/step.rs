@@ -1,12 +1,13 @@
 //! Steps: one provisioner in one build.
 
-use super::{Group, Names, Settings, finish, report_unknown};
+use super::names::{Names, build_values};
+use super::planning::{finish, report_unknown};
+use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
 use crate::template::{Arguments, Component, SourceUse, Template};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,7 +112,9 @@ pub fn plan_step(
         );
         return None;
     }
-    let scope = template.scope(&names.scope(BTreeMap::new()));
+    // Nothing is made yet that could have an ID: the build is all there is to name.
+    let build = build_values(&names.full(), None, settings);
+    let scope = template.scope(&names.scope(build));
     let arguments = template
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));

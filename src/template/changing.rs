@@ -9,7 +9,7 @@ use super::functions;
 use super::gotemplate;
 use super::graph::{Graph, Node};
 use super::references::references;
-use super::syntax::{Element, Expression, ExpressionKind, Item};
+use super::syntax::{Element, Expression, ExpressionKind, Item, StepKind, Traversal};
 use crate::diagnostic::SourceSpan;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +90,13 @@ fn collect(expression: &Expression, found: &mut Vec<ChangingCall>) {
                 origin: None,
             });
         }
+        ExpressionKind::Traversal(traversal) if names_the_run(traversal) => {
+            found.push(ChangingCall {
+                written: "build.PackerRunUUID".to_owned(),
+                span: expression.span,
+                origin: None,
+            });
+        }
         ExpressionKind::Text(text) => found.extend(in_literal(text, expression.span)),
         ExpressionKind::Template(template) => {
             for element in &template.elements {
@@ -101,6 +108,13 @@ fn collect(expression: &Expression, found: &mut Vec<ChangingCall>) {
         _ => {}
     }
     expression.each_part(&mut |part| collect(part, found));
+}
+
+/// Whether it is `build.PackerRunUUID`.
+fn names_the_run(traversal: &Traversal) -> bool {
+    let step = traversal.steps.first().map(|step| &step.kind);
+    matches!(&traversal.root.kind, ExpressionKind::Variable(name) if &**name == "build")
+        && matches!(step, Some(StepKind::Attribute(name)) if &*name.text == "PackerRunUUID")
 }
 
 fn in_literal(text: &str, span: SourceSpan) -> Option<ChangingCall> {

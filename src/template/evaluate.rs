@@ -55,7 +55,7 @@ impl Evaluation {
             ExpressionKind::Null => Ok(Value::NULL),
             ExpressionKind::Bool(bool) => Ok(Value::Bool(*bool)),
             ExpressionKind::Number(number) => Ok(Value::Number(number.clone())),
-            ExpressionKind::Text(text) => Ok(Value::String(text.clone())),
+            ExpressionKind::Text(text) => Ok(Value::string(text)),
             ExpressionKind::Template(template) => self.text_template(template, scope),
             ExpressionKind::JsonString(string) => self.expression(&string.template, scope),
             ExpressionKind::Tuple(elements) => self.tuple(elements, scope),

@@ -273,7 +273,7 @@ fn constant(expression: &Expression) -> Evaluated {
     match &expression.kind {
         ExpressionKind::Null => Ok(Value::NULL),
         ExpressionKind::Bool(bool) => Ok(Value::Bool(*bool)),
-        ExpressionKind::Text(text) => Ok(Value::String(text.clone())),
+        ExpressionKind::Text(text) => Ok(Value::string(text)),
         ExpressionKind::Number(number) => Ok(Value::Number(number.clone())),
         ExpressionKind::Parenthesis(inner) => constant(inner),
         ExpressionKind::Unary(UnaryOperator::Negate, operand) => match constant(operand)? {

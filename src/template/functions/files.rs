@@ -166,10 +166,10 @@ fn fileexists(arguments: &Arguments<'_>, context: &FunctionContext<'_>) -> Outco
 fn fileset(arguments: &Arguments<'_>, context: &FunctionContext<'_>) -> Outcome {
     let given = arguments.string(1)?;
     let cleaned = slash_path::clean(given.trim_start_matches('/'));
-    let mut folder = context
-        .template_folder
-        .join(slash_path::clean(arguments.string(0)?));
-    // `..` at the start of a pattern leads out of the folder, and stays in the results.
+    let start = slash_path::clean(arguments.string(0)?);
+    let mut folder = context.template_folder.join(start);
+    let start = folder.to_string_lossy().into_owned();
+    // `..` at the start of a pattern leads out of the folder.
     let mut pattern = cleaned.as_str();
     let mut outside = String::new();
     while let Some(rest) = pattern.strip_prefix("../") {
@@ -185,9 +185,13 @@ fn fileset(arguments: &Arguments<'_>, context: &FunctionContext<'_>) -> Outcome 
     })?;
     let files =
         matching_files(&folder, &parsed).map_err(|error| FunctionError::new(error.to_string()))?;
-    let paths = files
-        .iter()
-        .map(|path| Value::string(format!("{outside}{path}")));
+    let paths = files.iter().map(|path| {
+        Value::string(if outside.is_empty() {
+            path.clone()
+        } else {
+            slash_path::relative(&start, &format!("{start}/{outside}{path}"))
+        })
+    });
     Ok(Value::set(Type::String, paths.collect()))
 }
 
@@ -268,6 +272,7 @@ fileset(".", "{a,b") = error: syntax error in pattern
             ("", "a.txt", "a.txt"),
             (".", "{a,sub/c}.txt", "a.txt sub/c.txt"),
             ("sub", "../?.txt", "../a.txt ../b.txt ../s.txt"),
+            ("sub", "../sub/*", "c.txt"),
             (".", "*/f.txt", "linked/f.txt lnk/f.txt"),
             (".", "lnk/**", "lnk/f.txt"),
             (".", "[^a].txt", "b.txt s.txt"),

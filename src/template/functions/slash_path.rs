@@ -33,6 +33,20 @@ pub(super) fn below(folder: &str, path: &str) -> String {
     }
 }
 
+/// The way from a folder to a path, both absolute or both relative to the same folder.
+pub(super) fn relative(folder: &str, path: &str) -> String {
+    let (folder, path) = (clean(folder), clean(path));
+    let parts = |path: &str| -> Vec<String> {
+        let named = path.split('/').filter(|part| !matches!(*part, "" | "."));
+        named.map(str::to_owned).collect()
+    };
+    let (folder, path) = (parts(&folder), parts(&path));
+    let shared = folder.iter().zip(&path).take_while(|(a, b)| a == b).count();
+    let up = folder.iter().skip(shared).map(|_| "..");
+    let down = path.iter().skip(shared).map(String::as_str);
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
 /// The last part.
 pub(super) fn base(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');

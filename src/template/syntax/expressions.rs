@@ -278,14 +278,19 @@ impl Parser<'_> {
     }
 
     fn is_for(&mut self) -> bool {
-        self.peek() == TokenKind::Identifier
-            && self.token_text() == "for"
-            && self.peek_second() == TokenKind::Identifier
+        self.peek() == TokenKind::Identifier && self.token_text() == "for"
     }
 
     /// A for expression from `for` on, with its closing bracket.
     fn for_expression(&mut self, opening: SourceSpan, end: TokenKind) -> Parsed<Expression> {
-        self.advance();
+        let keyword = self.advance();
+        if matches!(self.peek(), TokenKind::Assign | TokenKind::Colon) {
+            return Err(self.report(
+                Diagnostic::error("`for` begins a for expression here")
+                    .at(keyword)
+                    .help("a key of this name is written in quotes: `\"for\"`"),
+            ));
+        }
         let (key_name, value_name) = self.for_names()?;
         let collection = self.expression()?;
         self.expect(TokenKind::Colon, "`:` and what to make of each item")?;

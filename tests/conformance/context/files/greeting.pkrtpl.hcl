@@ -1,0 +1,1 @@
+${upper(text)} %{ for n in names ~}${n};%{ endfor }
