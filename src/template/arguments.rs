@@ -250,7 +250,12 @@ impl<'a> Arguments<'a> {
 
     /// The nested blocks of a type in order, `dynamic` ones expanded.
     pub fn blocks(&self, name: &str) -> Vec<Arguments<'a>> {
-        let occurrences = self.occurrences(&[(name, 0)]).into_iter();
+        self.labelled_blocks(name, 0)
+    }
+
+    /// The nested blocks of a type with this many labels each, which the reader checks.
+    pub fn labelled_blocks(&self, name: &str, labels: usize) -> Vec<Arguments<'a>> {
+        let occurrences = self.occurrences(&[(name, labels)]).into_iter();
         occurrences
             .map(|(_, occurrence)| {
                 let Occurrence {
