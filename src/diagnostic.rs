@@ -39,6 +39,8 @@ pub struct Label {
 pub enum Topic {
     /// A variable that has no value.
     UnsetVariable,
+    /// A value that one of its variable's own rules refuses.
+    RefusedValue,
     /// A value in a variable file for a variable that is not declared.
     UndeclaredVariable,
     /// A declaration that nothing refers to.
@@ -181,6 +183,16 @@ impl Diagnostics {
             .borrow()
             .iter()
             .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Whether an error is among them that is about none of these topics.
+    pub fn has_errors_beside(&self, topics: &[Topic]) -> bool {
+        self.list.borrow().iter().any(|diagnostic| {
+            diagnostic.severity == Severity::Error
+                && !diagnostic
+                    .topic
+                    .is_some_and(|topic| topics.contains(&topic))
+        })
     }
 
     /// How many there are.

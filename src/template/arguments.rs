@@ -401,10 +401,22 @@ impl<'a> Arguments<'a> {
                     continue;
                 }
                 let made = occurrences(&block, &self.scope, self.diagnostics);
+                if types.contains(&(&*kind, 0)) {
+                    self.refuse_labels(&kind, &made);
+                }
                 found.extend(made.into_iter().map(|made| (kind.clone(), made)));
             }
         }
         found
+    }
+
+    fn refuse_labels(&self, kind: &str, blocks: &[Occurrence]) {
+        let labelled = blocks.iter().filter_map(|block| block.labels.first());
+        for label in labelled {
+            self.report(
+                Diagnostic::error(format!("a `{kind}` block has no labels")).at(label.span),
+            );
+        }
     }
 
     /// The blocks that are written as such, and those that are `dynamic` in JSON.

@@ -18,7 +18,9 @@ use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_b
 use super::unused;
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, did_you_mean};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean,
+};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -54,7 +56,8 @@ pub struct LoadError {
     pub sources: Sources,
     /// Errors, and warnings.
     pub diagnostics: Diagnostics,
-    /// Whether not only values are wrong, but what the blocks declare is unclear.
+    /// Whether what the blocks declare is unclear, or a variable can have no value of its type.
+    /// What comes of locals, builds and rules of variables does not count.
     pub is_malformed: bool,
     /// What could be made of the template, so that its components can be checked too. Values
     /// that failed are unknown in it. None if not even its blocks are known.
@@ -105,7 +108,6 @@ pub fn load_texts(
     for body in &bodies {
         declarations.add(body, &diagnostics);
     }
-    let is_malformed = diagnostics.has_errors();
     let mut given = GivenValues::default();
     let variables = &declarations.variables;
     given.add_environment(&world.environment, variables, &mut sources);
@@ -126,7 +128,7 @@ pub fn load_texts(
         return Err(LoadError {
             sources,
             diagnostics,
-            is_malformed,
+            is_malformed: true,
             partial: None,
         });
     }
@@ -137,7 +139,9 @@ pub fn load_texts(
     let changing = changing::of_graph(&graph);
     let variables = declarations.variables.keys();
     let mut globals = Arc::new(globals(sources, variables, graph, world));
-    let builds = declarations.evaluate(&globals, &given, evaluate_data_sources, &diagnostics);
+    declarations.evaluate_variables(&globals, &given, &diagnostics);
+    let is_malformed = diagnostics.has_errors_beside(&[Topic::UnsetVariable, Topic::RefusedValue]);
+    let builds = declarations.evaluate(&globals, evaluate_data_sources, &diagnostics);
     if !diagnostics.has_errors() {
         unused::warn(
             &bodies,
@@ -364,20 +368,27 @@ impl Declarations {
         }
     }
 
-    fn evaluate(
+    fn evaluate_variables(
         &self,
         globals: &Arc<Globals>,
         given: &GivenValues,
-        asks: bool,
         diagnostics: &Diagnostics,
-    ) -> Vec<Build> {
+    ) {
         let scope = |reach| Scope::new(globals.clone(), reach);
-        let (constants, everything) = (scope(Reach::Constants), scope(Reach::Everything));
+        let (constants, defaults) = (scope(Reach::Constants), scope(Reach::Defaults));
         for body in &self.packer {
             settings::check(body, &constants, diagnostics);
         }
-        let defaults = scope(Reach::Defaults);
         variables::evaluate(&self.variables, given, &defaults, &constants, diagnostics);
+    }
+
+    fn evaluate(
+        &self,
+        globals: &Arc<Globals>,
+        asks: bool,
+        diagnostics: &Diagnostics,
+    ) -> Vec<Build> {
+        let everything = Scope::new(globals.clone(), Reach::Everything);
         globals.graph.check(&everything, diagnostics);
         for body in &self.registries {
             registry::check(body, &everything, diagnostics);

@@ -394,6 +394,13 @@ impl Evaluator<'_> {
             validation.error(other.span, "a rule can refer to its own variable only", &[]);
             return;
         }
+        let elsewhere = ["local", "data", "path", "packer", "source", "build"]
+            .iter()
+            .find_map(|root| references(&condition, root).names.into_iter().next());
+        if let Some(other) = elsewhere {
+            validation.error(other.span, "a rule can refer to its own variable only", &[]);
+            return;
+        }
         let Some(winner) = winner else { return };
         let names = Value::object([(self.name.clone(), winner.value.clone())]);
         match self
@@ -402,7 +409,7 @@ impl Evaluator<'_> {
             .with("var", names)
             .evaluate(&condition)
         {
-            Err(diagnostic) => self.diagnostics.push(diagnostic),
+            Err(diagnostic) => self.diagnostics.push(diagnostic.about(Topic::RefusedValue)),
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => {
                 let summary = format!(
@@ -412,16 +419,17 @@ impl Evaluator<'_> {
                 self.diagnostics.push(
                     Diagnostic::error(summary)
                         .at_with(winner.span, message.unwrap_or_default())
+                        .about(Topic::RefusedValue)
                         .note(span, "this rule does not hold"),
                 );
             }
             Ok(other) => match super::convert::to_bool(&other) {
                 Ok(true) => {}
-                Ok(false) | Err(_) => validation.error(
-                    span,
-                    format!("a condition must be a bool, not {}", other.described()),
-                    &[],
-                ),
+                Ok(false) | Err(_) => {
+                    let summary = format!("a condition must be a bool, not {}", other.described());
+                    let error = Diagnostic::error(summary).at(span);
+                    self.diagnostics.push(error.about(Topic::RefusedValue));
+                }
             },
         }
     }

@@ -21,6 +21,7 @@ class Command:
     arguments: list[str]
     environment: dict[str, str]
     stdin: str
+    only_code: bool
 
 
 @dataclass
@@ -84,7 +85,10 @@ def expression_name(expression: str) -> str:
 
 
 def templates(folder: Path) -> list[Template]:
-    """All template cases: `=== NAME`, `$ COMMAND` lines, and `--- FILE` before each file's text."""
+    """All template cases: `=== NAME`, `$ COMMAND` lines, and `--- FILE` before each file's text.
+
+    Of a command behind `?` only the exit code counts.
+    """
     found: list[Template] = []
     for file in sorted(folder.glob("*.txt")):
         text: list[str] | None = None
@@ -92,7 +96,9 @@ def templates(folder: Path) -> list[Template]:
 
         def end_of_file() -> None:
             if text is not None:
-                found[-1].files[path] = "\n".join(text) + "\n" if text else ""
+                while text and not text[-1]:
+                    text.pop()
+                found[-1].files[path] = "\n".join([*text, ""])
 
         for number, line in enumerate(file.read_text().splitlines(), 1):
             if line.startswith("=== "):
@@ -104,8 +110,8 @@ def templates(folder: Path) -> list[Template]:
                 text, path = [], line[4:].strip()
             elif text is not None:
                 text.append(line)
-            elif line.startswith("$ "):
-                found[-1].commands.append(_command(found[-1].name, line[2:]))
+            elif line.startswith(("$ ", "? ")):
+                found[-1].commands.append(_command(found[-1].name, line[2:], line[0] == "?"))
             elif line.strip() and not line.startswith("#"):
                 raise CaseError(f"{file}:{number}: neither a command, a file nor a comment")
         end_of_file()
@@ -118,7 +124,7 @@ def templates(folder: Path) -> list[Template]:
     return found
 
 
-def _command(case: str, line: str) -> Command:
+def _command(case: str, line: str, only_code: bool) -> Command:
     """`NAME=VALUE… COMMAND ARGUMENT… [<<< TEXT]`, quoted as in a shell."""
     words = shlex.split(line)
     stdin = ""
@@ -130,7 +136,7 @@ def _command(case: str, line: str) -> Command:
     while words and re.match(r"[A-Z][A-Za-z0-9_]*=", words[0]):
         name, value = words.pop(0).split("=", 1)
         environment[name] = value
-    return Command(f"template {case}: {line}", words, environment, stdin)
+    return Command(f"template {case}: {line}", words, environment, stdin, only_code)
 
 
 def newer(file: Path) -> list[Newer]:
