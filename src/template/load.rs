@@ -18,7 +18,9 @@ use super::syntax::{self, Block, Item, Strings, Syntax, parse_body, parse_json_b
 use super::unused;
 use super::value::Value;
 use super::variables::{self, GivenValues, Variables};
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, FileId, SourceSpan, Sources, Topic, did_you_mean,
+};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -138,8 +140,7 @@ pub fn load_texts(
     let variables = declarations.variables.keys();
     let mut globals = Arc::new(globals(sources, variables, graph, world));
     declarations.evaluate_variables(&globals, &given, &diagnostics);
-    let is_malformed =
-        diagnostics.has_errors_beside(&[Topic::UnsetVariable, Topic::RefusedValue]);
+    let is_malformed = diagnostics.has_errors_beside(&[Topic::UnsetVariable, Topic::RefusedValue]);
     let builds = declarations.evaluate(&globals, evaluate_data_sources, &diagnostics);
     if !diagnostics.has_errors() {
         unused::warn(
