@@ -38,7 +38,7 @@ build {
   sources     = ["source.oci.base"]
   provisioner "shell" {
     name   = "greet"
-    inline = ["echo ${local.both}"]
+    inline = ["echo ${local.both} ${local.tags.name}"]
   }
   post-processors {
     post-processor "checksum" {}

@@ -119,6 +119,11 @@ pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bo
         true => diagnostics,
         false => diagnostics.without(Topic::UndeclaredVariable),
     };
+    // Packer has no such warning, and programs compare its lines.
+    let diagnostics = match surroundings.machine_readable {
+        true => diagnostics.without(Topic::Unused),
+        false => diagnostics,
+    };
     let masker = Masker::of(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),

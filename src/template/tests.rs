@@ -3,6 +3,7 @@
 mod data;
 mod errors;
 mod for_each;
+mod rules;
 mod unused;
 
 use super::*;
