@@ -80,7 +80,9 @@ impl Artifact {
         match self.kind {
             "null" => "fnoeding.null".to_owned(),
             "file" => "packer.file".to_owned(),
-            kind @ ("artifice" | "compress") => format!("packer.post-processor.{kind}"),
+            kind @ ("artifice" | "checksum" | "compress") => {
+                format!("packer.post-processor.{kind}")
+            }
             kind => format!("hardtack.{kind}"),
         }
     }
@@ -91,6 +93,8 @@ impl Artifact {
             (Some(digest), _) => digest.to_string(),
             (None, "null") => "Null".to_owned(),
             (None, "file") => "File".to_owned(),
+            // Packer has no id for these.
+            (None, "artifice" | "checksum" | "compress") => String::new(),
             (None, _) => self.value.clone(),
         }
     }
@@ -100,7 +104,11 @@ impl Artifact {
         match self.kind {
             "null" => "Did not export anything. This is the null builder".to_owned(),
             "file" => format!("Stored file: {}", self.value),
-            "artifice" => format!("Created artifact from files: {}", self.value),
+            "artifice" | "checksum" => {
+                let names = self.files.iter().map(|file| file.display().to_string());
+                let names = names.collect::<Vec<_>>().join(", ");
+                format!("Created artifact from files: {names}")
+            }
             "compress" => format!("compressed artifacts in: {}", self.value),
             kind => format!("{kind} {}", self.value),
         }

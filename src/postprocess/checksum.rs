@@ -10,7 +10,7 @@ use crate::template::gotemplate::{self, GoTemplateData};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const DEFAULT_OUTPUT: &str = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum";
 
@@ -94,13 +94,10 @@ impl PostProcessor for Checksum {
                 post_processor: "checksum",
             });
         }
-        let mut outputs: Vec<std::path::PathBuf> = Vec::new();
+        let mut outputs: Vec<String> = Vec::new();
         for name in &self.types {
-            let output = context.working_folder.join(self.output_name(
-                context.source_name,
-                context.source_type,
-                name,
-            )?);
+            let output_name = self.output_name(context.source_name, context.source_type, name)?;
+            let output = context.working_folder.join(&output_name);
             let mut text = String::new();
             for file in &input.files {
                 let sum = sum(name, file)?;
@@ -112,28 +109,25 @@ impl PostProcessor for Checksum {
                 fs::create_dir_all(parent).map_err(PostProcessError::file("create", parent))?;
             }
             // Several types may share one output name; their lines then share the file.
-            if outputs.contains(&output) {
+            if outputs.contains(&output_name) {
                 let earlier =
                     fs::read_to_string(&output).map_err(PostProcessError::file("read", &output))?;
                 text.insert_str(0, &earlier);
             } else {
-                outputs.push(output.clone());
+                outputs.push(output_name);
             }
             fs::write(&output, text).map_err(PostProcessError::file("write", &output))?;
         }
-        let mut artifact = Artifact::at(
-            "checksum",
-            &outputs.first().cloned().unwrap_or_default(),
-            outputs,
-            input,
-        );
-        let names: Vec<String> = artifact
-            .files
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect();
-        artifact.value = names.join(",");
-        Ok(artifact)
+        // As in Packer, what was summed up stays part of the artifact.
+        let files = input.files.iter().cloned();
+        let files = files.chain(outputs.iter().map(PathBuf::from)).collect();
+        Ok(Artifact {
+            kind: "checksum",
+            digest: input.digest,
+            value: outputs.join(", "),
+            files,
+            names: Vec::new(),
+        })
     }
 }
 

@@ -109,7 +109,8 @@ impl PostProcessor for Manifest {
             custom_data: (!custom_data.is_empty()).then_some(&custom_data),
         };
         append(&path, &build, context.run_id, context.force)?;
-        Ok(Artifact::at("manifest", &path, vec![path.clone()], input))
+        // What comes behind it in a chain works on what was built, as in Packer.
+        Ok(input.clone())
     }
 }
 
@@ -163,9 +164,19 @@ fn append(
     file.write_all(text.as_bytes()).map_err(write_error)
 }
 
-/// One build, indented as it stands in the record.
+/// One build, indented as it stands in the record, with Go's escapes.
 fn raw(build: &impl Serialize) -> serde_json::Result<Box<RawValue>> {
-    let text = serde_json::to_string_pretty(build)?;
+    let mut text = serde_json::to_string_pretty(build)?;
+    // These stand only within strings.
+    for (letter, escape) in [
+        ("&", "\\u0026"),
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("\u{2028}", "\\u2028"),
+        ("\u{2029}", "\\u2029"),
+    ] {
+        text = text.replace(letter, escape);
+    }
     // No string of JSON holds a line feed.
     RawValue::from_string(text.replace('\n', "\n    "))
 }

@@ -113,42 +113,52 @@ def compare_template(hardtack: str, folder: Path, case: cases.Template) -> list[
                 (work / path).parent.mkdir(parents=True, exist_ok=True)
                 (work / path).write_text(text)
             for command in case.commands:
+                before = files_of(work)
                 outcome = run(binary, command.arguments, work, command.stdin, command.environment)
-                outcomes[tool].append(comparable(command, outcome, work, case))
+                changed = [
+                    f"--- {path}\n{text}" for path, text in files_of(work).items() if before.get(path) != text
+                ]
+                outcomes[tool].append(comparable(command, outcome, work, "\n".join(changed)))
     return [
         Verdict(command.name, expected, found)
         for command, expected, found in zip(case.commands, outcomes["packer"], outcomes["hardtack"])
     ]
 
 
-def comparable(command: cases.Command, outcome: Outcome, work: Path, case: cases.Template) -> Outcome:
+def comparable(command: cases.Command, outcome: Outcome, work: Path, made: str) -> Outcome:
     """What of a command is promised to be alike; the rest is wording."""
     kind = next((word for word in command.arguments if not word.startswith("-")), "")
     is_machine_readable = any(word.endswith("-machine-readable") for word in command.arguments)
-    if kind == "build" and not command.only_code:
-        output = machine_lines(outcome.output) if is_machine_readable else ""
-        made = files_of(work, case)
-        return Outcome(outcome.code, normal(output + made, work))
-    if kind == "validate" or command.only_code:
+    if command.only_code or kind == "validate":
         return Outcome(outcome.code, "")
+    if kind == "build":
+        output = machine_lines(outcome.output) if is_machine_readable else ""
+        return Outcome(outcome.code, normal(output + made, work))
     if is_machine_readable:
         return wrong(Outcome(outcome.code, normal(outcome.output, work)))
+    if kind == "fmt":
+        return Outcome(outcome.code, (outcome.output if outcome.code in (0, 3) else "") + made)
     return wrong(Outcome(outcome.code, outcome.output.replace(str(work), "WORK")))
 
 
 def machine_lines(output: str) -> str:
-    """The lines of builds side by side come in any order; those of one build are in order."""
-    return "".join(sorted(output.splitlines(keepends=True), key=lambda line: line.split(",")[1:2]))
+    """The lines in an order of their own, since builds side by side speak in any order: those of one build together."""
+
+    def build(line: str) -> tuple[str, str]:
+        _, target, *rest = [*line.split(",", 2), "", ""]
+        named = re.search(r"(?:==> |--> |    |Build ')(\w+\.[\w.]+)[:']", rest[0])
+        return target, named[1] if named else ""
+
+    return "".join(sorted(output.splitlines(keepends=True), key=build))
 
 
-def files_of(work: Path, case: cases.Template) -> str:
-    """The files that were made, with their texts."""
-    made = []
-    for path in sorted(work.rglob("*")):
-        name = str(path.relative_to(work))
-        if path.is_file() and name not in case.files:
-            made.append(f"--- {name}\n{path.read_bytes().decode(errors='backslashreplace')}")
-    return "".join(made)
+def files_of(work: Path) -> dict[str, str]:
+    """All files with their texts."""
+    return {
+        str(path.relative_to(work)): path.read_bytes().decode(errors="backslashreplace")
+        for path in sorted(work.rglob("*"))
+        if path.is_file()
+    }
 
 
 def normal(text: str, work: Path) -> str:

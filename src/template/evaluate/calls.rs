@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, SourceSpan, Sources, did_you_mean};
 use crate::template::convert;
 use crate::template::functions::{self, FunctionContext};
 use crate::template::scope::{Reach, Scope};
-use crate::template::syntax::{Call, parse_template};
+use crate::template::syntax::{Call, identifier_length, parse_template};
 use crate::template::type_constraint::TypeConstraint;
 use crate::template::value::{Type, Value};
 
@@ -165,6 +165,12 @@ impl Evaluation {
         let Some(names) = names.as_entries() else {
             return Err(fail("the names must be an object or a map"));
         };
+        if let Some((name, _)) = names
+            .iter()
+            .find(|(name, _)| identifier_length(name) != name.len() || name.is_empty())
+        {
+            return Err(fail(&format!("{name:?} cannot be the name of a variable")));
+        }
         let folder = &scope.globals().world.template_folder;
         let text = crate::template::files::read_template_file(folder, path)
             .map_err(|error| fail(&error.to_string()))?;
