@@ -2,6 +2,7 @@
 
 mod data;
 mod errors;
+mod limits;
 
 use super::*;
 use crate::diagnostic::{Colours, Diagnostics};
