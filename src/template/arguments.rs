@@ -248,9 +248,15 @@ impl<'a> Arguments<'a> {
             .map_or(self.header, |label| label.span)
     }
 
-    /// The nested blocks of a type in order, `dynamic` ones expanded.
+    /// The nested blocks of a type in order, `dynamic` ones expanded. They have no labels.
     pub fn blocks(&self, name: &str) -> Vec<Arguments<'a>> {
-        let occurrences = self.occurrences(&[(name, 0)]).into_iter();
+        self.labelled_blocks(name, 0)
+    }
+
+    /// The nested blocks of a type in order, `dynamic` ones expanded, which have this many labels;
+    /// that there are as many is for the reader to check.
+    pub fn labelled_blocks(&self, name: &str, labels: usize) -> Vec<Arguments<'a>> {
+        let occurrences = self.occurrences(&[(name, labels)]).into_iter();
         occurrences
             .map(|(_, occurrence)| {
                 let Occurrence {
