@@ -102,7 +102,7 @@ impl Lock {
     pub fn parse(text: NamedText, world: World) -> Result<Self, (Sources, Diagnostics)> {
         template::read_constants(text, world, |arguments| {
             let mut lock = Self::default();
-            for block in arguments.blocks("base") {
+            for block in arguments.labelled_blocks("base", 2) {
                 if let Some((name, digest)) = read_entry(&block) {
                     lock.bases.insert(name, digest);
                 }

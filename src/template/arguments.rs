@@ -248,9 +248,14 @@ impl<'a> Arguments<'a> {
             .map_or(self.header, |label| label.span)
     }
 
-    /// The nested blocks of a type in order, `dynamic` ones expanded.
+    /// The nested blocks of a type in order, `dynamic` ones expanded. One with labels is reported.
     pub fn blocks(&self, name: &str) -> Vec<Arguments<'a>> {
-        let occurrences = self.occurrences(&[(name, 0)]).into_iter();
+        self.labelled_blocks(name, 0)
+    }
+
+    /// Like [`blocks`](Arguments::blocks), of a type with so many labels.
+    pub fn labelled_blocks(&self, name: &str, labels: usize) -> Vec<Arguments<'a>> {
+        let occurrences = self.occurrences(&[(name, labels)]).into_iter();
         occurrences
             .map(|(_, occurrence)| {
                 let Occurrence {
