@@ -13,6 +13,7 @@ pub use source::{FileId, SourceSpan, Sources};
 pub use suggestion::{did_you_mean, nearest};
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +25,7 @@ pub enum Severity {
 }
 
 /// A place in a source text and what is to be said about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The place.
     pub span: SourceSpan,
@@ -35,7 +36,7 @@ pub struct Label {
 }
 
 /// What a diagnostic is about, where commands differ in whether they want to hear of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// A variable that has no value.
     UnsetVariable,
@@ -48,7 +49,7 @@ pub enum Topic {
 }
 
 /// One error or warning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -67,7 +68,7 @@ impl Diagnostic {
     pub fn error(summary: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
-            summary: summary.into(),
+            summary: shortened(summary.into()),
             labels: Vec::new(),
             help: Vec::new(),
             topic: None,
@@ -135,6 +136,8 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: RefCell<Vec<Diagnostic>>,
+    /// The same once more, to find those that were said before.
+    said: RefCell<HashSet<Diagnostic>>,
 }
 
 impl Diagnostics {
@@ -145,10 +148,9 @@ impl Diagnostics {
 
     /// Adds one, unless the very same was said before.
     pub fn push(&self, diagnostic: Diagnostic) {
-        let mut list = self.list.borrow_mut();
         // The same expression may be evaluated for several builds.
-        if !list.contains(&diagnostic) {
-            list.push(diagnostic);
+        if self.said.borrow_mut().insert(diagnostic.clone()) {
+            self.list.borrow_mut().push(diagnostic);
         }
     }
 
@@ -165,6 +167,7 @@ impl Diagnostics {
         list.retain(|diagnostic| diagnostic.topic != Some(topic));
         Diagnostics {
             list: RefCell::new(list),
+            said: self.said,
         }
     }
 
@@ -219,17 +222,39 @@ impl Diagnostics {
     }
 }
 
+/// The bytes that are kept of each end of a summary.
+const KEPT: usize = 400;
+
+/// A text without its middle, if it is long: what it quotes can be as long as a file.
+fn shortened(text: String) -> String {
+    if text.len() <= 3 * KEPT {
+        return text;
+    }
+    let start = text.floor_char_boundary(KEPT);
+    let end = text.ceil_char_boundary(text.len() - KEPT);
+    let (start, end) = (text.get(..start), text.get(end..));
+    format!("{} … {}", start.unwrap_or(""), end.unwrap_or(""))
+}
+
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Diagnostics {
-        Diagnostics {
-            list: RefCell::new(vec![diagnostic]),
-        }
+        let diagnostics = Diagnostics::new();
+        diagnostics.push(diagnostic);
+        diagnostics
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_summaries_are_shortened() {
+        let error = Diagnostic::error(format!("cannot parse {:?}: no", "é".repeat(10_000)));
+        let summary = error.summary;
+        assert!(summary.len() < 1_000, "{}", summary.len());
+        assert!(summary.starts_with("cannot parse \"éé") && summary.ends_with("éé\": no"));
+    }
 
     #[test]
     fn warnings_are_no_errors_and_repetitions_are_dropped() {

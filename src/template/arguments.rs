@@ -253,7 +253,7 @@ impl<'a> Arguments<'a> {
         self.labelled_blocks(name, 0)
     }
 
-    /// Like [`blocks`](Arguments::blocks), of a type with so many labels.
+    /// The nested blocks of a type with this many labels each, which the reader checks.
     pub fn labelled_blocks(&self, name: &str, labels: usize) -> Vec<Arguments<'a>> {
         let occurrences = self.occurrences(&[(name, labels)]).into_iter();
         occurrences

@@ -19,16 +19,26 @@ use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// The cost at which an expression is given up: it bounds the time to seconds and the memory to a
-/// few hundred megabytes.
-const BUDGET: usize = 10_000_000;
+/// The cost at which an expression is given up: it bounds the time to a second and the memory to a
+/// hundred megabytes.
+const BUDGET: usize = 3_000_000;
+
+/// The cost at which a template is given up: it bounds what all of its values take together.
+const TEMPLATE_BUDGET: usize = 20_000_000;
+
+/// The cost of the largest value that others can refer to.
+const LARGEST_VALUE: usize = 1_000_000;
 
 /// The cost of an element of a new collection; one evaluated node costs 1.
 const ELEMENT_COST: usize = 2;
 
 /// The bytes of a new string that cost 1.
-const BYTES_PER_COST: usize = 32;
+const BYTES_PER_COST: usize = 20;
+
+/// How often values are walked through until they have one type.
+const UNIFYING_WALKS: usize = 4;
 
 /// How deeply values may be nested: as deep as the program's stack can follow with ease.
 const MAX_VALUE_DEPTH: usize = 200;
@@ -46,6 +56,24 @@ impl Evaluation {
     /// The error of a data source that was asked, whatever the expression made of it.
     pub(super) fn into_failure(self) -> Option<Diagnostic> {
         self.failure.into_inner()
+    }
+
+    /// Evaluates an expression whose value leaves the evaluation, and charges the template for
+    /// it.
+    pub(super) fn whole(&self, expression: &Expression, scope: &Scope) -> Evaluated {
+        let spent = &scope.globals().spent;
+        if spent.load(Ordering::Relaxed) > TEMPLATE_BUDGET {
+            // Without a place, so that it is said once.
+            return Err(Diagnostic::error("this template is too expensive")
+                .help("its expressions take too many steps or make too large values in all"));
+        }
+        let value = self.expression(expression, scope);
+        let value = value.and_then(|value| {
+            self.charge_value(&value, expression.span)?;
+            Ok(value)
+        });
+        spent.fetch_add(self.spent.get().min(BUDGET), Ordering::Relaxed);
+        value
     }
 
     /// Evaluates an expression.
@@ -135,8 +163,8 @@ impl Evaluation {
     ) -> Evaluated {
         let condition = self.expression(&conditional.condition, scope)?;
         let Some(condition) = self.truth(&condition, conditional.condition.span)? else {
-            let yes = self.expression(&conditional.yes, scope)?.type_of();
-            let no = self.expression(&conditional.no, scope)?.type_of();
+            let yes = self.type_of_part(&conditional.yes, scope)?;
+            let no = self.type_of_part(&conditional.no, scope)?;
             return Ok(Value::Unknown(
                 convert::unify(&[yes, no]).unwrap_or(Type::Dynamic),
             ));
@@ -152,6 +180,10 @@ impl Evaluation {
         };
         if is_untyped(&other) || have_same_primitive_type(&value, &other) {
             return Ok(value);
+        }
+        for _ in 0..UNIFYING_WALKS {
+            self.charge_value(&value, taken.span)?;
+            self.charge_value(&other, left.span)?;
         }
         let (value_type, other_type) = (value.type_of(), other.type_of());
         if is_untyped(&value) {
@@ -170,6 +202,12 @@ impl Evaluation {
                     .note(taken.span, format!("this is {}", value.described()))
                     .note(left.span, format!("this is {}", other.described()))
             })
+    }
+
+    fn type_of_part(&self, part: &Expression, scope: &Scope) -> Result<Type, Diagnostic> {
+        let value = self.expression(part, scope)?;
+        self.charge_value(&value, part.span)?;
+        Ok(value.type_of())
     }
 
     /// A reference to a name as a whole.
@@ -307,6 +345,11 @@ impl Evaluation {
         self.charge(text.len() / BYTES_PER_COST, place)
     }
 
+    fn charge_elements(&self, elements: &[Value], place: SourceSpan) -> Result<(), Diagnostic> {
+        let mut elements = elements.iter();
+        elements.try_for_each(|element| self.charge_value(element, place))
+    }
+
     /// Charges for a value that is going to be walked through as a whole. Values share their
     /// parts, so that one that is small in memory can be endless to walk through.
     fn charge_value(&self, value: &Value, place: SourceSpan) -> Result<(), Diagnostic> {
@@ -334,7 +377,7 @@ pub(super) enum TooLarge {
 
 /// Checks that a value which other expressions are going to use can be walked through.
 pub(super) fn check_size(value: &Value) -> Result<(), TooLarge> {
-    measure(value, BUDGET / 10).map(|_| ())
+    measure(value, LARGEST_VALUE).map(|_| ())
 }
 
 /// The cost of walking through a value; gives up where it exceeds what is allowed.

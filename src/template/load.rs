@@ -255,6 +255,7 @@ fn globals<'a>(
         packer: Value::object([("version", Value::string(PACKER_VERSION))]),
         world,
         secrets: Secrets::default(),
+        spent: Arc::default(),
     }
 }
 

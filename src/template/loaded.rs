@@ -155,7 +155,11 @@ impl Template {
     /// Evaluates an expression that is not part of the template, such as one typed by a user. On
     /// failure the diagnostics come with the texts they point into.
     pub fn evaluate(&self, text: &str) -> Result<Value, (Sources, Diagnostics)> {
-        let mut globals = Globals::clone(&self.globals);
+        let mut globals = Globals {
+            // Whoever asks again and again shall not run out of answers.
+            spent: Arc::default(),
+            ..Globals::clone(&self.globals)
+        };
         let file = globals.sources.add("<expression>", text);
         let globals = Arc::new(globals);
         let scope = Scope::new(globals.clone(), Reach::Everything).asking(self.asks);

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// Fills its argument with random bytes.
@@ -59,6 +60,8 @@ pub(super) struct Globals {
     pub(super) packer: Value,
     pub(super) world: World,
     pub(super) secrets: Secrets,
+    /// What the evaluation of the template has cost so far.
+    pub(super) spent: Arc<AtomicUsize>,
 }
 
 /// Values by name, each set once.
@@ -86,12 +89,35 @@ pub(super) enum Reach {
     Everything,
 }
 
-/// One name bound by a scope, and the names bound around it.
+/// Names bound by a scope, and the names bound around them.
 #[derive(Debug)]
 struct Frame {
-    name: Arc<str>,
-    value: Value,
+    bound: Bound,
     outer: Option<Arc<Frame>>,
+}
+
+#[derive(Debug)]
+enum Bound {
+    One(Arc<str>, Value),
+    All(Arc<BTreeMap<Arc<str>, Value>>),
+}
+
+impl Bound {
+    fn get(&self, name: &str) -> Option<&Value> {
+        match self {
+            Bound::One(own, value) => (&**own == name).then_some(value),
+            Bound::All(entries) => entries.get(name),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (one, all) = match self {
+            Bound::One(name, _) => (Some(name), None),
+            Bound::All(entries) => (None, Some(entries.keys())),
+        };
+        let names = one.into_iter().chain(all.into_iter().flatten());
+        names.map(|name| &**name)
+    }
 }
 
 impl Scope {
@@ -120,9 +146,17 @@ impl Scope {
 
     /// This scope with one more name, which hides an earlier one.
     pub fn with(&self, name: impl Into<Arc<str>>, value: Value) -> Scope {
+        self.within(Bound::One(name.into(), value))
+    }
+
+    /// This scope with a name for each entry.
+    pub(super) fn with_all(&self, entries: Arc<BTreeMap<Arc<str>, Value>>) -> Scope {
+        self.within(Bound::All(entries))
+    }
+
+    fn within(&self, bound: Bound) -> Scope {
         let frame = Frame {
-            name: name.into(),
-            value,
+            bound,
             outer: self.frame.clone(),
         };
         Scope {
@@ -141,7 +175,7 @@ impl Scope {
     /// Evaluates an expression.
     pub(super) fn evaluate(&self, expression: &Expression) -> Result<Value, Diagnostic> {
         let evaluation = Evaluation::default();
-        let result = evaluation.expression(expression, self);
+        let result = evaluation.whole(expression, self);
         // Also if `try` has something else instead.
         match evaluation.into_failure() {
             Some(failure) => Err(failure),
@@ -170,14 +204,12 @@ impl Scope {
 
     /// The value of a name that was bound with [`with`](Scope::with).
     pub(super) fn bound(&self, name: &str) -> Option<&Value> {
-        self.frames()
-            .find(|frame| &*frame.name == name)
-            .map(|frame| &frame.value)
+        self.frames().find_map(|frame| frame.bound.get(name))
     }
 
     /// The names bound with [`with`](Scope::with), innermost first.
     pub(super) fn bound_names(&self) -> impl Iterator<Item = &str> {
-        self.frames().map(|frame| &*frame.name)
+        self.frames().flat_map(|frame| frame.bound.names())
     }
 
     fn frames(&self) -> impl Iterator<Item = &Frame> {

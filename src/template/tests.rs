@@ -3,6 +3,7 @@
 mod data;
 mod errors;
 mod for_each;
+mod limits;
 mod rules;
 mod unused;
 

@@ -182,10 +182,8 @@ impl Evaluation {
             fail(&format!("{}: {}", place.unwrap_or_default(), error.summary))
         };
         let template = parse_template(file, &text).map_err(&inside)?;
-        let mut inner = scope.empty().with(WITHIN_TEMPLATE_FILE, Value::NULL);
-        for (name, value) in names.iter() {
-            inner = inner.with(name.clone(), value.clone());
-        }
+        let inner = scope.empty().with(WITHIN_TEMPLATE_FILE, Value::NULL);
+        let inner = inner.with_all(names.clone());
         let evaluation = Evaluation::default();
         evaluation.spent.set(self.spent.get());
         let result = evaluation.expression(&template, &inner).map_err(&inside)?;

@@ -70,9 +70,9 @@ impl Evaluation {
         }
     }
 
-    fn apply(&self, mut value: Value, steps: &[Step], scope: &Scope) -> Evaluated {
-        for (position, step) in steps.iter().enumerate() {
-            let rest = steps.get(position + 1..).unwrap_or_default();
+    fn apply(&self, mut value: Value, mut steps: &[Step], scope: &Scope) -> Evaluated {
+        while let Some((step, rest)) = steps.split_first() {
+            steps = rest;
             value = match &step.kind {
                 StepKind::Attribute(name) => self.attribute(&value, &name.text, step.span)?,
                 StepKind::LegacyIndex(index) => {
@@ -87,8 +87,8 @@ impl Evaluation {
                 StepKind::AttributeSplat => {
                     let inner = rest.iter().take_while(|step| is_attribute(step)).count();
                     let (inner, outer) = rest.split_at(inner);
-                    let splat = self.splat(&value, inner, scope, step.span)?;
-                    return self.apply(splat, outer, scope);
+                    steps = outer;
+                    self.splat(&value, inner, scope, step.span)?
                 }
             };
         }
@@ -114,6 +114,7 @@ impl Evaluation {
         if matches!(value, Value::List(..) | Value::Set(..))
             && let Some(first) = results.first()
         {
+            self.charge_elements(&results, place)?;
             let element = first.type_of();
             if results.iter().all(|result| result.type_of() == element) {
                 return Ok(Value::list(element, results));

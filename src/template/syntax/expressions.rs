@@ -363,22 +363,31 @@ impl Parser<'_> {
     /// The steps that lead from a value to a part of it.
     fn steps(&mut self, root: Expression) -> Parsed<Expression> {
         let mut steps = Vec::new();
-        loop {
-            match self.peek() {
-                TokenKind::Dot => self.step_behind_dot(&mut steps)?,
-                TokenKind::OpenBracket => {
-                    let step = self.step_in_brackets()?;
-                    steps.push(step);
-                }
-                _ => break,
-            }
-        }
+        self.more_steps(&mut steps)?;
         let Some(last) = steps.last() else {
             return Ok(root);
         };
         let span = root.span.to(last.span);
         let kind = ExpressionKind::Traversal(Box::new(Traversal { root, steps }));
         Ok(Expression { kind, span })
+    }
+
+    fn more_steps(&mut self, steps: &mut Vec<Step>) -> Parsed<()> {
+        loop {
+            match self.peek() {
+                TokenKind::Dot => self.step_behind_dot(steps)?,
+                TokenKind::OpenBracket => {
+                    let step = self.step_in_brackets()?;
+                    let is_splat = matches!(step.kind, StepKind::FullSplat);
+                    steps.push(step);
+                    if is_splat {
+                        // What follows is applied within it.
+                        return self.deeper(|parser| parser.more_steps(steps));
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
     }
 
     fn step_behind_dot(&mut self, steps: &mut Vec<Step>) -> Parsed<()> {

@@ -6,9 +6,13 @@ use super::places::Places;
 use super::scan::{Start, Token, TokenKind, scan};
 use super::{Attribute, Block, Body, Expression, Item, MAX_DEPTH, Name, Syntax};
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, SourceSpan, Sources};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// The mistakes after which the rest of a text is not read.
+const MAX_MISTAKES: usize = 20;
 
 /// Parses a file. What is wrong with it is reported, and left out of the body.
 pub(in crate::template) fn parse_body(
@@ -93,6 +97,9 @@ pub(super) struct Parser<'a> {
     /// Whether the end of a line means something, which it does not within parentheses.
     pub(super) newlines_count: bool,
     depth: usize,
+    /// Whether it was said that the text ends within a block.
+    is_cut_off: bool,
+    mistakes: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -110,6 +117,8 @@ impl<'a> Parser<'a> {
             diagnostics,
             newlines_count: true,
             depth: 0,
+            is_cut_off: false,
+            mistakes: 0,
         }
     }
 
@@ -179,11 +188,10 @@ impl<'a> Parser<'a> {
 
     fn add_attribute(&mut self, items: &mut Items, name: Name, value: Expression) {
         if let Some(first) = items.names.get(&name.text) {
-            self.diagnostics.push(
-                Diagnostic::error(format!("`{}` is set twice", name.text))
-                    .at(name.span)
-                    .note(*first, "first here"),
-            );
+            let twice = Diagnostic::error(format!("`{}` is set twice", name.text))
+                .at(name.span)
+                .note(*first, "first here");
+            self.report(twice);
             return;
         }
         items.names.insert(name.text.clone(), name.span);
@@ -241,11 +249,7 @@ impl<'a> Parser<'a> {
                     self.advance();
                     return Ok(items.into_body());
                 }
-                TokenKind::End => {
-                    return Err(
-                        self.report(Diagnostic::error("this brace is not closed").at(opening))
-                    );
-                }
+                TokenKind::End => return Err(self.not_closed(opening)),
                 _ => {}
             }
             let start = self.at;
@@ -253,6 +257,14 @@ impl<'a> Parser<'a> {
                 self.recover(start);
             }
         }
+    }
+
+    fn not_closed(&mut self, opening: SourceSpan) -> Reported {
+        // The blocks around it are not closed either then.
+        if !std::mem::replace(&mut self.is_cut_off, true) {
+            self.report(Diagnostic::error("this brace is not closed").at(opening));
+        }
+        Reported
     }
 
     /// The inside of a block on one line: an argument at most.
@@ -448,8 +460,22 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reports a mistake. After too many of them, the text counts as read to its end.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) -> Reported {
-        self.diagnostics.push(diagnostic);
+        match self.mistakes.cmp(&MAX_MISTAKES) {
+            Ordering::Less => self.diagnostics.push(diagnostic),
+            Ordering::Equal => {
+                let place = self.here();
+                self.diagnostics.push(
+                    Diagnostic::error("there are too many mistakes; what follows is not read")
+                        .at(place),
+                );
+                self.is_cut_off = true;
+                self.at = self.tokens.len().saturating_sub(1);
+            }
+            Ordering::Greater => {}
+        }
+        self.mistakes += 1;
         Reported
     }
 

@@ -430,7 +430,7 @@ fn rules_of_variables() {
         (
             "local.y == var.x",
             "Right.",
-            "there is no variable named `local`",
+            "a rule can refer to its own variable only",
         ),
     ] {
         let shown = rule(condition, message);

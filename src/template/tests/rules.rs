@@ -215,7 +215,7 @@ fn rules_of_variables() {
         ),
         (
             "condition = var.x == local.y\n error_message = \"It is.\"",
-            "there is no variable named `local`",
+            "a rule can refer to its own variable only",
         ),
         (
             "condition = var.x == \"a\"\n error_message = \"it is.\"",
