@@ -248,7 +248,7 @@ impl<'a> Arguments<'a> {
             .map_or(self.header, |label| label.span)
     }
 
-    /// The nested blocks of a type in order, `dynamic` ones expanded.
+    /// The nested blocks of a type in order, `dynamic` ones expanded. One with labels is reported.
     pub fn blocks(&self, name: &str) -> Vec<Arguments<'a>> {
         self.labelled_blocks(name, 0)
     }

@@ -98,6 +98,12 @@ fn is_identifier(name: &str) -> bool {
     !name.is_empty() && identifier_length(name) == name.len()
 }
 
+fn refers_elsewhere(condition: &Expression) -> bool {
+    ["local", "data", "path", "packer", "source", "build"]
+        .iter()
+        .any(|root| !references(condition, root).names.is_empty())
+}
+
 fn is_false(expression: &Expression) -> bool {
     matches!(expression.kind, ExpressionKind::Bool(false))
 }
@@ -394,13 +400,6 @@ impl Evaluator<'_> {
             validation.error(other.span, "a rule can refer to its own variable only", &[]);
             return;
         }
-        let elsewhere = ["local", "data", "path", "packer", "source", "build"]
-            .iter()
-            .find_map(|root| references(&condition, root).names.into_iter().next());
-        if let Some(other) = elsewhere {
-            validation.error(other.span, "a rule can refer to its own variable only", &[]);
-            return;
-        }
         let Some(winner) = winner else { return };
         let names = Value::object([(self.name.clone(), winner.value.clone())]);
         match self
@@ -409,6 +408,8 @@ impl Evaluator<'_> {
             .with("var", names)
             .evaluate(&condition)
         {
+            // Another name is wrong whatever the value is.
+            Err(diagnostic) if refers_elsewhere(&condition) => self.diagnostics.push(diagnostic),
             Err(diagnostic) => self.diagnostics.push(diagnostic.about(Topic::RefusedValue)),
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => {

@@ -8,6 +8,7 @@ What differs must be listed in differences.txt, and what is listed must differ. 
 the case files are written.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -185,21 +186,36 @@ def main() -> int:
         for case in difference.cases
     }
     jobs = []
-    for name, expression in cases.expressions(HERE / "expressions").items():
+    expressions = cases.expressions(HERE / "expressions")
+    for name, expression in expressions.items():
         jobs.append((name, compare_expression, (name, expression)))
     for template in cases.templates(HERE / "templates"):
         jobs.append((" ".join([template.name] + [c.name for c in template.commands]), compare_template, (template,)))
     newer = cases.newer(HERE / "newer.txt")
     for case in newer:
         jobs.append((case.expression, compare_newer, (case,)))
+    documented = (REPOSITORY / "docs/templates.md").read_text()
+    check_functions(documented, [*expressions.values(), *(case.expression for case in newer)])
     jobs = [job for job in jobs if wanted in job[0]]
     with tempfile.TemporaryDirectory(prefix="conformance.") as name:
         folder = Path(name, "work")
         shutil.copytree(HERE / "context", folder / "context")
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             futures = [pool.submit(job[1], hardtack, folder, *job[2]) for job in jobs]
             verdicts = [verdict for future in futures for verdict in future.result()]
     return report(verdicts, listed, is_whole=not wanted)
+
+
+def check_functions(documented: str, texts: list[str]) -> None:
+    """Every function that the documentation lists has three cases at least.
+
+    `env` is none of the console: it works in defaults of variables alone.
+    """
+    table = documented.split("## Functions")[1].split("\n\n")[1]
+    for name in set(re.findall(r"`(\w+)`", table)) - {"env"}:
+        found = sum(re.search(rf"\b{name}\(", text) is not None for text in texts)
+        if found < 3:
+            raise cases.CaseError(f"the function {name} has {found} cases instead of three or more")
 
 
 def report(verdicts: list[Verdict], listed: dict[str, str], is_whole: bool) -> int:
