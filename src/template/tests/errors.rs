@@ -430,7 +430,7 @@ fn rules_of_variables() {
         (
             "local.y == var.x",
             "Right.",
-            "a rule can refer to its own variable only",
+            "there is no variable named `local`",
         ),
     ] {
         let shown = rule(condition, message);

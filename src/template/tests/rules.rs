@@ -215,7 +215,7 @@ fn rules_of_variables() {
         ),
         (
             "condition = var.x == local.y\n error_message = \"It is.\"",
-            "a rule can refer to its own variable only",
+            "there is no variable named `local`",
         ),
         (
             "condition = var.x == \"a\"\n error_message = \"it is.\"",
