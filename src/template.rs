@@ -35,7 +35,9 @@ mod settings;
 mod sources;
 mod syntax;
 mod type_constraint;
+mod unify;
 mod unused;
+
 pub mod value;
 mod variables;
 

@@ -1,9 +1,10 @@
-//! Conversion and unification of types, by cty's rules.
+//! Conversion of values, by cty's rules.
 //!
 //! A conversion keeps the meaning of a value and changes its type: `"1"` to the number 1, a tuple
-//! to a list. Unification finds the type that several values can share.
+//! to a list.
 
 use super::number::Number;
+use super::unify::unify_values;
 use super::value::{Type, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,143 +125,8 @@ pub fn to_bool(value: &Value) -> Result<bool, ConvertError> {
     }
 }
 
-/// The type that values of all these types can be converted to without loss, or `None`.
-pub fn unify(types: &[Type]) -> Option<Type> {
-    let first = types.first()?;
-    if types.iter().all(|other| other == first) {
-        return Some(first.clone());
-    }
-    if types.contains(&Type::Dynamic) {
-        return Some(Type::Dynamic);
-    }
-    if let Some(unified) = unify_structures(types) {
-        return Some(unified);
-    }
-    types
-        .iter()
-        .find(|target| types.iter().all(|source| is_safe(source, target)))
-        .cloned()
-}
-
-/// Brings values to one type that they share, as [`unify`] does; `None` if there is none.
-pub fn unify_values(values: &[Value]) -> Option<(Type, Vec<Value>)> {
-    let types: Vec<Type> = values.iter().map(Value::type_of).collect();
-    let unified = if types.is_empty() {
-        Type::Dynamic
-    } else {
-        unify_ignoring_nulls(values, &types)?
-    };
-    let converted = values.iter().map(|value| convert(value, &unified).ok());
-    Some((unified.clone(), converted.collect::<Option<_>>()?))
-}
-
-/// A null of no type takes the type of the others.
-fn unify_ignoring_nulls(values: &[Value], types: &[Type]) -> Option<Type> {
-    let typed: Vec<Type> = values
-        .iter()
-        .zip(types)
-        .filter(|(value, _)| !matches!(value, Value::Null(Type::Dynamic)))
-        .map(|(_, value_type)| value_type.clone())
-        .collect();
-    if typed.is_empty() {
-        Some(Type::Dynamic)
-    } else {
-        unify(&typed)
-    }
-}
-
-fn unify_structures(types: &[Type]) -> Option<Type> {
-    let lists = types
-        .iter()
-        .all(|one| matches!(one, Type::List(_) | Type::Tuple(_)));
-    if lists {
-        return unify_tuples(types).or_else(|| {
-            let elements = types.iter().flat_map(element_types).collect::<Vec<_>>();
-            Some(Type::List(Box::new(unify(&elements)?)))
-        });
-    }
-    if types.iter().all(|one| matches!(one, Type::Set(_))) {
-        let elements = types.iter().flat_map(element_types).collect::<Vec<_>>();
-        return Some(Type::Set(Box::new(unify(&elements)?)));
-    }
-    if types
-        .iter()
-        .all(|one| matches!(one, Type::Map(_) | Type::Object(_)))
-    {
-        return unify_objects(types).or_else(|| {
-            let elements = types.iter().flat_map(element_types).collect::<Vec<_>>();
-            Some(Type::Map(Box::new(unify(&elements)?)))
-        });
-    }
-    None
-}
-
-/// Tuples of one length unify element by element.
-fn unify_tuples(types: &[Type]) -> Option<Type> {
-    let tuples: Vec<&Vec<Type>> = types
-        .iter()
-        .map(|one| {
-            if let Type::Tuple(elements) = one {
-                Some(elements)
-            } else {
-                None
-            }
-        })
-        .collect::<Option<_>>()?;
-    let length = tuples.first()?.len();
-    if tuples.iter().any(|elements| elements.len() != length) {
-        return None;
-    }
-    let columns = (0..length).map(|index| {
-        let column: Vec<Type> = tuples
-            .iter()
-            .filter_map(|elements| elements.get(index).cloned())
-            .collect();
-        unify(&column)
-    });
-    Some(Type::Tuple(columns.collect::<Option<_>>()?))
-}
-
-/// Objects with the same attributes unify attribute by attribute.
-fn unify_objects(types: &[Type]) -> Option<Type> {
-    let objects: Vec<&BTreeMap<Arc<str>, Type>> = types
-        .iter()
-        .map(|one| {
-            if let Type::Object(attributes) = one {
-                Some(attributes)
-            } else {
-                None
-            }
-        })
-        .collect::<Option<_>>()?;
-    let first = objects.first()?;
-    if objects
-        .iter()
-        .any(|attributes| !attributes.keys().eq(first.keys()))
-    {
-        return None;
-    }
-    let attributes = first.keys().map(|name| {
-        let column: Vec<Type> = objects
-            .iter()
-            .filter_map(|attributes| attributes.get(name).cloned())
-            .collect();
-        Some((name.clone(), unify(&column)?))
-    });
-    Some(Type::Object(attributes.collect::<Option<_>>()?))
-}
-
-fn element_types(collection: &Type) -> Vec<Type> {
-    match collection {
-        Type::List(element) | Type::Set(element) | Type::Map(element) => vec![(**element).clone()],
-        Type::Tuple(elements) => elements.clone(),
-        Type::Object(attributes) => attributes.values().cloned().collect(),
-        Type::Dynamic | Type::Bool | Type::Number | Type::String => Vec::new(),
-    }
-}
-
 /// Whether every value of the source type converts to the target type.
-fn is_safe(source: &Type, target: &Type) -> bool {
+pub(super) fn is_safe(source: &Type, target: &Type) -> bool {
     match (source, target) {
         _ if source == target => true,
         (_, Type::Dynamic) => true,
@@ -428,44 +294,6 @@ mod tests {
             error.to_string(),
             "element \"a\": element 1: a number is required"
         );
-    }
-
-    #[test]
-    fn unification() {
-        let tuple = |types: &[Type]| Type::Tuple(types.to_vec());
-        let object = |pairs: &[(&str, Type)]| {
-            Type::Object(
-                pairs
-                    .iter()
-                    .map(|(k, v)| (Arc::from(*k), v.clone()))
-                    .collect(),
-            )
-        };
-        use Type::{Bool, Number, String};
-        for (types, expected) in [
-            (vec![Number, String], Some(String)),
-            (vec![Number, Bool], None),
-            (
-                vec![tuple(&[Number]), tuple(&[String])],
-                Some(tuple(&[String])),
-            ),
-            (
-                vec![tuple(&[Number]), tuple(&[String, String])],
-                Some(list(String)),
-            ),
-            (vec![tuple(&[Number]), list(String)], Some(list(String))),
-            (
-                vec![object(&[("a", Number)]), object(&[("a", String)])],
-                Some(object(&[("a", String)])),
-            ),
-            (
-                vec![object(&[("a", Number)]), object(&[("b", String)])],
-                Some(Type::Map(Box::new(String))),
-            ),
-            (vec![tuple(&[Number]), Number], None),
-        ] {
-            assert_eq!(unify(&types), expected, "{types:?}");
-        }
     }
 
     #[test]

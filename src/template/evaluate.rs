@@ -14,6 +14,7 @@ use super::convert;
 use super::graph::Node;
 use super::scope::{Reach, Scope};
 use super::syntax::{Conditional, Expression, ExpressionKind, ObjectItem, ObjectKey};
+use super::unify::unify;
 use super::value::{Type, Value};
 use crate::diagnostic::{Diagnostic, SourceSpan, did_you_mean};
 use std::cell::{Cell, RefCell};
@@ -165,9 +166,7 @@ impl Evaluation {
         let Some(condition) = self.truth(&condition, conditional.condition.span)? else {
             let yes = self.type_of_part(&conditional.yes, scope)?;
             let no = self.type_of_part(&conditional.no, scope)?;
-            return Ok(Value::Unknown(
-                convert::unify(&[yes, no]).unwrap_or(Type::Dynamic),
-            ));
+            return Ok(Value::Unknown(unify(&[yes, no]).unwrap_or(Type::Dynamic)));
         };
         let (taken, left) = if condition {
             (&conditional.yes, &conditional.no)
@@ -193,7 +192,7 @@ impl Evaluation {
                 value
             });
         }
-        let unified = convert::unify(&[value_type, other_type]);
+        let unified = unify(&[value_type, other_type]);
         unified
             .and_then(|unified| convert::convert(&value, &unified).ok())
             .ok_or_else(|| {

@@ -3,7 +3,8 @@
 
 use super::signature::{Arguments, Function, Kind, Parameter, check_element_count};
 use super::{FunctionContext, FunctionError, strings};
-use crate::template::convert::{convert, unify, unify_values};
+use crate::template::convert::convert;
+use crate::template::unify::{unify, unify_values};
 use crate::template::value::{Number, Type, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

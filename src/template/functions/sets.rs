@@ -4,7 +4,8 @@
 
 use super::signature::{Arguments, Function, Kind, Parameter, check_element_count};
 use super::{FunctionContext, FunctionError};
-use crate::template::convert::{convert, unify, unify_values};
+use crate::template::convert::convert;
+use crate::template::unify::{unify, unify_values};
 use crate::template::value::{Type, Value};
 use std::sync::Arc;
 

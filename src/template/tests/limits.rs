@@ -13,8 +13,9 @@ use std::thread;
 /// The stack of a thread by default; the main thread has four times as much.
 const STACK: usize = 2 << 20;
 
-/// The seconds that the processor may be busy with one text, unoptimised.
-const TIME: i64 = 2;
+/// The seconds that the processor may be busy with one text, unoptimised: ten times what any of
+/// them takes, so that only what has no end is found.
+const TIME: i64 = 20;
 
 /// What loading a template says, its errors rendered: nothing if it has none.
 fn said(template: String) -> String {
@@ -249,7 +250,6 @@ fn functions_that_make_much() {
         ("bcrypt(\"a\", 31)", "bcrypt"),
         ("bcrypt(\"a\", 1e12)", "bcrypt"),
         ("title(local.long)", ""),
-        ("fileset(\"/\", \"**/*\")", "fileset"),
         ("textencodebase64(join(\"\", local.many), \"UTF-16\")", ""),
         (
             "yamldecode(\"a: &a [x,x,x,x,x,x,x,x,x,x]\\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\\nh: &h [*g,*g,*g,*g,*g,*g,*g,*g,*g,*g]\")",
