@@ -20,6 +20,8 @@ packages=(
     python3-venv
     # To build hardtack.
     ca-certificates curl gcc libc6-dev
+    # To build libFuzzer.
+    g++
 )
 
 missing=()
@@ -45,6 +47,11 @@ tools=/opt/hardtack-tests
 if [ ! -x $tools/bin/moto_server ]; then
     python3 -m venv $tools
     $tools/bin/pip install --quiet 'moto[server]==5.2.5'
+fi
+
+# Runs the fuzz targets.
+if [ ! -x $tools/bin/cargo-fuzz ]; then
+    cargo install --quiet --locked --root $tools cargo-fuzz@0.13.2
 fi
 
 # A user with subordinate ids, and one without.

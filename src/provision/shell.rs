@@ -183,7 +183,8 @@ pub(super) fn script_path(
     context: &Context,
 ) -> Option<PathBuf> {
     let path = context.working_folder.join(script);
-    if path.is_file() {
+    // Templates have `/dev/null` as the script that does nothing.
+    if path.is_file() || path == Path::new("/dev/null") {
         return Some(path);
     }
     let problem = if path.exists() {

@@ -291,3 +291,6 @@ pub(in crate::template) struct ForDirective {
     pub(in crate::template) collection: Expression,
     pub(in crate::template) content: Template,
 }
+
+#[cfg(test)]
+mod tests;

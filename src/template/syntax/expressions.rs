@@ -106,6 +106,7 @@ impl Parser<'_> {
             },
             TokenKind::Less if self.token_text() == "<" && self.is_heredoc_attempt() => {
                 let place = self.here();
+                self.skip_heredoc();
                 Err(self.report(
                     Diagnostic::error(
                         "this heredoc has no name on its first line, or more than that",

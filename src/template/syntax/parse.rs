@@ -470,13 +470,61 @@ impl<'a> Parser<'a> {
                     Diagnostic::error("there are too many mistakes; what follows is not read")
                         .at(place),
                 );
-                self.is_cut_off = true;
-                self.at = self.tokens.len().saturating_sub(1);
+                self.give_up();
             }
             Ordering::Greater => {}
         }
         self.mistakes += 1;
         Reported
+    }
+
+    /// Counts the text as read to its end, and all that follows from that as said.
+    fn give_up(&mut self) {
+        self.is_cut_off = true;
+        self.mistakes = MAX_MISTAKES;
+        self.at = self.tokens.len().saturating_sub(1);
+    }
+
+    /// Reports that a sequence of a quoted string ends neither where it should nor on its line.
+    /// What follows has been split into tokens as if it were within the sequence.
+    pub(super) fn sequence_not_closed(&mut self, opening: SourceSpan) -> Reported {
+        self.report(Diagnostic::error("this sequence is not closed with `}`").at(opening));
+        self.give_up();
+        self.mistakes += 1;
+        Reported
+    }
+
+    /// Whether a line ends between two tokens.
+    pub(super) fn has_line_end(&self, tokens: Range<usize>) -> bool {
+        let tokens = self.tokens.get(tokens).unwrap_or_default();
+        tokens.iter().any(|token| token.kind == TokenKind::Newline)
+    }
+
+    /// The place of the token at hand among the tokens.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes behind the line that was meant to close a heredoc whose first line is wrong, if there
+    /// is one.
+    pub(super) fn skip_heredoc(&mut self) {
+        let rest = self.tokens.get(self.at..).unwrap_or_default();
+        let line = rest.iter().take_while(|one| one.kind != TokenKind::Newline);
+        let mut names =
+            line.filter(|one| matches!(one.kind, TokenKind::Identifier | TokenKind::QuotedLiteral));
+        let Some(name) = names.next() else { return };
+        let name = self.text.get(name.range.clone());
+        let closing = rest.windows(3).position(|three| {
+            let [before, marker, after] = three else {
+                return false;
+            };
+            before.kind == TokenKind::Newline
+                && self.text.get(marker.range.clone()) == name
+                && matches!(after.kind, TokenKind::Newline | TokenKind::End)
+        });
+        if let Some(closing) = closing {
+            self.at += closing + 2;
+        }
     }
 
     /// Reports that something else stands at hand.

@@ -390,11 +390,11 @@ impl Scanner<'_> {
 pub(in crate::template) fn identifier_length(text: &str) -> usize {
     let mut chars = text.char_indices();
     match chars.next() {
-        Some((_, first)) if first.is_alphabetic() || first == '_' => {}
+        Some((_, first)) if unicode_ident::is_xid_start(first) || first == '_' => {}
         _ => return 0,
     }
     chars
-        .find(|(_, char)| !(char.is_alphanumeric() || matches!(char, '_' | '-')))
+        .find(|(_, char)| !(unicode_ident::is_xid_continue(*char) || *char == '-'))
         .map_or(text.len(), |(end, _)| end)
 }
 

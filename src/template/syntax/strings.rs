@@ -137,6 +137,7 @@ impl Parser<'_> {
     fn marker(&mut self) -> Parsed<Piece> {
         let is_directive = self.raw_kind() == TokenKind::Directive;
         let strips_before = self.token_text().ends_with('~');
+        let start = self.position();
         let opening = self.advance();
         self.deeper(|parser| {
             parser.with_newlines(false, |parser| {
@@ -150,6 +151,9 @@ impl Parser<'_> {
                         return Err(parser.report(
                             Diagnostic::error("this sequence is not closed with `}`").at(opening),
                         ));
+                    }
+                    if parser.has_line_end(start..parser.position()) {
+                        return Err(parser.sequence_not_closed(opening));
                     }
                     return Err(parser.unexpected("`}` at the end of this sequence"));
                 }
