@@ -11,11 +11,14 @@ mkdir -p "$work/logs"
 passed=0
 failed=0
 
+# The seconds that one part may take: what hangs must fail with its log, not with CI's own limit.
+limit=1500
+
 # run NAME COMMAND…: prints PASS or FAIL, and the end of the log of what failed.
 run() {
     local name=$1 log=$work/logs/$1.log start=$SECONDS
     shift
-    if "$@" > "$log" 2>&1; then
+    if timeout --kill-after=30 $limit "$@" > "$log" 2>&1; then
         passed=$((passed + 1))
         echo "PASS $name ($((SECONDS - start)) s)"
     else
