@@ -27,6 +27,8 @@ use std::path::PathBuf;
 pub struct Context<'a> {
     /// The store that takes the layers.
     pub store: &'a Store,
+    /// Speaks to registries.
+    pub registries: &'a crate::registry::Client,
     /// Unpacks and imports; only probed when needed.
     pub sandbox: &'a LazySandbox,
     /// Stops what runs.

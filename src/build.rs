@@ -32,6 +32,7 @@ pub use try_image::run_image;
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::Artifact;
 use crate::provision::Operator;
+use crate::registry::Client;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Store};
 use event::{Event, EventSink};
@@ -42,6 +43,8 @@ use std::sync::Arc;
 pub struct Environment {
     /// Where everything is kept.
     pub store: Store,
+    /// Speaks to registries.
+    pub registries: Client,
     /// Runs steps; only probed when one must really run.
     pub sandbox: LazySandbox,
     /// Takes what happens.

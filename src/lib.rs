@@ -15,6 +15,7 @@
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
+//! | registries | [`registry`] | references | images from elsewhere, and to there |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | services | [`services`] | what a template asks of others | answers over the network |
@@ -40,6 +41,7 @@ pub mod mask;
 pub mod plan;
 pub mod postprocess;
 pub mod provision;
+pub mod registry;
 pub mod sandbox;
 pub mod services;
 pub mod store;

@@ -80,6 +80,7 @@ pub fn resolve_base(
 ) -> Result<ResolvedBase, BuildError> {
     let context = base::Context {
         store: &environment.store,
+        registries: &environment.registries,
         sandbox: &environment.sandbox,
         cancel: &environment.cancel,
         threads: environment.threads,
