@@ -36,7 +36,7 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// What to build for.
+    /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.
     pub only: Vec<String>,
@@ -53,8 +53,6 @@ pub struct Settings {
 pub struct Plan {
     /// The builds, in the template's order.
     pub builds: Vec<PlannedBuild>,
-    /// What is built for.
-    pub platform: Platform,
     /// Strings that must be shown nowhere.
     pub secrets: Secrets,
     /// Hides them.
@@ -106,6 +104,8 @@ pub enum Product {
 pub struct PlannedImage {
     /// Where the first layers come from.
     pub base: Box<dyn Base>,
+    /// What is built for.
+    pub platform: Platform,
     /// What the template changes in the base's configuration.
     pub changes: ConfigChanges,
     /// The manifest's annotations.
@@ -175,18 +175,12 @@ impl Plan {
         }
         let plan = Self {
             builds,
-            platform: settings.platform.clone(),
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
             template,
             settings,
         };
         Ok((plan, diagnostics))
-    }
-
-    /// The platform in words, as `linux/amd64`.
-    pub fn platform_name(&self) -> String {
-        format!("{}/{}", self.platform.os, self.platform.architecture)
     }
 
     /// The plugins that the template asks for.

@@ -19,6 +19,7 @@
 mod cancel;
 mod chown;
 mod connection;
+pub mod emulation;
 mod error;
 mod harden;
 mod helper;

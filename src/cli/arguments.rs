@@ -7,6 +7,7 @@ use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
 use super::plugins::PluginsArguments;
+use super::pull::PullArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -64,6 +65,8 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Bring an image of a registry into the store.
+    Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// List the images in the store.
@@ -124,6 +127,11 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// Refuse images of registries that the lock file does not have, and bases that are not what
+    /// it says.
+    #[arg(long)]
+    pub locked: bool,
 
     /// How to show progress on stderr.
     #[arg(

@@ -3,6 +3,7 @@
 use super::arguments::Plan as PlanArguments;
 use super::build::open_store;
 use super::error::CommandError;
+use super::lock_file::LockFile;
 use super::surroundings::Surroundings;
 use super::{output, template};
 use crate::build::{self, Forecast, StepForecast};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(
@@ -24,6 +26,9 @@ pub fn run(
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
+    let lock = LockFile::of(&arguments.template.path, surroundings);
+    let lock = lock.read(surroundings, &checked.masker)?;
+    environment.pins = Arc::new(lock.unwrap_or_default().pins(false));
     let forecasts = match build::forecast(&environment, &plan) {
         Ok(forecasts) => forecasts,
         Err(failure) => {

@@ -57,7 +57,7 @@ pub fn resolve(
 }
 
 /// Finds the image that `descriptor` names, in `source`.
-pub(crate) fn load_from(
+pub fn load_from(
     source: &dyn ImageSource,
     store: &Store,
     descriptor: &Descriptor,
@@ -296,7 +296,8 @@ impl Search<'_> {
         let config = ImageConfiguration::parse(&config_document, &config_text)?;
         let layers = layers(&document, &manifest, &config)?;
         let offered = config.platform();
-        if rank(&offered, self.platform).is_none() {
+        // One that was asked for by itself is what it is.
+        if !strict && rank(&offered, self.platform).is_none() {
             self.available.insert(offered.to_string());
             return Ok(None);
         }

@@ -26,6 +26,12 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
         } => {
             extract(&archive, expected, &into, &lowers, whiteouts, epoch).map(TaskReport::Extracted)
         }
+        Task::InheritRoot { tree, below } => {
+            let tree = folder(&tree)?;
+            let below = folder(&below)?;
+            layer::inherit_root(tree.as_fd(), below.as_fd()).map_err(whole)?;
+            Ok(TaskReport::Done)
+        }
         Task::ImportFolder {
             source,
             into,
@@ -153,6 +159,8 @@ fn extract(
         diff_id,
         entries: extracted.entries,
         newest_mtime: extracted.newest.unwrap_or(0),
+        implies_root: extracted.implies_root,
+        needs_below: extracted.needs_below,
     })
 }
 
