@@ -13,9 +13,11 @@ pub mod packer_components;
 mod planning;
 pub mod plugins;
 mod select;
+pub mod shard;
 mod step;
 
 pub use packer_components::Group;
+pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
 use crate::base::Base;
@@ -42,6 +44,10 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Globs over build names and post-processors.
     pub except: Vec<String>,
+    /// Which part of the builds; none for all.
+    pub shard: Option<Shard>,
+    /// How long builds take, as far as that is known, to make parts of one length.
+    pub costs: Costs,
     /// When the run began.
     pub now: jiff::Timestamp,
     /// Names the run: `build.PackerRunUUID`.

@@ -10,6 +10,7 @@ use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
+use crate::plan::Shard;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -111,6 +112,15 @@ pub struct TemplateArguments {
     /// post-processors of one of these names or types.
     #[arg(long, value_name = "GLOBS")]
     pub except: Vec<String>,
+
+    /// Only the I-th of N parts of the builds, for CI jobs that build side by side.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+
+    /// Make the parts equally long by the seconds that builds took, from the file that an earlier
+    /// `build --metadata-file` wrote. All jobs must be given the same file.
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub shard_costs: Option<PathBuf>,
 
     /// Warn about values in variable files for variables that are not declared.
     #[arg(long)]

@@ -6,8 +6,9 @@ use super::init::{line_of, look_at_bases};
 use super::lock_file::LockFile;
 use super::metadata::MetadataFile;
 use super::operator::StandardInput;
+use super::output;
 use super::surroundings::{self, Surroundings};
-use super::{output, template};
+use super::template::{self, Request};
 use crate::base::{InputContext, Pins};
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Environment, OnError, Outcome};
@@ -49,7 +50,8 @@ fn build(
         }
         None => None,
     };
-    let checked = template::check(&arguments.template, surroundings, output.color);
+    let request = Request::to_build(&arguments.template, surroundings)?;
+    let checked = template::check(request, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
         None => Secrets::default(),

@@ -4,8 +4,9 @@ use super::arguments::Plan as PlanArguments;
 use super::build::open_store;
 use super::error::CommandError;
 use super::lock_file::LockFile;
+use super::output;
 use super::surroundings::Surroundings;
-use super::{output, template};
+use super::template::{self, Request};
 use crate::build::{self, Forecast, StepForecast};
 use crate::mask::Masker;
 use crate::plan::{Plan, PlannedBuild};
@@ -20,7 +21,8 @@ pub fn run(
     arguments: &PlanArguments,
     surroundings: &Surroundings,
 ) -> Result<ExitCode, CommandError> {
-    let checked = template::check(&arguments.template, surroundings, surroundings.color);
+    let request = Request::to_build(&arguments.template, surroundings)?;
+    let checked = template::check(request, surroundings, surroundings.color);
     checked.print_messages(true);
     let plan = checked.plan.ok_or_else(CommandError::reported)?;
     let store = open_store(surroundings)?;
