@@ -31,6 +31,7 @@ mod lazy;
 mod lines;
 mod mounts;
 mod protocol;
+mod read_ahead;
 mod root;
 mod seccomp;
 mod supervisor;
