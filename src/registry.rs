@@ -8,9 +8,11 @@
 mod client;
 mod error;
 pub mod fetch;
+pub mod parallel;
 mod reference;
 mod settings;
 mod source;
+pub mod upload;
 
 pub use client::{Client, Document, Pushed, Referrers};
 pub use error::RegistryError;
