@@ -20,7 +20,7 @@ pub mod manifest;
 pub mod source;
 
 pub use archive::Archive;
-pub use assemble::{Assembly, NewLayer, assemble};
+pub use assemble::{Assembly, NewLayer, annotate, assemble};
 pub use change::ConfigChanges;
 pub use config::ImageConfiguration;
 pub use docker::DockerArchive;

@@ -5,6 +5,7 @@ use super::error::CommandError;
 use super::operator::Nobody;
 use crate::build::event::EventSink;
 use crate::build::{Environment, OnError};
+use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
@@ -128,6 +129,7 @@ impl Surroundings {
             store,
             pins: Arc::default(),
             registries: Client::new(self.registry_settings(&cancel)),
+            joint: JointIndexes::default(),
             sandbox: LazySandbox::default(),
             events,
             cancel,

@@ -38,6 +38,11 @@ impl Client {
         unimplemented!()
     }
 
+    /// The same client for somebody with these credentials for a registry.
+    pub fn with_login(&self, _registry: &str, _credentials: Credentials) -> Self {
+        unimplemented!()
+    }
+
     /// What a reference means at this moment, without reading it; none if there is no such thing.
     pub fn describe(&self, _reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
         unimplemented!()
