@@ -12,7 +12,7 @@ use crate::digest::{DiffId, Digest};
 use crate::format;
 use crate::image::Image;
 use crate::image::manifest::DOCUMENT_LIMIT;
-use crate::store::{Descriptor, LayerDescriptor, Store};
+use crate::store::{Descriptor, LayerDescriptor, Store, StoreError};
 use oci_spec::image::MediaType;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,20 +107,35 @@ fn blobs_of(image: &Image) -> Vec<Descriptor> {
 }
 
 /// Brings one blob into `repository`: one of the store, or one that the store knows an origin of.
-pub fn blob(
+fn blob(
     client: &Client,
     store: &Store,
     repository: &Repository,
     blob: &Descriptor,
     progress: Progress<'_>,
 ) -> Result<Pushed, RegistryError> {
+    blob_with(client, store, repository, blob, progress, || {
+        fetch::one(client, store, &as_layer(blob), progress)
+    })
+}
+
+/// Brings one blob into `repository`. `fetch` brings it into the store; it is called if the blob is
+/// not there and the registry has it nowhere else.
+pub fn blob_with<E: From<RegistryError> + From<StoreError>>(
+    client: &Client,
+    store: &Store,
+    repository: &Repository,
+    blob: &Descriptor,
+    progress: Progress<'_>,
+    fetch: impl FnOnce() -> Result<(), E>,
+) -> Result<Pushed, E> {
     let (digest, size) = (&blob.digest, blob.size);
     let mut nearby = nearby(store, repository, blob)?;
     let mut how = None;
     if !store.has_blob(digest, size)? {
         how = without_bytes(client, repository, blob, &nearby)?;
         if how.is_none() {
-            fetch::one(client, store, &as_layer(blob), progress)?;
+            fetch()?;
             // They were asked for it already.
             nearby.clear();
         }
@@ -135,7 +150,7 @@ pub fn blob(
 
 /// Tries to get a blob into `repository` without its bytes: it is there, or can be mounted from one
 /// of `elsewhere`.
-pub fn without_bytes(
+fn without_bytes(
     client: &Client,
     repository: &Repository,
     blob: &Descriptor,
