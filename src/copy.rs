@@ -20,7 +20,7 @@ mod target;
 pub use error::CopyError;
 pub use place::{Place, PlaceError};
 
-use crate::registry::upload::{Moved, PARALLEL};
+use crate::registry::push::{Moved, PARALLEL};
 use crate::registry::{Client, Progress, parallel};
 use crate::store::{Descriptor, Platform, Store};
 use graph::Graph;

@@ -9,7 +9,8 @@ use super::origin::Origin;
 use crate::digest::Digest;
 use crate::image::manifest::{DocumentKind, Manifest, ManifestList};
 use crate::image::{self, ImageError, ImageSource};
-use crate::store::Descriptor;
+use crate::registry::RegistryError;
+use crate::store::{Descriptor, StoreError};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,7 +212,7 @@ impl Walk<'_> {
             let text = match image::read(self.origin, &name, &descriptor) {
                 Ok(text) => text,
                 // The list outlives what somebody removed.
-                Err(ImageError::MissingBlob { .. }) => continue,
+                Err(error) if is_missing(&error) => continue,
                 Err(error) => return Err(error.into()),
             };
             // A list kept under a tag may hold what refers to something else, or to nothing.
@@ -225,6 +226,19 @@ impl Walk<'_> {
             found.push((descriptor, digests));
         }
         Ok(found)
+    }
+}
+
+/// Whether a document is not where it was listed.
+fn is_missing(error: &ImageError) -> bool {
+    match error {
+        ImageError::MissingBlob { .. } => true,
+        ImageError::Store(error) => matches!(error, StoreError::MissingBlob { .. }),
+        ImageError::Elsewhere(error) => matches!(
+            error.downcast_ref::<RegistryError>(),
+            Some(RegistryError::NotFound { .. })
+        ),
+        _ => false,
     }
 }
 

@@ -146,11 +146,11 @@ impl ImageSource for Origin<'_> {
         }
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
         match &self.held {
-            Held::Registry(reference) => self.of_registry(reference).document(digest),
-            Held::Store(_) => self.store.document(digest),
-            Held::Files(files, _) => files.document(digest),
+            Held::Registry(reference) => self.of_registry(reference).document(descriptor),
+            Held::Store(_) => self.store.document(descriptor),
+            Held::Files(files, _) => files.document(descriptor),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{CopyError, Place, Settings};
 use crate::image::layout::LayoutWriter;
 use crate::image::manifest::DocumentKind;
 use crate::image::{self, archive, docker};
-use crate::registry::{Pushed, Reference, upload};
+use crate::registry::{Pushed, Reference, push};
 use crate::store::{Descriptor, Platform, Store};
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -117,7 +117,7 @@ impl OpenTarget<'_> {
             }
             let repository = &reference.repository;
             let fetch = || origin.fetch(blob);
-            return upload::blob_with(client, store, repository, blob, progress, fetch);
+            return push::blob_with(client, store, repository, blob, progress, fetch);
         }
         let (digest, size) = (&blob.digest, blob.size);
         let has_it = match &self.layout {
@@ -194,7 +194,7 @@ fn finish_registry(
     for document in &graph.others {
         let (kind, text) = (&document.descriptor.media_type, &document.text);
         match document.subject {
-            None => upload::document(client, repository, kind, text, &[])?,
+            None => push::document(client, repository, kind, text, &[])?,
             // Whether it is listed as a referrer cannot be told from its being there.
             Some(_) => {
                 let name = reference.at(document.descriptor.digest);
@@ -204,7 +204,7 @@ fn finish_registry(
     }
     let root = &graph.root.descriptor;
     let tags: Vec<String> = reference.tag.iter().cloned().collect();
-    upload::document(
+    push::document(
         client,
         repository,
         &root.media_type,

@@ -12,7 +12,7 @@ use super::manifest::DOCUMENT_LIMIT;
 use super::source::ImageSource;
 use crate::digest::Digest;
 use crate::store::blob::BlobInput;
-use crate::store::{Store, StoreError, check_layout_marker};
+use crate::store::{Descriptor, Store, StoreError, check_layout_marker};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::Read as _;
@@ -135,7 +135,8 @@ impl ImageSource for Layout {
         }
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read(self.blob(digest)?, &digest.to_string())
     }
 

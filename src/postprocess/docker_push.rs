@@ -5,7 +5,7 @@
 use super::progress::Meter;
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::provision::Said;
-use crate::registry::{Client, Credentials, Reference, upload};
+use crate::registry::{Client, Credentials, Reference, push};
 use crate::store::Platform;
 use crate::template::Arguments;
 use std::collections::BTreeMap;
@@ -135,7 +135,6 @@ impl PostProcessor for DockerPush {
                 found: platform.to_string(),
             });
         }
-        let client = self.client(context.registries);
         // Several tags of one repository are one push.
         let mut tags = BTreeMap::<_, Vec<String>>::new();
         let mut names = Vec::new();
@@ -153,7 +152,8 @@ impl PostProcessor for DockerPush {
             let meter = Meter::new(context.say, "sent");
             let progress = |bytes| meter.add(bytes);
             let store = context.store;
-            let moved = upload::image(&client, store, &image, repository, tags, &progress)?;
+            let client = self.client(context.registries, &repository.registry);
+            let moved = push::image(&client, store, &image, repository, tags, &progress)?;
             (context.say)(Said::Note(&format!("{repository}: {moved}")));
         }
         Ok(Artifact {
@@ -167,17 +167,14 @@ impl PostProcessor for DockerPush {
 }
 
 impl DockerPush {
-    /// The client that knows who pushes.
-    fn client(&self, client: &Client) -> Client {
-        match &self.login {
+    /// The client for a registry; the block's credentials are shown to no other one than theirs.
+    fn client(&self, client: &Client, registry: &str) -> Client {
+        match self.login.as_ref().filter(|login| login.server == registry) {
             None => client.clone(),
-            Some(login) => {
-                let credentials = Credentials::Password {
-                    user: login.user.clone(),
-                    password: login.password.clone(),
-                };
-                client.with_login(&login.server, credentials)
-            }
+            Some(login) => client.with_login(Credentials::Password {
+                user: login.user.clone(),
+                password: login.password.clone(),
+            }),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, 
 use crate::digest::Digest;
 use crate::image::{self, Image};
 use crate::provision::Said;
-use crate::registry::{Reference, Repository, upload};
+use crate::registry::{Reference, Repository, push};
 use crate::template::Arguments;
 use oci_spec::image::MediaType;
 use std::collections::BTreeMap;
@@ -117,7 +117,7 @@ impl OciPush {
     ) -> Result<(), PostProcessError> {
         let meter = Meter::new(context.say, "sent");
         let (client, store) = (context.registries, context.store);
-        let moved = upload::image(client, store, image, &self.repository, tags, &|bytes| {
+        let moved = push::image(client, store, image, &self.repository, tags, &|bytes| {
             meter.add(bytes);
         })?;
         (context.say)(Said::Note(&format!("{}: {moved}", self.repository)));
@@ -156,7 +156,7 @@ impl OciPush {
                     let tags: Vec<String> = name.tag.iter().cloned().collect();
                     let kind = MediaType::ImageIndex;
                     let client = context.registries;
-                    upload::document(client, &self.repository, &kind, &text, &tags)?;
+                    push::document(client, &self.repository, &kind, &text, &tags)?;
                     let digest = Some(Digest::of(&text));
                     written.push(Reference { digest, ..name });
                 }

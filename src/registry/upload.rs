@@ -1,254 +1,428 @@
-//! Uploading: brings an image of the store into a repository of a registry.
+//! Uploads: blobs on their way out (distribution specification, "Pushing blobs").
 //!
-//! What the registry has is not sent. For each blob it is asked first whether it is in the
-//! repository, then whether it can be mounted from another one of the same registry that had it
-//! when we last saw it; only then are its bytes sent, and only then is a layer fetched that was
-//! left where it is. The manifest follows its blobs, byte by byte as the store has it, so that
-//! nobody ever sees an image that is not complete.
+//! A blob that the registry has is not sent; one that it has elsewhere is taken over. What must be
+//! sent goes in one request, or in chunks where it is large or the registry wants it so. After a
+//! failure the registry is asked how far it came, and it goes on from there.
 
-use super::parallel;
-use super::{Client, Progress, Pushed, Reference, RegistryError, Repository, fetch};
-use crate::digest::{DiffId, Digest};
-use crate::format;
-use crate::image::Image;
-use crate::image::manifest::DOCUMENT_LIMIT;
-use crate::store::{Descriptor, LayerDescriptor, Store, StoreError};
-use oci_spec::image::MediaType;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use super::download::Content;
+use super::patience::{Failure, Patience};
+use super::session::{self, Incoming, Session};
+use super::{Client, Progress, Pushed, RegistryError, Repository};
+use crate::digest::Digest;
+use crate::store::{Store, StoreError};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use std::cell::Cell;
+use std::io::{Seek as _, SeekFrom};
 
-/// How many blobs are sent at once.
-pub const PARALLEL: usize = 4;
+/// A blob larger than this goes in chunks: what was taken need not be sent again after a cut.
+const WHOLE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// The size of a chunk, unless the registry wants larger ones.
+const CHUNK: u64 = 256 * 1024 * 1024;
+/// The smallest chunk that is tried where larger ones are refused.
+const SMALLEST_CHUNK: u64 = 1024 * 1024;
+/// Repositories that a registry is asked to take a blob from.
+const MOUNTS: usize = 3;
 
-/// How the blobs of an upload came to where they are now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// Those whose bytes were sent.
-    pub uploaded: Amount,
-    /// Those that the registry had in another repository.
-    pub mounted: Amount,
-    /// Those that were there.
-    pub existing: Amount,
-}
-
-/// Some blobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// How many.
-    pub blobs: u64,
-    /// Their size together, in bytes.
-    pub bytes: u64,
-}
-
-impl Moved {
-    /// Counts one blob.
-    pub fn add(&mut self, how: Pushed, size: u64) {
-        let amount = match how {
-            Pushed::Uploaded => &mut self.uploaded,
-            Pushed::Mounted => &mut self.mounted,
-            Pushed::Existed => &mut self.existing,
-        };
-        amount.blobs += 1;
-        amount.bytes = amount.bytes.saturating_add(size);
-    }
-}
-
-impl fmt::Display for Moved {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        for (amount, how) in [
-            (self.uploaded, "uploaded"),
-            (self.mounted, "mounted"),
-            (self.existing, "already there"),
-        ] {
-            let Amount { blobs, bytes } = amount;
-            let plural = if blobs == 1 { "" } else { "s" };
-            if blobs > 0 {
-                let size = format::bytes(bytes);
-                parts.push(format!("{blobs} blob{plural} {how} ({size})"));
-            }
-        }
-        match parts.is_empty() {
-            true => formatter.write_str("no blobs"),
-            false => formatter.write_str(&parts.join(", ")),
-        }
-    }
-}
-
-/// Brings an image into `repository` and gives it the names `tags`; without any it is there under
-/// its digest only.
-pub fn image(
+/// Brings a blob of the store into a repository, unless it is there.
+pub(super) fn from_store(
     client: &Client,
-    store: &Store,
-    image: &Image,
     repository: &Repository,
-    tags: &[String],
-    progress: Progress<'_>,
-) -> Result<Moved, RegistryError> {
-    let moved = Mutex::new(Moved::default());
-    parallel::for_each(&blobs_of(image), PARALLEL, |blob| {
-        let how = self::blob(client, store, repository, blob, progress)?;
-        let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
-        moved.add(how, blob.size);
-        Ok::<_, RegistryError>(())
-    })?;
-    let text = store.read_blob(&image.manifest.digest, DOCUMENT_LIMIT)?;
-    document(client, repository, &image.manifest.media_type, &text, tags)?;
-    Ok(moved.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The layers and the configuration, each once.
-fn blobs_of(image: &Image) -> Vec<Descriptor> {
-    let layers = image.layers.iter().map(LayerDescriptor::descriptor);
-    let all = layers.chain([image.config_descriptor.clone()]);
-    let unique: BTreeMap<_, _> = all.map(|blob| (blob.digest, blob)).collect();
-    unique.into_values().collect()
-}
-
-/// Brings one blob into `repository`: one of the store, or one that the store knows an origin of.
-fn blob(
-    client: &Client,
+    (digest, size): Content,
     store: &Store,
-    repository: &Repository,
-    blob: &Descriptor,
+    elsewhere: &[Repository],
     progress: Progress<'_>,
 ) -> Result<Pushed, RegistryError> {
-    blob_with(client, store, repository, blob, progress, || {
-        fetch::one(client, store, &as_layer(blob), progress)
+    let mut upload = Upload {
+        digest,
+        size,
+        store,
+        elsewhere: elsewhere
+            .iter()
+            .filter(|other| other.registry == repository.registry && *other != repository)
+            .take(MOUNTS)
+            .collect(),
+        progress,
+        is_absent: false,
+        session: None,
+        chunk: None,
+        furthest: 0,
+        refusals: 0,
+    };
+    let subject = format!("blob {digest} for {repository}");
+    client.at_registry(repository, "pull,push", &subject, |session, patience| {
+        let mounted = upload.elsewhere.iter();
+        let scopes: Vec<_> = mounted
+            .map(|other| session.endpoint.scope(other, "pull"))
+            .collect();
+        session.scopes.extend(scopes);
+        upload.run(session, patience)
     })
 }
 
-/// Brings one blob into `repository`. `fetch` brings it into the store; it is called if the blob is
-/// not there and the registry has it nowhere else.
-pub fn blob_with<E: From<RegistryError> + From<StoreError>>(
-    client: &Client,
-    store: &Store,
-    repository: &Repository,
-    blob: &Descriptor,
-    progress: Progress<'_>,
-    fetch: impl FnOnce() -> Result<(), E>,
-) -> Result<Pushed, E> {
-    let (digest, size) = (&blob.digest, blob.size);
-    let mut nearby = nearby(store, repository, blob)?;
-    let mut how = None;
-    if !store.has_blob(digest, size)? {
-        how = without_bytes(client, repository, blob, &nearby)?;
-        if how.is_none() {
-            fetch()?;
-            // They were asked for it already.
-            nearby.clear();
-        }
-    }
-    let how = match how {
-        Some(how) => how,
-        None => client.push_blob(repository, digest, size, store, &nearby, progress)?,
-    };
-    store.add_origin(digest, &repository.to_string())?;
-    Ok(how)
-}
-
-/// Tries to get a blob into `repository` without its bytes: it is there, or can be mounted from one
-/// of `elsewhere`.
-fn without_bytes(
+/// Asks a registry to take over a blob from another of its repositories.
+pub(super) fn mount(
     client: &Client,
     repository: &Repository,
-    blob: &Descriptor,
-    elsewhere: &[Repository],
-) -> Result<Option<Pushed>, RegistryError> {
-    if client.blob_size(repository, &blob.digest)? == Some(blob.size) {
-        return Ok(Some(Pushed::Existed));
+    digest: &Digest,
+    from: &Repository,
+) -> Result<bool, RegistryError> {
+    if from.registry != repository.registry {
+        return Ok(false);
     }
-    for from in elsewhere {
-        if client.mount_blob(repository, &blob.digest, from)? {
-            return Ok(Some(Pushed::Mounted));
+    let subject = format!("blob {digest} for {repository}");
+    client.at_registry(repository, "pull,push", &subject, |session, patience| {
+        session.scopes.push(session.endpoint.scope(from, "pull"));
+        let url = uploads(session, Some((digest, from)))?;
+        let answer = session.ask(Method::POST, url.clone(), HeaderMap::new(), patience)?;
+        if answer.status == StatusCode::ACCEPTED {
+            // It opened an upload instead, which nobody will use.
+            let location = session.location(&url, &answer)?;
+            let _closed = session.ask(Method::DELETE, location, HeaderMap::new(), patience);
+        }
+        match answer.status {
+            StatusCode::CREATED => Ok(true),
+            StatusCode::ACCEPTED
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::BAD_REQUEST => Ok(false),
+            _ => Err(session.refused(answer, "place for it")),
+        }
+    })
+}
+
+/// The address where uploads begin, perhaps with what is to be taken over.
+fn uploads(
+    session: &Session<'_>,
+    mount: Option<(&Digest, &Repository)>,
+) -> Result<Url, RegistryError> {
+    let mut url = session.url("blobs/uploads/")?;
+    if let Some((digest, from)) = mount {
+        url.query_pairs_mut()
+            .append_pair("mount", &digest.to_string())
+            .append_pair("from", &from.path);
+    }
+    Ok(url)
+}
+
+/// How far a blob has come, over all attempts.
+struct Upload<'a> {
+    digest: Digest,
+    size: u64,
+    store: &'a Store,
+    /// Repositories that may have it and were not asked yet.
+    elsewhere: Vec<&'a Repository>,
+    progress: Progress<'a>,
+    /// Whether the registry said that it does not have it.
+    is_absent: bool,
+    session: Option<Open>,
+    /// The size of chunks; none if it goes in one request.
+    chunk: Option<u64>,
+    /// The most that was ever sent: only what goes beyond is progress.
+    furthest: u64,
+    /// Offsets that the registry refused one after the other.
+    refusals: u32,
+}
+
+/// An upload that the registry has begun.
+#[derive(Clone)]
+struct Open {
+    location: Url,
+    /// How many bytes the registry has.
+    offset: u64,
+    /// Whether that must be asked, since something failed.
+    is_unsure: bool,
+}
+
+impl Upload<'_> {
+    /// Goes on from wherever the last attempt ended.
+    fn run(&mut self, session: &Session<'_>, patience: &mut Patience) -> Result<Pushed, Failure> {
+        if !self.is_absent {
+            if self.is_there(session, patience)? {
+                return Ok(match self.furthest {
+                    0 => Pushed::Existed,
+                    _ => Pushed::Uploaded,
+                });
+            }
+            self.is_absent = true;
+        }
+        loop {
+            let open = match self.session.clone() {
+                Some(open) if open.is_unsure => self.ask(session, patience, open)?,
+                Some(open) => open,
+                None => match self.begin(session, patience)? {
+                    Some(open) => open,
+                    None => return Ok(Pushed::Mounted),
+                },
+            };
+            // Until the opposite is known, this attempt fails.
+            self.session = Some(Open {
+                is_unsure: true,
+                ..open.clone()
+            });
+            if self.step(session, patience, open)? {
+                return Ok(Pushed::Uploaded);
+            }
         }
     }
-    Ok(None)
-}
 
-/// Other repositories of the same registry that may have a blob.
-fn nearby(
-    store: &Store,
-    repository: &Repository,
-    blob: &Descriptor,
-) -> Result<Vec<Repository>, RegistryError> {
-    let origins = store.origins(&blob.digest)?;
-    // What is no repository was written by nobody of ours.
-    let origins = origins.iter().filter_map(|origin| origin.parse().ok());
-    let others = origins.filter(|origin: &Repository| {
-        origin.registry == repository.registry && origin.path != repository.path
-    });
-    Ok(others.collect())
-}
-
-/// The blob as [`fetch`] asks for it, which looks at digest and size only.
-fn as_layer(blob: &Descriptor) -> LayerDescriptor {
-    LayerDescriptor {
-        diff_id: DiffId(blob.digest),
-        digest: blob.digest,
-        size: blob.size,
-        media_type: blob.media_type.clone(),
-    }
-}
-
-/// Writes a manifest or an index, whose blobs and manifests are there, under each of `tags`, or else
-/// under its digest. Where it is already, nothing is written.
-pub fn document(
-    client: &Client,
-    repository: &Repository,
-    media_type: &MediaType,
-    text: &[u8],
-    tags: &[String],
-) -> Result<(), RegistryError> {
-    let digest = Digest::of(text);
-    let name = |tag: Option<&String>| Reference {
-        repository: repository.clone(),
-        tag: tag.cloned(),
-        digest: tag.is_none().then_some(digest),
-    };
-    let names = match tags {
-        [] => vec![name(None)],
-        tags => tags.iter().map(|tag| name(Some(tag))).collect(),
-    };
-    for name in names {
-        let found = client.describe(&name)?;
-        if found.is_none_or(|found| found.digest != digest) {
-            client.push_document(&name, media_type, text)?;
+    fn is_there(&self, session: &Session<'_>, patience: &mut Patience) -> Result<bool, Failure> {
+        let url = session.url(&format!("blobs/{}", self.digest))?;
+        let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
+            _ => Err(session.refused(answer, "place for it")),
         }
     }
-    Ok(())
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_moved_is_told_in_words() {
-        let mut moved = Moved::default();
-        assert_eq!(moved.to_string(), "no blobs");
-        moved.add(Pushed::Uploaded, 1000);
-        moved.add(Pushed::Uploaded, 500);
-        moved.add(Pushed::Existed, 7);
-        assert_eq!(moved.mounted, Amount::default());
-        assert_eq!(
-            moved.to_string(),
-            "2 blobs uploaded (1.5 kB), 1 blob already there (7 B)"
-        );
+    /// Begins an upload; none if the registry took the blob over from elsewhere.
+    fn begin(
+        &mut self,
+        session: &Session<'_>,
+        patience: &mut Patience,
+    ) -> Result<Option<Open>, Failure> {
+        while let Some(from) = self.elsewhere.pop() {
+            let url = uploads(session, Some((&self.digest, from)))?;
+            let answer = session.ask(Method::POST, url.clone(), HeaderMap::new(), patience)?;
+            match answer.status {
+                StatusCode::CREATED => return Ok(None),
+                StatusCode::ACCEPTED if self.elsewhere.is_empty() => {
+                    return self.opened(session, &url, &answer).map(Some);
+                }
+                StatusCode::ACCEPTED => {
+                    let location = session.location(&url, &answer)?;
+                    let _closed = session.ask(Method::DELETE, location, HeaderMap::new(), patience);
+                }
+                // What it does not take over is sent.
+                _ => {}
+            }
+        }
+        let url = uploads(session, None)?;
+        let answer = session.ask(Method::POST, url.clone(), HeaderMap::new(), patience)?;
+        match answer.status {
+            StatusCode::ACCEPTED => self.opened(session, &url, &answer).map(Some),
+            _ => Err(session.refused(answer, "place for it")),
+        }
     }
 
-    #[test]
-    fn only_other_repositories_of_the_registry_are_nearby() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let digest = Digest::of("layer");
-        for origin in ["r.example/a", "other.example/a", "r.example/b", "!"] {
-            store.add_origin(&digest, origin).unwrap();
+    fn opened(
+        &mut self,
+        session: &Session<'_>,
+        url: &Url,
+        answer: &Incoming,
+    ) -> Result<Open, Failure> {
+        let least = answer.header("oci-chunk-min-length");
+        if let Some(least) = least.and_then(|text| text.trim().parse::<u64>().ok())
+            && least > 0
+        {
+            // A registry that says how small chunks may be wants chunks.
+            self.chunk = Some(self.chunk.unwrap_or(CHUNK).max(least));
+        } else if self.chunk.is_none() && self.size > WHOLE_LIMIT {
+            self.chunk = Some(CHUNK);
         }
-        let target: Repository = "r.example/b".parse().unwrap();
-        let blob = Descriptor::new(MediaType::ImageLayer, digest, 5);
-        let found = nearby(&store, &target, &blob).unwrap();
-        assert_eq!(found, ["r.example/a".parse().unwrap()]);
+        Ok(Open {
+            location: session.location(url, answer)?,
+            offset: 0,
+            is_unsure: false,
+        })
+    }
+
+    /// Asks how far an upload came.
+    fn ask(
+        &mut self,
+        session: &Session<'_>,
+        patience: &mut Patience,
+        open: Open,
+    ) -> Result<Open, Failure> {
+        let url = open.location.clone();
+        let answer = session.ask(Method::GET, url, HeaderMap::new(), patience)?;
+        let is_known = matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::ACCEPTED);
+        let location = match answer.header("location") {
+            Some(_) if is_known => session.location(&open.location, &answer)?,
+            _ => open.location,
+        };
+        match offset(&answer).filter(|offset| is_known && *offset <= self.size) {
+            Some(offset) => Ok(Open {
+                location,
+                offset,
+                is_unsure: false,
+            }),
+            None => {
+                // It is gone, or finished meanwhile.
+                self.forget();
+                let error = session.invalid("the registry has lost the upload");
+                Err(Failure::Again(error))
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.session = None;
+        self.is_absent = false;
+    }
+
+    /// Sends what comes next; true if that was all.
+    fn step(
+        &mut self,
+        session: &Session<'_>,
+        patience: &mut Patience,
+        open: Open,
+    ) -> Result<bool, Failure> {
+        let left = self.size.saturating_sub(open.offset);
+        let is_whole = open.offset == 0 && self.chunk.is_none_or(|chunk| self.size <= chunk);
+        if is_whole {
+            let url = self.finishing(&open.location);
+            let answer = self.send(session, patience, Method::PUT, url, (0, self.size), false)?;
+            return self.finished(session, answer);
+        }
+        if left == 0 {
+            let url = self.finishing(&open.location);
+            let answer = self.send(session, patience, Method::PUT, url, (open.offset, 0), false)?;
+            return self.finished(session, answer);
+        }
+        let length = self.chunk.unwrap_or(left).min(left);
+        let url = open.location.clone();
+        let part = (open.offset, length);
+        let answer = self.send(session, patience, Method::PATCH, url, part, true)?;
+        if !matches!(
+            answer.status,
+            StatusCode::ACCEPTED | StatusCode::NO_CONTENT | StatusCode::CREATED
+        ) {
+            return Err(self.refused(session, answer));
+        }
+        self.refusals = 0;
+        let location = session.location(&open.location, &answer)?;
+        let sent = open.offset.saturating_add(length);
+        // The registry's word counts: it may have taken less.
+        let offset = offset(&answer).filter(|it| *it > 0).unwrap_or(sent);
+        if offset <= open.offset || offset > sent {
+            let error =
+                session.invalid("the registry says that it has another part than it was sent");
+            return Err(Failure::Transient(error, None));
+        }
+        self.session = Some(Open {
+            location,
+            offset,
+            is_unsure: false,
+        });
+        Ok(false)
+    }
+
+    fn send(
+        &mut self,
+        session: &Session<'_>,
+        patience: &mut Patience,
+        method: Method,
+        url: Url,
+        (offset, length): (u64, u64),
+        is_part: bool,
+    ) -> Result<Incoming, Failure> {
+        let mut headers = HeaderMap::new();
+        let kind = HeaderValue::from_static("application/octet-stream");
+        headers.insert(CONTENT_TYPE, kind);
+        if is_part {
+            let end = offset.saturating_add(length).saturating_sub(1);
+            let range = HeaderValue::from_str(&format!("{offset}-{end}"));
+            headers.extend(range.ok().map(|range| (CONTENT_RANGE, range)));
+        }
+        if length == 0 {
+            headers.insert(
+                reqwest::header::CONTENT_LENGTH,
+                HeaderValue::from_static("0"),
+            );
+            return session.send(method, url, headers, session::Content::Empty, patience);
+        }
+        let mut file = self.store.open_blob(&self.digest)?;
+        let path = self.store.blob_path(&self.digest);
+        file.seek(SeekFrom::Start(offset))
+            .map_err(|source| StoreError::io("read", &path, source))?;
+        let reached = Cell::new(offset);
+        let furthest = self.furthest;
+        let taken = |more: u64| {
+            let before = reached.get();
+            let after = before.saturating_add(more);
+            reached.set(after);
+            if after > furthest {
+                (self.progress)(after - before.max(furthest));
+            }
+        };
+        let content = session::Content::Reader(&mut file, length, &taken);
+        let answer = session.send(method, url, headers, content, patience);
+        if reached.get() > self.furthest {
+            self.furthest = reached.get();
+            patience.renew();
+        }
+        answer
+    }
+
+    fn finishing(&self, location: &Url) -> Url {
+        let mut url = location.clone();
+        url.query_pairs_mut()
+            .append_pair("digest", &self.digest.to_string());
+        url
+    }
+
+    fn finished(&mut self, session: &Session<'_>, answer: Incoming) -> Result<bool, Failure> {
+        if !answer.status.is_success() {
+            return Err(self.refused(session, answer));
+        }
+        let found = answer.header("docker-content-digest");
+        match found.and_then(|text| text.trim().parse::<Digest>().ok()) {
+            Some(found) if found != self.digest => Err(Failure::Final(RegistryError::Mismatch {
+                repository: session.repository.clone(),
+                what: format!("blob {}", self.digest),
+                expected: self.digest,
+                found,
+            })),
+            _ => Ok(true),
+        }
+    }
+
+    /// What to do about a part that the registry did not take.
+    fn refused(&mut self, session: &Session<'_>, answer: Incoming) -> Failure {
+        self.refusals += 1;
+        match answer.status {
+            // It is at another place than we thought; if that does not help, from the beginning.
+            StatusCode::RANGE_NOT_SATISFIABLE if self.refusals <= 4 => {
+                if self.refusals > 1 {
+                    self.forget();
+                }
+                Failure::Again(session.invalid("the registry expects another part"))
+            }
+            StatusCode::NOT_FOUND if self.refusals <= 2 => {
+                self.forget();
+                Failure::Again(session.invalid("the registry has lost the upload"))
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let smaller = self.chunk.unwrap_or(self.size).min(self.size) / 2;
+                let failure = session.refused(answer, "place for it");
+                if smaller < SMALLEST_CHUNK {
+                    return failure;
+                }
+                self.chunk = Some(smaller.min(CHUNK / 4));
+                self.forget();
+                Failure::Transient(failure.error(), Some(std::time::Duration::ZERO))
+            }
+            StatusCode::BAD_REQUEST => {
+                // It may be our copy that is damaged, and nobody else would say so.
+                if let Err(error) = self.store.verify_blob(&self.digest, self.size) {
+                    return Failure::Final(error.into());
+                }
+                session.refused(answer, "place for it")
+            }
+            _ => session.refused(answer, "place for it"),
+        }
+    }
+}
+
+/// How many bytes the registry has: `Range: 0-N` counts to the last one. Nothing and one byte are
+/// written alike.
+fn offset(answer: &Incoming) -> Option<u64> {
+    let range = answer.header(RANGE.as_str())?.trim();
+    let range = range.strip_prefix("bytes=").unwrap_or(range);
+    match range.split_once('-')?.1.trim().parse::<u64>().ok()? {
+        0 => Some(0),
+        last => last.checked_add(1),
     }
 }

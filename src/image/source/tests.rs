@@ -59,7 +59,8 @@ impl ImageSource for Memory {
         Ok(self.index.clone())
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read.fetch_add(1, Ordering::Relaxed);
         self.blobs
             .get(digest)
