@@ -162,7 +162,8 @@ impl ImageSource for Archive {
         self.read("index.json")
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read(&self.blob(digest)?)
     }
 

@@ -134,7 +134,8 @@ impl ImageSource for Layout {
         }
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read(self.blob(digest)?, &digest.to_string())
     }
 
