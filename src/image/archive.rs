@@ -16,7 +16,7 @@ use crate::decompress::Compression;
 use crate::digest::Digest;
 use crate::store::blob::BlobInput;
 use crate::store::write::temporary_file;
-use crate::store::{Store, StoreError};
+use crate::store::{Descriptor, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
