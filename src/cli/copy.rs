@@ -79,7 +79,10 @@ pub fn run(
     if copied.referrers > 0 {
         text.push_str(&format!(" ({} that refer to another)", copied.referrers));
     }
-    say(Said::Note(&format!("{text}, {}", copied.moved)));
+    say(Said::Note(&format!(
+        "{text}, {}",
+        copied.moved.in_words("copied")
+    )));
     output::print(&format!("{}\n", copied.target))?;
     Ok(ExitCode::SUCCESS)
 }
