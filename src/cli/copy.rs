@@ -46,6 +46,7 @@ pub struct CopyArguments {
     /// Whether to copy what refers to the image too: signatures, SBOMs.
     #[arg(
         long,
+        action = clap::ArgAction::Set,
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,

@@ -203,10 +203,18 @@ fn finish_registry(
         let (kind, text) = (&document.descriptor.media_type, &document.text);
         match document.subject {
             None => push::document(client, repository, kind, text, &[])?,
-            // Whether it is listed as a referrer cannot be told from its being there.
-            Some(_) => {
-                let name = reference.at(document.descriptor.digest);
-                client.push_document(&name, kind, text)?;
+            Some(subject) => {
+                let digest = document.descriptor.digest;
+                let name = reference.at(digest);
+                // To be there is not enough: it must be found from what it refers to.
+                let is_known = client.describe(&name)?.is_some()
+                    && client
+                        .referrers(repository, &subject)?
+                        .iter()
+                        .any(|it| it.digest == digest);
+                if !is_known {
+                    client.push_document(&name, kind, text)?;
+                }
             }
         }
     }

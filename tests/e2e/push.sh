@@ -194,8 +194,10 @@ forget_requests
 equal "between repositories of one registry no blob is read" 0 "$(count_requests '^GET .*/blobs/')"
 equal "or sent" 0 "$(count_requests '^(PUT|PATCH) .*/blobs/')"
 forget_requests
-"$HARDTACK" copy --referrers=false "$remote/team/quick:1" "$REGISTRY/mounted/quick:1" > /dev/null 2>&1
+"$HARDTACK" copy "$remote/team/quick:1" "$REGISTRY/mounted/quick:1" > /dev/null 2>&1
 equal "a second copy writes nothing" 0 "$(writes)"
+"$HARDTACK" copy --referrers=false "$remote/team/quick:1" "$REGISTRY/alone/quick:1" > /dev/null 2> copy.err
+contains "a copy without what refers to it" copy.err "1 manifest,"
 
 # docker load reads a docker-archive of it, and docker-save writes one.
 "$HARDTACK" copy "$REGISTRY/team/quick:1" docker-archive:copied.tar:copied:1 > /dev/null 2>&1
@@ -261,6 +263,7 @@ source "oci" "none" {
 }
 build {
   sources = ["source.oci.none"]
+  post-processor "docker-push" {}
   post-processor "docker-push" {
     login = true
   }
