@@ -1,6 +1,10 @@
 //! The client against Debian's `docker-registry`, and against a double that misbehaves.
 
+mod double;
+mod hostile;
+mod lists;
 mod peer;
+mod tokens;
 
 use super::*;
 use crate::digest::Digest;
