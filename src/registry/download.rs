@@ -28,31 +28,15 @@ pub(super) fn into_store(
     if store.has_blob(&digest, size)? {
         return Ok(());
     }
-    let mut writer = store.blob_writer()?;
+    let mut writer = Writer {
+        store,
+        digest,
+        writer: store.blob_writer()?,
+    };
     let mut transfer = Transfer::new(repository, content);
     client.for_reading(repository, &transfer.subject(), |session, patience| {
-        let restart = |writer: &mut BlobWriter| {
-            *writer = store.blob_writer()?;
-            Ok(())
-        };
-        let write = |writer: &mut BlobWriter, piece: &[u8]| {
-            let path = store.blob_path(&digest);
-            writer
-                .write_all(piece)
-                .map_err(|source| StoreError::io("write", &path, source))
-        };
-        transfer.run(
-            session,
-            patience,
-            &mut Sink {
-                target: &mut writer,
-                restart: &restart,
-                write: &write,
-            },
-            progress,
-        )?;
-        let fresh = store.blob_writer()?;
-        match std::mem::replace(&mut writer, fresh).commit(Some(content)) {
+        transfer.run(session, patience, &mut writer, progress)?;
+        match writer.take()?.commit(Some(content)) {
             Ok(_) => Ok(()),
             Err(StoreError::Mismatch { found, .. }) => Err(transfer.mismatch(found)),
             Err(error) => Err(error.into()),
@@ -76,24 +60,7 @@ pub(super) fn small(
     }
     let mut text = Vec::new();
     client.for_reading(repository, &transfer.subject(), |session, patience| {
-        let restart = |text: &mut Vec<u8>| {
-            text.clear();
-            Ok(())
-        };
-        let write = |text: &mut Vec<u8>, piece: &[u8]| {
-            text.extend_from_slice(piece);
-            Ok(())
-        };
-        transfer.run(
-            session,
-            patience,
-            &mut Sink {
-                target: &mut text,
-                restart: &restart,
-                write: &write,
-            },
-            &|_| {},
-        )?;
+        transfer.run(session, patience, &mut text, &|_| {})?;
         let found = Digest::of(&text);
         match found == *digest {
             true => Ok(()),
@@ -127,10 +94,51 @@ pub(super) fn size(
 }
 
 /// Where bytes go.
-struct Sink<'a, T> {
-    target: &'a mut T,
-    restart: &'a dyn Fn(&mut T) -> Result<(), StoreError>,
-    write: &'a dyn Fn(&mut T, &[u8]) -> Result<(), StoreError>,
+trait Sink {
+    /// Throws away what came so far.
+    fn restart(&mut self) -> Result<(), StoreError>;
+
+    /// Takes the next piece.
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError>;
+}
+
+impl Sink for Vec<u8> {
+    fn restart(&mut self) -> Result<(), StoreError> {
+        self.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// A blob of the store that is not finished.
+struct Writer<'a> {
+    store: &'a Store,
+    digest: Digest,
+    writer: BlobWriter,
+}
+
+impl Writer<'_> {
+    /// Gives what was written, and starts anew.
+    fn take(&mut self) -> Result<BlobWriter, StoreError> {
+        let fresh = self.store.blob_writer()?;
+        Ok(std::mem::replace(&mut self.writer, fresh))
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn restart(&mut self) -> Result<(), StoreError> {
+        self.take().map(drop)
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.writer
+            .write_all(piece)
+            .map_err(|source| StoreError::io("write", &self.store.blob_path(&self.digest), source))
+    }
 }
 
 /// How far a blob has come, over all attempts.
@@ -167,11 +175,11 @@ impl<'a> Transfer<'a> {
     }
 
     /// Moves what is missing.
-    fn run<T>(
+    fn run(
         &mut self,
         session: &Session<'_>,
         patience: &mut Patience,
-        sink: &mut Sink<'_, T>,
+        sink: &mut impl Sink,
         progress: Progress<'_>,
     ) -> Result<(), Failure> {
         let url = session.url(&format!("blobs/{}", self.digest))?;
@@ -209,7 +217,7 @@ impl<'a> Transfer<'a> {
                     is_more: true,
                 }));
             }
-            (sink.write)(sink.target, &piece)?;
+            sink.write(&piece)?;
             self.length = length;
             if length > self.furthest {
                 progress(length - self.furthest);
@@ -223,9 +231,9 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn restart<T>(&mut self, sink: &mut Sink<'_, T>) -> Result<(), Failure> {
+    fn restart(&mut self, sink: &mut impl Sink) -> Result<(), Failure> {
         if self.length > 0 {
-            (sink.restart)(sink.target)?;
+            sink.restart()?;
         }
         self.length = 0;
         self.is_resumed = false;

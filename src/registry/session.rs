@@ -327,6 +327,10 @@ pub(super) fn failure(error: TransportError, subject: &str, registry: &str) -> F
                 reason,
             })
         }
+        error @ TransportError::Refused { .. } => {
+            let reason = error.to_string();
+            Failure::Final(RegistryError::Connection { subject, reason })
+        }
         error @ TransportError::Connect { .. } => {
             let reason = error.to_string();
             Failure::Unreachable(RegistryError::Connection { subject, reason })

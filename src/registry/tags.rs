@@ -30,10 +30,10 @@ pub(super) fn list(client: &Client, repository: &Repository) -> Result<Vec<Strin
                 return Err(session.refused(answer, "tags"));
             }
             let next = next_page(session, &url, &answer);
-            let page: Page = json(session, &mut answer)?;
-            let page = page.tags.unwrap_or_default();
-            let is_last = page.is_empty();
-            tags.extend(page);
+            let Page { tags: more } = page(session, &mut answer)?;
+            let more = more.unwrap_or_default();
+            let is_last = more.is_empty();
+            tags.extend(more);
             match next {
                 Some(next) if !is_last => url = next,
                 _ => {
@@ -51,7 +51,7 @@ pub(super) fn list(client: &Client, repository: &Repository) -> Result<Vec<Strin
 }
 
 /// The whole of an answer in JSON.
-pub(super) fn json<T: serde::de::DeserializeOwned>(
+pub(super) fn page<T: serde::de::DeserializeOwned>(
     session: &Session<'_>,
     answer: &mut Incoming,
 ) -> Result<T, Failure> {

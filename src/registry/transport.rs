@@ -91,6 +91,9 @@ pub(super) enum TransportError {
     /// The other side's certificate is not trusted.
     #[error("the certificate of {place} is not trusted: {reason}")]
     Certificate { place: String, reason: String },
+    /// The other side ended the encrypted connection on purpose.
+    #[error("{place} refuses the connection: {reason}")]
+    Refused { place: String, reason: String },
     #[error("cannot reach {place}: {reason}")]
     Connect { place: String, reason: String },
     /// The connection ended before the answer did.
@@ -290,12 +293,7 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
     let place = place.to_owned();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        // An I/O error shows its content's cause as its own.
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref())
-            .and_then(|error| error.downcast_ref::<rustls::Error>());
-        match error.downcast_ref::<rustls::Error>().or(inner) {
+        match error.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => return TransportError::Plain { place },
             Some(
                 error @ (rustls::Error::InvalidCertificate(_)
@@ -304,9 +302,19 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
                 let reason = error.to_string();
                 return TransportError::Certificate { place, reason };
             }
+            // It says itself that it does not want us, as without a certificate of ours.
+            Some(error @ rustls::Error::AlertReceived(_)) => {
+                let reason = error.to_string();
+                return TransportError::Refused { place, reason };
+            }
             _ => {}
         }
-        cause = error.source();
+        // An I/O error shows the cause of its content as its own, and hides the content.
+        let content = error.downcast_ref::<io::Error>();
+        cause = match content.and_then(io::Error::get_ref) {
+            Some(content) => Some(content),
+            None => error.source(),
+        };
     }
     let reason = said(error);
     match error.is_connect() {
