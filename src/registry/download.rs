@@ -13,6 +13,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RAN
 use reqwest::{Method, StatusCode};
 use std::io::Write as _;
 
+/// So many bytes are progress; fewer within a whole budget are as good as none.
+const STEP: u64 = 16 * 1024;
+
 /// A digest and a size.
 pub(super) type Content = (Digest, u64);
 
@@ -85,7 +88,7 @@ pub(super) fn size(
         let url = session.url(&format!("blobs/{digest}"))?;
         let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
         if answer.status != StatusCode::OK {
-            return Err(session.refused(answer, &what));
+            return Err(session.missing(answer, &what));
         }
         let size = answer.headers.get(CONTENT_LENGTH);
         size.and_then(|value| value.to_str().ok()?.parse().ok())
@@ -150,6 +153,8 @@ struct Transfer<'a> {
     length: u64,
     /// The most that ever were there: only what goes beyond is progress.
     furthest: u64,
+    /// How far it was when the budget was last renewed.
+    renewed: u64,
     /// Whether what is there came in several pieces.
     is_resumed: bool,
 }
@@ -162,6 +167,7 @@ impl<'a> Transfer<'a> {
             size,
             length: 0,
             furthest: 0,
+            renewed: 0,
             is_resumed: false,
         }
     }
@@ -203,7 +209,7 @@ impl<'a> Transfer<'a> {
                 self.restart(sink)?;
                 return Err(Failure::Transient(self.too_short(), None));
             }
-            _ => return Err(session.refused(answer, &self.what())),
+            _ => return Err(session.missing(answer, &self.what())),
         }
         loop {
             let piece = answer.piece().map_err(|error| session.failure(error))?;
@@ -222,7 +228,16 @@ impl<'a> Transfer<'a> {
             if length > self.furthest {
                 progress(length - self.furthest);
                 self.furthest = length;
+            }
+            if self.furthest.saturating_sub(self.renewed) >= STEP {
+                self.renewed = self.furthest;
                 patience.renew();
+            }
+            if patience.left().is_zero() {
+                return Err(Failure::Final(RegistryError::Timeout {
+                    subject: self.subject(),
+                    place: answer.place,
+                }));
             }
         }
         match self.length == self.size {

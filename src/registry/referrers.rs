@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// Answers that are read for one manifest.
 const PAGES_LIMIT: usize = 100;
+/// Manifests that are listed for one.
+const REFERRERS_LIMIT: usize = 100_000;
 /// Times that the index is written anew when others write it too.
 const ATTEMPTS: usize = 6;
 
@@ -61,7 +63,10 @@ pub(super) fn list(
                 return Ok(None);
             }
             if answer.status != StatusCode::OK {
-                return Err(session.refused(answer, "list of referrers"));
+                return Err(session.refused(answer));
+            }
+            if referrers.len() > REFERRERS_LIMIT {
+                break;
             }
             let next = next_page(session, &url, &answer);
             let index: Index = page(session, &mut answer)?;

@@ -27,7 +27,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pieces of an answer that wait for the caller.
 const AHEAD: usize = 16;
 /// The size of a piece of a request's body.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Sends requests.
 pub(super) struct Transport {
@@ -240,10 +240,16 @@ impl Incoming {
         }
     }
 
-    /// The body up to `limit` bytes, and whether that was all.
+    /// The body up to `limit` bytes, and whether that was all. What is read whole must not come in
+    /// drops for ever.
     pub(super) fn read(&mut self, limit: usize) -> Result<(Vec<u8>, bool), TransportError> {
+        let end = Instant::now() + self.silence.saturating_mul(4);
         let mut text = Vec::new();
         while let Some(piece) = self.piece()? {
+            if Instant::now() > end {
+                let place = self.place.clone();
+                return Err(TransportError::Silent { place });
+            }
             let room = limit.saturating_sub(text.len());
             if piece.len() > room {
                 text.extend_from_slice(&piece[..room]);
@@ -324,9 +330,11 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
     }
 }
 
-/// What an error says beside the address.
+/// What an error says beside the address, and beside the client that it is an error of.
 fn said(error: &reqwest::Error) -> String {
-    match std::error::Error::source(error) {
+    use std::error::Error;
+    let client = error.source();
+    match client.and_then(Error::source).or(client) {
         Some(cause) => chain(cause),
         None => error.to_string(),
     }
