@@ -480,7 +480,7 @@ fn an_upload_that_cannot_succeed_is_one_clear_error() {
             }),
         ),
         (
-            "lost the upload",
+            "500 Internal Server Error",
             Box::new(|asked, _| match asked.method.as_str() {
                 "PUT" => Some(Answer::new(500, "")),
                 "GET" if asked.target.contains("uploads") => Some(Answer::new(404, "")),
