@@ -15,9 +15,11 @@
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
+//! | registries | [`registry`] | references | images from elsewhere, and to there |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | services | [`services`] | what a template asks of others | answers over the network |
+//! | network | [`network`] | addresses | how connections are made |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
 //! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
@@ -37,9 +39,11 @@ pub mod image;
 pub mod imageless;
 pub mod layer;
 pub mod mask;
+pub mod network;
 pub mod plan;
 pub mod postprocess;
 pub mod provision;
+pub mod registry;
 pub mod sandbox;
 pub mod services;
 pub mod store;

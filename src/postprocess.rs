@@ -128,8 +128,10 @@ impl Artifact {
 
 /// What every post-processor may need to know about the build and the run.
 pub struct Context<'a> {
-    /// The store that holds the image.
+    /// The store that holds the image; its layers may still be where they can be fetched from.
     pub store: &'a Store,
+    /// Speaks to registries.
+    pub registries: &'a crate::registry::Client,
     /// The image that the build made; none for a source that makes none.
     pub image: Option<&'a Image>,
     /// The build's full name.
@@ -174,6 +176,12 @@ pub trait PostProcessor: fmt::Debug + Send + Sync {
     /// Whether the input artifact stays whatever the template says, since the output is of no use
     /// without it. Where this is false it stays too unless the template says otherwise.
     fn needs_input(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads the image's layers, so that those are fetched first which are not in the
+    /// store yet.
+    fn needs_layers(&self) -> bool {
         false
     }
 

@@ -12,6 +12,7 @@
 //! | `trees/NAMESPACE/HEX/fs` | unpacked stacks of layers, by chainID | [`tree`] |
 //! | `steps/HEX.json` | what a step with this key made | [`step`] |
 //! | `history/HEX.json` | the last key material of a step | [`history`] |
+//! | `origins/HEX` | where a blob that is not here can be had | [`origin`] |
 //! | `tmp/` | all that is not finished | [`scratch`] |
 //! | `locks/` | files that exist while somebody holds or wants a lock | [`lock`] |
 //!
@@ -25,7 +26,7 @@
 //! |---|---|---|
 //! | blobs | the file, before its rename | the name promises the content, and readers trust the size |
 //! | `index.json` | the blobs' folder before; the file; its folder after | a reference must not outlive what it names |
-//! | steps, history | nothing | an incomplete record does not parse, or names no blob: a miss |
+//! | steps, history, origins | nothing | an incomplete record does not parse, or names no blob: a miss |
 //! | trees | nothing at once; see [`Store::settle`] | thousands of files; a tree that was not settled counts in the boot that made it only |
 
 pub mod blob;
@@ -34,6 +35,7 @@ mod error;
 pub mod history;
 pub mod index;
 pub mod lock;
+pub mod origin;
 pub mod reference;
 pub mod scratch;
 pub mod step;
@@ -65,7 +67,15 @@ const UNFINISHED_FORMAT_FILE: &str = ".hardtack.json.new";
 pub(crate) const LAYOUT_MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The only layout version that exists.
 const LAYOUT_VERSION: &str = "1.0.0";
-const FOLDERS: [&str; 6] = ["blobs/sha256", "trees", "steps", "history", "tmp", "locks"];
+const FOLDERS: [&str; 7] = [
+    "blobs/sha256",
+    "trees",
+    "steps",
+    "history",
+    "origins",
+    "tmp",
+    "locks",
+];
 
 /// A handle on a store; clones share it.
 #[derive(Clone, Debug)]

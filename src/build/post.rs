@@ -86,6 +86,7 @@ fn run_chain(
         };
         let context = Context {
             store: &environment.store,
+            registries: &environment.registries,
             image,
             build_name: &build.name,
             source_name: &build.source_name,

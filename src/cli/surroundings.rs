@@ -5,6 +5,7 @@ use super::error::CommandError;
 use super::operator::Nobody;
 use crate::build::event::EventSink;
 use crate::build::{Environment, OnError};
+use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
 use crate::ui::Size;
@@ -15,6 +16,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -105,13 +107,30 @@ impl Surroundings {
         })
     }
 
+    /// How registries are reached.
+    pub fn registry_settings(&self, cancel: &Cancel) -> Settings {
+        let cancel = cancel.clone();
+        Settings {
+            environment: self.environment.clone(),
+            home: self.home.clone(),
+            insecure: Vec::new(),
+            mirrors: BTreeMap::new(),
+            authorities: Vec::new(),
+            budget: Duration::from_secs(120),
+            is_cancelled: Arc::new(move || cancel.is_cancelled()),
+        }
+    }
+
     /// What builds share, with everything at its default.
     pub fn build_environment(&self, store: Store, events: Arc<dyn EventSink>) -> Environment {
+        let cancel = Cancel::default();
         Environment {
             store,
+            pins: Arc::default(),
+            registries: Client::new(self.registry_settings(&cancel)),
             sandbox: LazySandbox::default(),
             events,
-            cancel: Cancel::default(),
+            cancel,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,

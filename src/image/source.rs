@@ -28,8 +28,9 @@ pub trait ImageSource {
     /// The `index.json`.
     fn index(&self) -> Result<Vec<u8>, ImageError>;
 
-    /// A blob of at most [`DOCUMENT_LIMIT`] bytes, read whole. The caller verifies it.
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError>;
+    /// A manifest, an index or a configuration of at most [`DOCUMENT_LIMIT`] bytes, read whole. The
+    /// caller verifies it.
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError>;
 
     /// Brings a blob into the store, verified.
     fn import(&self, store: &Store, digest: &Digest, size: u64) -> Result<(), ImageError>;
@@ -53,17 +54,20 @@ pub fn resolve(
         )
     })?;
     let candidates = choose(source, &index.entries().collect::<Vec<_>>(), reference)?;
-    search(source, store, &candidates, platform)
+    search(source, store, &candidates, platform, false)
 }
 
-/// Finds the image that `descriptor` names, in `source`.
-pub(crate) fn load_from(
+/// Finds the image that `descriptor` names, in `source`; of an index, the one for `platform`.
+pub fn load_from(
     source: &dyn ImageSource,
     store: &Store,
     descriptor: &Descriptor,
     platform: &Platform,
 ) -> Result<Image, ImageError> {
-    search(source, store, std::slice::from_ref(descriptor), platform)
+    // A manifest that was asked for by itself is for whatever it is for.
+    let any_platform = DocumentKind::of(&descriptor.media_type) == Some(DocumentKind::Manifest);
+    let candidates = std::slice::from_ref(descriptor);
+    search(source, store, candidates, platform, any_platform)
 }
 
 /// Brings those layers of `image` into the store that are not there yet.
@@ -89,8 +93,8 @@ impl ImageSource for Store {
         Ok(self.index_text()?)
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
-        Ok(self.read_blob(digest, DOCUMENT_LIMIT)?)
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        Ok(self.read_blob(&descriptor.digest, DOCUMENT_LIMIT)?)
     }
 
     fn import(&self, store: &Store, digest: &Digest, size: u64) -> Result<(), ImageError> {
@@ -172,10 +176,12 @@ fn search(
     store: &Store,
     candidates: &[Descriptor],
     platform: &Platform,
+    any_platform: bool,
 ) -> Result<Image, ImageError> {
     let mut search = Search {
         source,
         platform,
+        any_platform,
         available: BTreeSet::new(),
         looked_at: 0,
     };
@@ -200,6 +206,7 @@ fn search(
 struct Search<'a> {
     source: &'a dyn ImageSource,
     platform: &'a Platform,
+    any_platform: bool,
     /// Platforms that there are, for the message.
     available: BTreeSet<String>,
     looked_at: usize,
@@ -296,7 +303,7 @@ impl Search<'_> {
         let config = ImageConfiguration::parse(&config_document, &config_text)?;
         let layers = layers(&document, &manifest, &config)?;
         let offered = config.platform();
-        if rank(&offered, self.platform).is_none() {
+        if !self.any_platform && rank(&offered, self.platform).is_none() {
             self.available.insert(offered.to_string());
             return Ok(None);
         }
@@ -328,7 +335,7 @@ fn read(
             limit: DOCUMENT_LIMIT,
         });
     }
-    let text = source.document(&descriptor.digest)?;
+    let text = source.document(descriptor)?;
     let found = Digest::of(&text);
     let found_size = text.len() as u64;
     if found != descriptor.digest || found_size != descriptor.size {

@@ -36,7 +36,7 @@ pub struct StepRecord {
 /// What the store knows about a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepLookup {
-    /// The step has run, and its layer is stored.
+    /// The step has run, and its layer is stored or can be fetched.
     Hit(StepRecord),
     /// The step has not run, as far as the store knows.
     Miss,
@@ -67,10 +67,16 @@ impl Store {
         Ok(StepLookup::Discarded { reason })
     }
 
-    /// Keeps a step's result, whose layer must be stored.
+    /// Forgets a step's result, which was found to be of no use.
+    pub fn remove_step(&self, key: &StepKey) -> Result<(), StoreError> {
+        write::remove_file(&self.step_path(key))
+    }
+
+    /// Keeps a step's result, whose layer must be stored or have an origin.
     pub fn put_step(&self, record: &StepRecord) -> Result<(), StoreError> {
         if let Some(layer) = &record.layer
             && !self.has_blob(&layer.digest, layer.size)?
+            && self.origins(&layer.digest)?.is_empty()
         {
             return Err(StoreError::MissingBlob {
                 digest: layer.digest,
@@ -108,6 +114,8 @@ impl Store {
                     "the layer {} of step {key} has {size} bytes instead of {}",
                     layer.digest, layer.size
                 ),
+                // It is fetched when its bytes are needed.
+                None if !self.origins(&layer.digest)?.is_empty() => return Ok(Ok(record)),
                 None => format!("the layer {} of step {key} is gone", layer.digest),
             };
             return Ok(Err(reason));
