@@ -27,7 +27,7 @@ mod upload;
 
 pub use client::{Client, Document, Pushed, Referrers};
 pub use error::RegistryError;
-pub use reference::{Reference, ReferenceError, Repository};
+pub use reference::{Reference, ReferenceError, Repository, is_registry};
 pub use settings::{Credentials, Settings};
 pub use source::RegistrySource;
 
@@ -37,3 +37,6 @@ pub const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Learns of each piece of a blob that was moved, in bytes; called from the thread that asked.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
+use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
+use super::registries::RegistryArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -47,6 +49,10 @@ pub struct Arguments {
     /// Print Packer's machine-readable lines.
     #[arg(long, global = true)]
     pub machine_readable: bool,
+
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryArguments,
 }
 
 /// The commands.
@@ -74,6 +80,10 @@ pub enum Command {
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// Check the name and password for a registry, and keep them where Docker and podman do.
+    Login(LoginArguments),
+    /// Remove the name and password for a registry.
+    Logout(LogoutArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.
