@@ -6,6 +6,7 @@ use super::operator::Nobody;
 use super::registries::RegistryChoices;
 use crate::build::event::EventSink;
 use crate::build::{Environment, OnError};
+use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
@@ -133,6 +134,7 @@ impl Surroundings {
             store,
             pins: Arc::default(),
             registries: Client::new(self.registry_settings(&cancel)),
+            joint: JointIndexes::default(),
             sandbox: LazySandbox::default(),
             events,
             cancel,
