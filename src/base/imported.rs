@@ -73,6 +73,8 @@ pub fn layer(
         created: context.now.to_string(),
         seconds: begin.elapsed().as_secs_f64(),
         epoch: Some(epoch),
+        source: None,
+        shared: Vec::new(),
     })?;
     Ok(resolved(context, Some(layer), epoch, created_by))
 }

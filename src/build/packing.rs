@@ -85,6 +85,8 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
         created: environment.now.to_string(),
         seconds: job.seconds,
         epoch: None,
+        source: None,
+        shared: Vec::new(),
     })?;
     drop(job.lock);
     Ok(layer)

@@ -123,6 +123,8 @@ impl Bench<'_> {
                     created: environment.now.to_string(),
                     seconds,
                     epoch: None,
+                    source: None,
+                    shared: Vec::new(),
                 })?;
             }
             Some(diff_id) => {

@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Says whether all files of a tree are certain to be there.
-    fn is_whole(&self, folder: &Path) -> Result<bool, StoreError> {
+    pub(super) fn is_whole(&self, folder: &Path) -> Result<bool, StoreError> {
         let settled = folder.join(SETTLED);
         match settled.try_exists() {
             Ok(true) => return Ok(true),
