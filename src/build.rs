@@ -21,14 +21,16 @@ mod step;
 mod steps;
 mod trees;
 mod try_image;
+mod unpack;
 
 pub use error::BuildError;
 pub use lookup::environment_of;
 pub use on_error::OnError;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
-pub use try_image::run_image;
+pub use try_image::{run_image, unpack_image};
 
+use crate::base::Pins;
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::Artifact;
 use crate::provision::Operator;
@@ -45,6 +47,8 @@ pub struct Environment {
     pub store: Store,
     /// Speaks to registries.
     pub registries: Client,
+    /// What references of registries stand for.
+    pub pins: Arc<Pins>,
     /// Runs steps; only probed when one must really run.
     pub sandbox: LazySandbox,
     /// Takes what happens.

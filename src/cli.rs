@@ -16,11 +16,13 @@ pub mod init;
 pub mod inspect;
 pub mod legacy;
 mod listing;
+mod lock_file;
 mod metadata;
 mod operator;
 mod output;
 mod plan;
 pub mod plugins;
+pub mod pull;
 mod run;
 mod say;
 mod show;
@@ -98,6 +100,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Fmt(fmt) => fmt::run(fmt, surroundings),
         Command::Console(console) => console::run(console, surroundings),
         Command::Init(init) => init::run(init, surroundings),
+        Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),

@@ -26,7 +26,7 @@ pub use config::ImageConfiguration;
 pub use docker::DockerArchive;
 pub use error::ImageError;
 pub use layout::Layout;
-pub use source::{ImageSource, import_layers, resolve};
+pub use source::{ImageSource, import_layers, load_from, resolve};
 
 use crate::digest::{ChainId, DiffId};
 use crate::store::{Descriptor, LayerDescriptor, Platform, Store};

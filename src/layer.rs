@@ -31,6 +31,7 @@ mod pairs;
 mod pax;
 mod read;
 mod remove;
+mod root;
 mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
@@ -41,6 +42,7 @@ pub use import::{Imported, import_folder};
 pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
+pub use root::inherit_root;
 pub use settle::{Settled, settle};
 
 #[cfg(test)]

@@ -13,9 +13,11 @@ pub mod packer_components;
 mod planning;
 pub mod plugins;
 mod select;
+pub mod shard;
 mod step;
 
 pub use packer_components::Group;
+pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
 use crate::base::Base;
@@ -36,12 +38,16 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// What to build for.
+    /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.
     pub only: Vec<String>,
     /// Globs over build names and post-processors.
     pub except: Vec<String>,
+    /// Which part of the builds; none for all.
+    pub shard: Option<Shard>,
+    /// How long builds take, as far as that is known, to make parts of one length.
+    pub costs: Costs,
     /// When the run began.
     pub now: jiff::Timestamp,
     /// Names the run: `build.PackerRunUUID`.
@@ -53,8 +59,6 @@ pub struct Settings {
 pub struct Plan {
     /// The builds, in the template's order.
     pub builds: Vec<PlannedBuild>,
-    /// What is built for.
-    pub platform: Platform,
     /// Strings that must be shown nowhere.
     pub secrets: Secrets,
     /// Hides them.
@@ -106,6 +110,8 @@ pub enum Product {
 pub struct PlannedImage {
     /// Where the first layers come from.
     pub base: Box<dyn Base>,
+    /// What is built for.
+    pub platform: Platform,
     /// What the template changes in the base's configuration.
     pub changes: ConfigChanges,
     /// The manifest's annotations.
@@ -175,18 +181,12 @@ impl Plan {
         }
         let plan = Self {
             builds,
-            platform: settings.platform.clone(),
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
             template,
             settings,
         };
         Ok((plan, diagnostics))
-    }
-
-    /// The platform in words, as `linux/amd64`.
-    pub fn platform_name(&self) -> String {
-        format!("{}/{}", self.platform.os, self.platform.architecture)
     }
 
     /// The plugins that the template asks for.

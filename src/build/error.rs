@@ -7,6 +7,7 @@ use crate::image::ImageError;
 use crate::imageless::ImagelessError;
 use crate::postprocess::PostProcessError;
 use crate::provision::ProvisionError;
+use crate::registry::RegistryError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use std::io;
@@ -64,6 +65,14 @@ pub enum BuildError {
     /// The image cannot be put together.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A layer cannot be had from where it is.
+    #[error("cannot pull the layer {digest}")]
+    Fetch {
+        /// Its blob.
+        digest: Digest,
+        /// Why.
+        source: RegistryError,
+    },
     /// A layer cannot be unpacked.
     #[error("cannot unpack the layer {digest}")]
     Unpack {

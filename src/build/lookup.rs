@@ -12,7 +12,7 @@ use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
 use crate::plan::{LayerStep, Plan, PlannedImage};
 use crate::provision::{StartState, input};
-use crate::store::{StepLookup, StepRecord};
+use crate::store::{Platform, StepLookup, StepRecord};
 use std::collections::BTreeMap;
 
 /// What a step stands on.
@@ -23,6 +23,8 @@ pub struct Ground<'a> {
     pub start: &'a StartState,
     /// Seconds since 1970.
     pub epoch: i64,
+    /// What is built for.
+    pub platform: &'a Platform,
 }
 
 /// Puts together what a step's key depends on; reads and digests its host files.
@@ -42,7 +44,7 @@ pub fn material(
         options: step.provisioner.key_material(),
         inputs,
         network: step.network.name(),
-        platform: &plan.platform_name(),
+        platform: &ground.platform.to_string(),
         epoch: ground.epoch,
         masker: &plan.masker,
     }))
@@ -81,6 +83,7 @@ pub fn resolve_base(
     let context = base::Context {
         store: &environment.store,
         registries: &environment.registries,
+        pins: &environment.pins,
         sandbox: &environment.sandbox,
         cancel: &environment.cancel,
         threads: environment.threads,

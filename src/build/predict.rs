@@ -155,6 +155,7 @@ fn look(
             layers: &foundation.layers,
             start: &start,
             epoch: foundation.epoch,
+            platform: &planned.platform,
         };
         let material = lookup::material(plan, layer_step, &ground)?;
         let key = material.key();

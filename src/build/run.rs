@@ -10,6 +10,7 @@ use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
 use crate::postprocess::Artifact;
 use crate::provision::StartState;
+use crate::store::Platform;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -104,12 +105,12 @@ fn layers_and_image(
         build,
         start: &start,
         epoch: base.epoch,
+        platform: &planned.platform,
     };
     let done = steps::run(&bench, chain)?;
     let layers = done.chain.finish().map_err(fail)?;
     let image = assemble::image(
         environment,
-        plan,
         &build.name,
         planned,
         &base,
@@ -153,6 +154,7 @@ fn without_image(
         // Nothing runs inside an image.
         start: &StartState::default(),
         epoch: 0,
+        platform: &Platform::host(),
     };
     let done = steps::run(&bench, Chain::default())?;
     let artifacts = post::run(environment, plan, build, own, None).map_err(fail)?;

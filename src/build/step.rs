@@ -9,8 +9,9 @@ use crate::digest::{ChainId, StepKey};
 use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::StartState;
+use crate::sandbox::emulation;
 use crate::sandbox::{LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
-use crate::store::{Scratch, StepRecord};
+use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Bench<'a> {
     pub start: &'a StartState,
     /// Seconds since 1970.
     pub epoch: i64,
+    /// What is built for.
+    pub platform: &'a Platform,
 }
 
 /// A step that has failed.
@@ -76,6 +79,7 @@ impl Bench<'_> {
             layers: &layers,
             start: self.start,
             epoch: self.epoch,
+            platform: self.platform,
         };
         let material = lookup::material(self.plan, layer, &ground)?;
         let key = material.key();
@@ -100,6 +104,7 @@ impl Bench<'_> {
             place: self.place(step),
             key: Some(key),
         });
+        emulation::check(self.platform)?;
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;
         let place = self.place(step);

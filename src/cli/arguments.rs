@@ -7,8 +7,10 @@ use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
 use super::plugins::PluginsArguments;
+use super::pull::PullArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
+use crate::plan::Shard;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Bring an image of a registry into the store.
+    Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// List the images in the store.
@@ -109,6 +113,15 @@ pub struct TemplateArguments {
     #[arg(long, value_name = "GLOBS")]
     pub except: Vec<String>,
 
+    /// Only the I-th of N parts of the builds, for CI jobs that build side by side.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+
+    /// Make the parts equally long by the seconds that builds took, from the file that an earlier
+    /// `build --metadata-file` wrote. All jobs must be given the same file.
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub shard_costs: Option<PathBuf>,
+
     /// Warn about values in variable files for variables that are not declared.
     #[arg(long)]
     pub warn_on_undeclared_var: bool,
@@ -124,6 +137,11 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// Refuse images of registries that the lock file does not have, and bases that are not what
+    /// it says.
+    #[arg(long)]
+    pub locked: bool,
 
     /// How to show progress on stderr.
     #[arg(

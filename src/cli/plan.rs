@@ -3,8 +3,10 @@
 use super::arguments::Plan as PlanArguments;
 use super::build::open_store;
 use super::error::CommandError;
+use super::lock_file::LockFile;
+use super::output;
 use super::surroundings::Surroundings;
-use super::{output, template};
+use super::template::{self, Request};
 use crate::build::{self, Forecast, StepForecast};
 use crate::mask::Masker;
 use crate::plan::{Plan, PlannedBuild};
@@ -12,18 +14,23 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(
     arguments: &PlanArguments,
     surroundings: &Surroundings,
 ) -> Result<ExitCode, CommandError> {
-    let checked = template::check(&arguments.template, surroundings, surroundings.color);
+    let request = Request::to_build(&arguments.template, surroundings)?;
+    let checked = template::check(request, surroundings, surroundings.color);
     checked.print_messages(true);
     let plan = checked.plan.ok_or_else(CommandError::reported)?;
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
+    let lock = LockFile::of(&arguments.template.path, surroundings);
+    let lock = lock.read(surroundings, &checked.masker)?;
+    environment.pins = Arc::new(lock.unwrap_or_default().pins(false));
     let forecasts = match build::forecast(&environment, &plan) {
         Ok(forecasts) => forecasts,
         Err(failure) => {

@@ -126,6 +126,7 @@ impl Surroundings {
         let cancel = Cancel::default();
         Environment {
             store,
+            pins: Arc::default(),
             registries: Client::new(self.registry_settings(&cancel)),
             sandbox: LazySandbox::default(),
             events,

@@ -53,17 +53,20 @@ pub fn resolve(
         )
     })?;
     let candidates = choose(source, &index.entries().collect::<Vec<_>>(), reference)?;
-    search(source, store, &candidates, platform)
+    search(source, store, &candidates, platform, false)
 }
 
-/// Finds the image that `descriptor` names, in `source`.
-pub(crate) fn load_from(
+/// Finds the image that `descriptor` names, in `source`; of an index, the one for `platform`.
+pub fn load_from(
     source: &dyn ImageSource,
     store: &Store,
     descriptor: &Descriptor,
     platform: &Platform,
 ) -> Result<Image, ImageError> {
-    search(source, store, std::slice::from_ref(descriptor), platform)
+    // A manifest that was asked for by itself is for whatever it is for.
+    let any_platform = DocumentKind::of(&descriptor.media_type) == Some(DocumentKind::Manifest);
+    let candidates = std::slice::from_ref(descriptor);
+    search(source, store, candidates, platform, any_platform)
 }
 
 /// Brings those layers of `image` into the store that are not there yet.
@@ -172,10 +175,12 @@ fn search(
     store: &Store,
     candidates: &[Descriptor],
     platform: &Platform,
+    any_platform: bool,
 ) -> Result<Image, ImageError> {
     let mut search = Search {
         source,
         platform,
+        any_platform,
         available: BTreeSet::new(),
         looked_at: 0,
     };
@@ -200,6 +205,7 @@ fn search(
 struct Search<'a> {
     source: &'a dyn ImageSource,
     platform: &'a Platform,
+    any_platform: bool,
     /// Platforms that there are, for the message.
     available: BTreeSet<String>,
     looked_at: usize,
@@ -296,7 +302,7 @@ impl Search<'_> {
         let config = ImageConfiguration::parse(&config_document, &config_text)?;
         let layers = layers(&document, &manifest, &config)?;
         let offered = config.platform();
-        if rank(&offered, self.platform).is_none() {
+        if !self.any_platform && rank(&offered, self.platform).is_none() {
             self.available.insert(offered.to_string());
             return Ok(None);
         }

@@ -116,6 +116,10 @@ pub struct Extracted {
     pub newest: Option<i64>,
     /// What could not be kept.
     pub losses: Losses,
+    /// Whether the archive does not list its root folder.
+    pub implies_root: bool,
+    /// Whether something else of the tree depends on the trees below.
+    pub needs_below: bool,
 }
 
 /// Extracts the uncompressed tar `input` into the folder `into`, which must be new and empty and
@@ -236,6 +240,7 @@ impl Extractor<'_> {
         if !self.folders.contains_key(&b""[..]) {
             let attributes = self.implied(b".")?;
             self.plan(b"", attributes);
+            self.extracted.implies_root = true;
         }
         self.hide_below_root()?;
         let folders = std::mem::take(&mut self.folders);
@@ -401,6 +406,7 @@ impl Extractor<'_> {
     /// Copies `source` from the lower trees, so that it can get another name; returns false if
     /// they do not show it, or it is a folder.
     fn copy_up(&mut self, source: &Target<'_>) -> Result<bool> {
+        self.extracted.needs_below = true;
         if self.is_below_opaque(source.parent) {
             return Ok(false);
         }
@@ -603,6 +609,7 @@ impl Extractor<'_> {
             }
             if is_new {
                 let attributes = self.implied(here)?;
+                self.extracted.needs_below = true;
                 self.plan(here, attributes);
                 if deleted {
                     self.set_opaque(here);
@@ -637,6 +644,7 @@ impl Extractor<'_> {
         if !self.folders.get(&b""[..]).is_some_and(|root| root.opaque) {
             return Ok(());
         }
+        self.extracted.needs_below = true;
         for lower in self.lowers {
             let folder = open_folder(*lower, c".").context("open", b"")?;
             for listed in list(folder.as_fd()).context("list", b"")? {

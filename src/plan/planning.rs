@@ -225,8 +225,10 @@ fn plan_image(
     let masker = Masker::of(template.secrets());
     config::warn_of_secrets(&changes, &annotations, &masker, place, diagnostics);
     let base = base?;
+    let platform = base.platform().unwrap_or(&settings.platform).clone();
     Some(Product::Image(Box::new(PlannedImage {
         base,
+        platform,
         changes,
         annotations,
     })))

@@ -168,6 +168,13 @@ pub enum Task {
         /// The time of folders that the archive only implies, in seconds since 1970.
         epoch: i64,
     },
+    /// Gives the root folder of a tree the metadata of the root of another.
+    InheritRoot {
+        /// The tree.
+        tree: PathBuf,
+        /// The tree below it.
+        below: PathBuf,
+    },
     /// Copies a host folder into an existing empty folder, as a root file system.
     ImportFolder {
         /// On the host.
@@ -230,6 +237,10 @@ pub struct Extracted {
     pub entries: u64,
     /// The latest time of any entry, in seconds since 1970.
     pub newest_mtime: i64,
+    /// Whether the archive does not list its root folder.
+    pub implies_root: bool,
+    /// Whether something else of the tree depends on the trees below.
+    pub needs_below: bool,
 }
 
 /// A layer as it was packed.

@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// The descriptor of a stored blob that is a manifest or an index; none for other blobs.
-    fn describe_manifest(&self, digest: &Digest) -> Result<Option<Descriptor>, StoreError> {
+    pub fn describe_manifest(&self, digest: &Digest) -> Result<Option<Descriptor>, StoreError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Kind {
