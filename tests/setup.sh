@@ -9,7 +9,7 @@ fi
 
 packages=(
     # Readers and runners of images that we did not write.
-    buildah containerd docker.io oci-image-tool podman runc skopeo umoci
+    buildah containerd docker.io docker-registry oci-image-tool podman runc skopeo umoci
     # What the Debian template and rootless builds with subordinate ids need.
     mmdebstrap uidmap
     # For odd files, and for looking at results.
