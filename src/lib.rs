@@ -19,6 +19,7 @@
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
 //! | services | [`services`] | what a template asks of others | answers over the network |
+//! | network | [`network`] | addresses | how connections are made |
 //! | language | [`template`] | HCL text | a checked, evaluated template |
 //! | archives | [`mod@decompress`] | bytes of any compression | plain bytes |
 //! | messages | [`diagnostic`] | what, where, why | one rendered error |
@@ -38,6 +39,7 @@ pub mod image;
 pub mod imageless;
 pub mod layer;
 pub mod mask;
+pub mod network;
 pub mod plan;
 pub mod postprocess;
 pub mod provision;

@@ -9,9 +9,9 @@ mod aws;
 mod consul;
 pub mod http;
 mod settings;
-mod tls;
 mod vault;
 
+use crate::network::Trust;
 use crate::template::{HttpRequest, HttpResponse, ServiceError, Services};
 use answers::Answers;
 use http::{Client, Elsewhere, Exchange};
@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
-use tls::Trust;
 
 /// How long a web server may take for all of its answer.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -5,12 +5,11 @@
 //! where nothing is asked. Proxies come from the environment that it is given.
 
 mod exchange;
-mod proxies;
 
-pub use super::tls::Trust;
+pub use crate::network::Trust;
+use crate::network::{NetworkError, Proxies};
 use crate::template::{HttpRequest, HttpResponse, ServiceError};
 use exchange::Connections;
-use proxies::Proxies;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -77,15 +76,9 @@ pub enum HttpError {
     /// The header has characters that headers do not have. The value may be a secret.
     #[error("the header {0:?} has characters that a header cannot have")]
     Header(String),
-    /// A proxy's address is none.
-    #[error("the value of {0} is not the address of a proxy")]
-    Proxy(&'static str),
-    /// The certificates to trust are none.
-    #[error("the certificate authorities are not certificates in PEM")]
-    Authorities,
-    /// The certificate to show is none.
-    #[error("the client's certificate and key are not a certificate and its key in PEM")]
-    Identity,
+    /// Connections cannot be made as asked.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The connection failed.
     #[error("cannot ask {place}: {reason}")]
     Connection {

@@ -1,12 +1,11 @@
 //! One exchange with a server, or with several if the first points to others.
 
-use super::proxies::Proxies;
-use super::{Elsewhere, Exchange, HttpError, Limits, Trust};
+use super::{Elsewhere, Exchange, HttpError, Limits, Proxies, Trust};
+use crate::network::{chain, place};
 use crate::template::HttpResponse;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
 /// The most redirects that are followed.
@@ -171,11 +170,6 @@ fn address(text: &str) -> Result<Url, HttpError> {
         })
 }
 
-/// The address as messages show it: without password and query, which may be secrets.
-fn place(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
-}
-
 fn header_map(given: &[(String, String)]) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -214,18 +208,4 @@ fn failure(url: &Url, error: reqwest::Error) -> HttpError {
     }
     let reason = chain(&error.without_url());
     HttpError::Connection { place, reason }
-}
-
-/// The error and what caused it, without repeating what is said already.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = cause.source();
-    }
-    text
 }

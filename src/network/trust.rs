@@ -1,6 +1,6 @@
 //! Trust: which servers are believed to be who they say, and what they are shown in turn.
 
-use super::http::HttpError;
+use super::NetworkError;
 use reqwest::{Certificate, ClientBuilder, Identity};
 
 /// What an encrypted connection relies on. By default on the system's certificate authorities.
@@ -15,7 +15,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, HttpError> {
+    /// Lets a client rely on this.
+    pub fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, NetworkError> {
         // The first to ask installs it; any later one finds it there.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
         let mut builder = builder.tls_danger_accept_invalid_certs(self.anyone);
@@ -23,11 +24,12 @@ impl Trust {
             let authorities = Certificate::from_pem_bundle(&self.authorities)
                 .ok()
                 .filter(|authorities| !authorities.is_empty())
-                .ok_or(HttpError::Authorities)?;
+                .ok_or(NetworkError::Authorities)?;
             builder = builder.tls_certs_merge(authorities);
         }
         if !self.identity.is_empty() {
-            let identity = Identity::from_pem(&self.identity).map_err(|_| HttpError::Identity)?;
+            let identity =
+                Identity::from_pem(&self.identity).map_err(|_| NetworkError::Identity)?;
             builder = builder.identity(identity);
         }
         Ok(builder)

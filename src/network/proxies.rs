@@ -1,6 +1,6 @@
 //! Proxies: the servers that requests go through, by the variables that every tool reads.
 
-use super::HttpError;
+use super::NetworkError;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16";
 
 /// The proxies for both schemes, and for which hosts there is none.
 #[derive(Clone, Debug)]
-pub(super) struct Proxies {
+pub struct Proxies {
     http: Option<String>,
     https: Option<String>,
     direct: String,
@@ -17,7 +17,7 @@ pub(super) struct Proxies {
 
 impl Proxies {
     /// Reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in capitals or else in small letters.
-    pub(super) fn from_environment(environment: &BTreeMap<String, String>) -> Self {
+    pub fn from_environment(environment: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| {
             [name.to_owned(), name.to_lowercase()]
                 .iter()
@@ -38,15 +38,15 @@ impl Proxies {
     }
 
     /// Lets a client use these proxies, and no others.
-    pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, HttpError> {
+    pub fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, NetworkError> {
         let direct = || NoProxy::from_string(&self.direct);
         let mut builder = builder.no_proxy();
         if let Some(address) = &self.http {
-            let proxy = Proxy::http(address).map_err(|_| HttpError::Proxy("HTTP_PROXY"))?;
+            let proxy = Proxy::http(address).map_err(|_| NetworkError::Proxy("HTTP_PROXY"))?;
             builder = builder.proxy(proxy.no_proxy(direct()));
         }
         if let Some(address) = &self.https {
-            let proxy = Proxy::https(address).map_err(|_| HttpError::Proxy("HTTPS_PROXY"))?;
+            let proxy = Proxy::https(address).map_err(|_| NetworkError::Proxy("HTTPS_PROXY"))?;
             builder = builder.proxy(proxy.no_proxy(direct()));
         }
         Ok(builder)
