@@ -4,8 +4,10 @@
 //! worked out by each command. Nothing below this module reads the environment, the clock or the
 //! working directory: they are collected once, in [`surroundings`].
 
+mod amounts;
 pub mod arguments;
 mod build;
+pub mod cache;
 pub mod completion;
 pub mod console;
 mod error;
@@ -104,6 +106,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Run(run) => run::run(run, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
+        Command::Cache(cache) => cache::run(cache, surroundings),
         Command::Plugins(plugins) => plugins::run(plugins, surroundings),
         Command::Completion(completion) => completion::run(completion),
         Command::Version(_) => version::run(surroundings),

@@ -13,6 +13,7 @@
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
+//! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
 //! | registries | [`registry`] | references | images from elsewhere, and to there |
@@ -30,6 +31,7 @@
 
 pub mod base;
 pub mod build;
+pub mod cache;
 pub mod cli;
 pub mod decompress;
 pub mod diagnostic;

@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::fmt::FmtArguments;
@@ -74,6 +75,8 @@ pub enum Command {
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// Look after the results of steps: list, measure, remove, carry to another machine.
+    Cache(CacheArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.

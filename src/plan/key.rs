@@ -84,6 +84,11 @@ impl KeyMaterial {
         StepKey(Digest::of(text))
     }
 
+    /// The material of a document that was kept.
+    pub fn of_document(document: Value) -> Self {
+        Self(document)
+    }
+
     /// The document, to be kept for a later comparison.
     pub fn document(&self) -> &Value {
         &self.0

@@ -149,6 +149,15 @@ impl Store {
         }
     }
 
+    /// Moves the tree in `folder` to a scratch folder, which the caller empties in the user
+    /// namespace that the files belong to. Nobody else may have the store open.
+    pub fn bury_tree(&self, folder: &Path) -> Result<Scratch, StoreError> {
+        let scratch = self.scratch()?;
+        fs::rename(folder, scratch.path().join("buried"))
+            .map_err(|source| StoreError::io("remove the tree", folder, source))?;
+        Ok(scratch)
+    }
+
     /// Moves a tree that no longer counts to `tmp/`, where the next sweep finds it dead.
     fn retire(&self, folder: &Path) -> Result<(), StoreError> {
         let name = folder.to_string_lossy();
