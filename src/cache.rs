@@ -7,9 +7,15 @@
 //!
 //! How it is used, and whom it trusts, is in `docs/cache.md`.
 
+mod artifact;
 mod inventory;
+mod lookup;
 pub mod prune;
 mod reach;
+mod sharing;
+mod upload;
 
 pub use inventory::{Inventory, Tree, Usage};
+pub use lookup::{Cache, Hit, Warn};
 pub use prune::{Policy, Removal};
+pub use sharing::{Mode, Sharing};
