@@ -12,6 +12,7 @@ use crate::registry::fetch;
 use crate::sandbox::{Extracted, Task, TaskReport};
 use crate::store::{LayerDescriptor, LockGuard, Scratch};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -53,28 +54,35 @@ pub fn trees(
     let workers = environment.threads.clamp(1, missing.len().max(1));
     let fetches = Mutex::new(fetches.into_iter());
     let unpackings = Mutex::new(unpackings.into_iter());
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..FETCHES.min(missing.len()) {
             scope.spawn(|| {
-                while let Some((one, done)) = next(&fetches) {
+                while let Some((one, done)) = next(&fetches, &is_over) {
                     fetch_one(environment, one, &done);
                 }
             });
         }
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(((one, done), fetched)) = next(&unpackings) {
+                while let Some(((one, done), fetched)) = next(&unpackings, &is_over) {
                     // Nobody waits any more after an error below.
                     let _ = done.send(unpack_alone(environment, namespace, one, &fetched));
                 }
             });
         }
-        finish(environment, namespace, known, missing, &unpacked)
+        let trees = finish(environment, namespace, known, missing, &unpacked);
+        // After an error, nothing new is begun.
+        is_over.store(true, Ordering::Relaxed);
+        trees
     })
 }
 
 /// Takes the next piece of work, the lowest layer first.
-fn next<T>(work: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+fn next<T>(work: &Mutex<impl Iterator<Item = T>>, is_over: &AtomicBool) -> Option<T> {
+    if is_over.load(Ordering::Relaxed) {
+        return None;
+    }
     work.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
