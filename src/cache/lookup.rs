@@ -226,6 +226,11 @@ impl Cache {
         Ok(keys)
     }
 
+    /// Whether the layer `digest` was taken for a record in this run.
+    pub fn is_taken(&self, digest: &Digest) -> bool {
+        self.seen().taken.contains_key(digest)
+    }
+
     /// Tells that the step `key` of `build` has a record that may be shared.
     pub fn made(&self, build: &str, key: StepKey) {
         let Some(uploads) = &self.uploads else { return };

@@ -220,6 +220,9 @@ impl Shared {
                 &near,
                 &|_| {},
             )?;
+            // Where it can be had; and mounted from, when the image is pushed.
+            self.store
+                .add_origin(&layer.digest, &repository.to_string())?;
             return Ok(true);
         }
         if self.client.blob_size(repository, &layer.digest)? == Some(layer.size) {
