@@ -5,12 +5,25 @@
 //! has the digest that was asked for. Its functions block and may be called from any thread; the
 //! connections live in a thread of their own, started by the first request.
 
+mod authorization;
+mod challenge;
 mod client;
+pub mod credentials;
+mod documents;
+mod download;
+mod endpoint;
 mod error;
 pub mod fetch;
+mod login;
+mod patience;
 mod reference;
+mod referrers;
+mod session;
 mod settings;
 mod source;
+mod tags;
+mod transport;
+mod upload;
 
 pub use client::{Client, Document, Pushed, Referrers};
 pub use error::RegistryError;
@@ -24,3 +37,6 @@ pub const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Learns of each piece of a blob that was moved, in bytes; called from the thread that asked.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+#[cfg(test)]
+mod tests;

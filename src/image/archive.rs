@@ -16,7 +16,7 @@ use crate::decompress::Compression;
 use crate::digest::Digest;
 use crate::store::blob::BlobInput;
 use crate::store::write::temporary_file;
-use crate::store::{Store, StoreError};
+use crate::store::{Descriptor, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
@@ -162,7 +162,8 @@ impl ImageSource for Archive {
         self.read("index.json")
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read(&self.blob(digest)?)
     }
 

@@ -161,7 +161,8 @@ impl ImageSource for DockerArchive {
         Ok(self.index.to_bytes())
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         match self.manifests.get(digest) {
             Some(text) => Ok(text.clone()),
             None => self.archive.read(self.file(digest)?),

@@ -10,6 +10,9 @@ pub enum ImageError {
     /// The store, or a file beside it, could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A place that is not on this machine, and fails in its own words.
+    #[error(transparent)]
+    Elsewhere(Box<dyn std::error::Error + Send + Sync>),
     /// A document is no JSON of the expected shape.
     #[error("{document} cannot be read")]
     Json {

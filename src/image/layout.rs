@@ -11,7 +11,7 @@ use crate::store::blob::BlobInput;
 use crate::store::index::Index;
 use crate::store::reference::check_name;
 use crate::store::write::{Durability, read_limited, sync_parent, write_atomically};
-use crate::store::{LAYOUT_MARKER, Store, StoreError, check_layout_marker};
+use crate::store::{Descriptor, LAYOUT_MARKER, Store, StoreError, check_layout_marker};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -134,7 +134,8 @@ impl ImageSource for Layout {
         }
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         self.read(self.blob(digest)?, &digest.to_string())
     }
 

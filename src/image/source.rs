@@ -28,8 +28,9 @@ pub trait ImageSource {
     /// The `index.json`.
     fn index(&self) -> Result<Vec<u8>, ImageError>;
 
-    /// A blob of at most [`DOCUMENT_LIMIT`] bytes, read whole. The caller verifies it.
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError>;
+    /// A manifest, an index or a configuration of at most [`DOCUMENT_LIMIT`] bytes, read whole. The
+    /// caller verifies it.
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError>;
 
     /// Brings a blob into the store, verified.
     fn import(&self, store: &Store, digest: &Digest, size: u64) -> Result<(), ImageError>;
@@ -92,8 +93,8 @@ impl ImageSource for Store {
         Ok(self.index_text()?)
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
-        Ok(self.read_blob(digest, DOCUMENT_LIMIT)?)
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        Ok(self.read_blob(&descriptor.digest, DOCUMENT_LIMIT)?)
     }
 
     fn import(&self, store: &Store, digest: &Digest, size: u64) -> Result<(), ImageError> {
@@ -334,7 +335,7 @@ fn read(
             limit: DOCUMENT_LIMIT,
         });
     }
-    let text = source.document(&descriptor.digest)?;
+    let text = source.document(descriptor)?;
     let found = Digest::of(&text);
     let found_size = text.len() as u64;
     if found != descriptor.digest || found_size != descriptor.size {

@@ -1,13 +1,33 @@
 //! The client: the operations of the distribution specification that an image needs.
 
+use super::authorization::Authorizer;
+use super::endpoint::{self, Endpoint, Endpoints};
+use super::patience::{Failure, Patience};
+use super::session::Session;
+use super::transport::Transport;
 use super::{Credentials, Progress, Reference, RegistryError, Repository, Settings};
+use super::{documents, download, login, referrers, tags, upload};
 use crate::digest::Digest;
 use crate::store::{Descriptor, Store};
 use oci_spec::image::MediaType;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Until a connection stands, encryption included; less if the budget is smaller.
+const CONNECT: Duration = Duration::from_secs(15);
 
 /// Speaks to registries; clones share connections and tokens.
 #[derive(Clone)]
-pub struct Client {}
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    transport: Transport,
+    endpoints: Endpoints,
+    authorizer: Authorizer,
+}
 
 /// A manifest or an index, byte by byte as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,107 +54,225 @@ pub type Referrers = Vec<Descriptor>;
 
 impl Client {
     /// A client that has not asked anything yet.
-    pub fn new(_settings: Settings) -> Self {
-        unimplemented!()
+    pub fn new(settings: Settings) -> Self {
+        Self::with_credentials(settings, None)
+    }
+
+    /// A client that shows these credentials to whoever asks, and no others.
+    fn with_credentials(settings: Settings, credentials: Option<Credentials>) -> Self {
+        let transport = Transport::new(
+            &settings.environment,
+            CONNECT.min(settings.budget / 2),
+            settings.is_cancelled.clone(),
+        );
+        Self {
+            inner: Arc::new(Inner {
+                settings,
+                transport,
+                endpoints: Endpoints::default(),
+                authorizer: Authorizer::new(credentials),
+            }),
+        }
     }
 
     /// What a reference means at this moment, without reading it; none if there is no such thing.
-    pub fn describe(&self, _reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
-        unimplemented!()
+    pub fn describe(&self, reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
+        absent(documents::describe(self, reference))
     }
 
     /// Reads a manifest or an index.
-    pub fn document(&self, _reference: &Reference) -> Result<Document, RegistryError> {
-        unimplemented!()
+    pub fn document(&self, reference: &Reference) -> Result<Document, RegistryError> {
+        documents::read(self, reference)
     }
 
     /// Reads a small blob whole, such as an image's configuration; it has the digest and size of
     /// `descriptor`.
     pub fn small_blob(
         &self,
-        _repository: &Repository,
-        _descriptor: &Descriptor,
+        repository: &Repository,
+        descriptor: &Descriptor,
     ) -> Result<Vec<u8>, RegistryError> {
-        unimplemented!()
+        download::small(self, repository, &descriptor.digest, descriptor.size)
     }
 
     /// The size of a blob; none if the repository does not have it.
     pub fn blob_size(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
+        repository: &Repository,
+        digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
-        unimplemented!()
+        absent(download::size(self, repository, digest))
     }
 
     /// Brings a blob into the store, unless it is there.
     pub fn pull_blob(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _size: u64,
-        _store: &Store,
-        _progress: Progress<'_>,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        store: &Store,
+        progress: Progress<'_>,
     ) -> Result<(), RegistryError> {
-        unimplemented!()
+        download::into_store(self, repository, (*digest, size), store, progress)
     }
 
     /// Brings a blob of the store into a repository, unless it is there; `elsewhere` are
     /// repositories of the same registry that may have it.
     pub fn push_blob(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _size: u64,
-        _store: &Store,
-        _elsewhere: &[Repository],
-        _progress: Progress<'_>,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        store: &Store,
+        elsewhere: &[Repository],
+        progress: Progress<'_>,
     ) -> Result<Pushed, RegistryError> {
-        unimplemented!()
+        upload::from_store(
+            self,
+            repository,
+            (*digest, size),
+            store,
+            elsewhere,
+            progress,
+        )
     }
 
     /// Asks a registry to take over a blob from another of its repositories; false if it does not.
     /// Needs no bytes.
     pub fn mount_blob(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _from: &Repository,
+        repository: &Repository,
+        digest: &Digest,
+        from: &Repository,
     ) -> Result<bool, RegistryError> {
-        unimplemented!()
+        upload::mount(self, repository, digest, from)
     }
 
     /// Writes a manifest or an index, whose blobs are there, under its tag or else its digest. One
     /// with a `subject` is found by [`Client::referrers`] afterwards, whatever the registry knows.
     pub fn push_document(
         &self,
-        _reference: &Reference,
-        _media_type: &MediaType,
-        _text: &[u8],
+        reference: &Reference,
+        media_type: &MediaType,
+        text: &[u8],
     ) -> Result<Descriptor, RegistryError> {
-        unimplemented!()
+        let (descriptor, subject) = documents::write(self, reference, media_type, text)?;
+        if let Some(subject) = subject {
+            referrers::add(self, &reference.repository, &subject, text, &descriptor)?;
+        }
+        Ok(descriptor)
     }
 
     /// What refers to a manifest.
     pub fn referrers(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
+        repository: &Repository,
+        digest: &Digest,
     ) -> Result<Referrers, RegistryError> {
-        unimplemented!()
+        referrers::list(self, repository, digest)
     }
 
     /// The tags of a repository.
-    pub fn tags(&self, _repository: &Repository) -> Result<Vec<String>, RegistryError> {
-        unimplemented!()
+    pub fn tags(&self, repository: &Repository) -> Result<Vec<String>, RegistryError> {
+        tags::list(self, repository)
     }
 
     /// Whether a registry accepts these credentials; none for what the user's files say.
     pub fn check_login(
         &self,
-        _registry: &str,
-        _credentials: Option<&Credentials>,
+        registry: &str,
+        credentials: Option<&Credentials>,
     ) -> Result<(), RegistryError> {
-        unimplemented!()
+        match credentials {
+            None => login::check(self, registry),
+            Some(credentials) => {
+                let settings = self.inner.settings.clone();
+                let client = Self::with_credentials(settings, Some(credentials.clone()));
+                login::check(&client, registry)
+            }
+        }
+    }
+
+    /// Repeats `attempt` at a registry until it succeeds, fails for good or the budget is used up.
+    /// `actions` is what is done with the repository: `pull`, `pull,push`.
+    pub(super) fn at_registry<T>(
+        &self,
+        repository: &Repository,
+        actions: &str,
+        subject: &str,
+        mut attempt: impl FnMut(&mut Session<'_>, &mut Patience) -> Result<T, Failure>,
+    ) -> Result<T, RegistryError> {
+        let inner = &*self.inner;
+        self.patience(inner.settings.budget).repeat(|patience| {
+            let endpoint = inner.endpoints.registry(
+                &inner.settings,
+                &inner.transport,
+                &repository.registry,
+                subject,
+                patience,
+            )?;
+            let mut session = self.session(endpoint, repository, actions, subject);
+            attempt(&mut session, patience)
+        })
+    }
+
+    /// Does the same at the mirrors of a registry, one by one, and then at the registry itself.
+    pub(super) fn for_reading<T>(
+        &self,
+        repository: &Repository,
+        subject: &str,
+        mut attempt: impl FnMut(&mut Session<'_>, &mut Patience) -> Result<T, Failure>,
+    ) -> Result<T, RegistryError> {
+        let inner = &*self.inner;
+        for endpoint in endpoint::mirrors(&inner.settings, &repository.registry)? {
+            let mut session = self.session(endpoint, repository, "pull", subject);
+            // Patience with a mirror is for nobody's good: there is another place.
+            let mut patience = self.patience(inner.settings.budget / 4);
+            match patience.repeat(|patience| attempt(&mut session, patience)) {
+                Err(error @ (RegistryError::Interrupted | RegistryError::Store(_))) => {
+                    return Err(error);
+                }
+                // The registry itself knows better, or fails in its own words.
+                Err(_) => {}
+                done => return done,
+            }
+        }
+        self.at_registry(repository, "pull", subject, attempt)
+    }
+
+    fn session<'a>(
+        &'a self,
+        endpoint: Endpoint,
+        repository: &'a Repository,
+        actions: &str,
+        subject: &str,
+    ) -> Session<'a> {
+        // Without a repository it is about the registry as such.
+        let scopes = match repository.path.as_str() {
+            "" => Vec::new(),
+            _ => vec![endpoint.scope(repository, actions)],
+        };
+        Session {
+            settings: &self.inner.settings,
+            transport: &self.inner.transport,
+            authorizer: &self.inner.authorizer,
+            endpoint,
+            repository,
+            scopes,
+            subject: subject.to_owned(),
+        }
+    }
+
+    fn patience(&self, budget: Duration) -> Patience {
+        Patience::new(budget, self.inner.settings.is_cancelled.clone())
+    }
+}
+
+/// None in place of an error that says that there is no such thing.
+fn absent<T>(result: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(RegistryError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

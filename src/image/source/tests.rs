@@ -59,7 +59,8 @@ impl ImageSource for Memory {
         Ok(self.index.clone())
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = &descriptor.digest;
         *self.read.borrow_mut() += 1;
         self.blobs
             .get(digest)

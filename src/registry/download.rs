@@ -1,0 +1,264 @@
+//! Downloads: blobs on their way in.
+//!
+//! Bytes are hashed as they come and become a blob of the store only when size and digest are
+//! right. A transfer that was cut goes on where it ended, at whichever endpoint is next.
+
+use super::patience::{Failure, Patience};
+use super::session::Session;
+use super::{Client, Progress, RegistryError, Repository};
+use crate::digest::Digest;
+use crate::image::manifest::DOCUMENT_LIMIT;
+use crate::store::{BlobWriter, Store, StoreError};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
+use reqwest::{Method, StatusCode};
+use std::io::Write as _;
+
+/// A digest and a size.
+pub(super) type Content = (Digest, u64);
+
+/// Brings a blob into the store, unless it is there.
+pub(super) fn into_store(
+    client: &Client,
+    repository: &Repository,
+    content: Content,
+    store: &Store,
+    progress: Progress<'_>,
+) -> Result<(), RegistryError> {
+    let (digest, size) = content;
+    if store.has_blob(&digest, size)? {
+        return Ok(());
+    }
+    let mut writer = store.blob_writer()?;
+    let mut transfer = Transfer::new(repository, content);
+    client.for_reading(repository, &transfer.subject(), |session, patience| {
+        let restart = |writer: &mut BlobWriter| {
+            *writer = store.blob_writer()?;
+            Ok(())
+        };
+        let write = |writer: &mut BlobWriter, piece: &[u8]| {
+            let path = store.blob_path(&digest);
+            writer
+                .write_all(piece)
+                .map_err(|source| StoreError::io("write", &path, source))
+        };
+        transfer.run(
+            session,
+            patience,
+            &mut Sink {
+                target: &mut writer,
+                restart: &restart,
+                write: &write,
+            },
+            progress,
+        )?;
+        let fresh = store.blob_writer()?;
+        match std::mem::replace(&mut writer, fresh).commit(Some(content)) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Mismatch { found, .. }) => Err(transfer.mismatch(found)),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+/// Reads a blob whole.
+pub(super) fn small(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    size: u64,
+) -> Result<Vec<u8>, RegistryError> {
+    let mut transfer = Transfer::new(repository, (*digest, size));
+    if size > DOCUMENT_LIMIT {
+        return Err(RegistryError::TooLarge {
+            subject: transfer.subject(),
+            limit: DOCUMENT_LIMIT,
+        });
+    }
+    let mut text = Vec::new();
+    client.for_reading(repository, &transfer.subject(), |session, patience| {
+        let restart = |text: &mut Vec<u8>| {
+            text.clear();
+            Ok(())
+        };
+        let write = |text: &mut Vec<u8>, piece: &[u8]| {
+            text.extend_from_slice(piece);
+            Ok(())
+        };
+        transfer.run(
+            session,
+            patience,
+            &mut Sink {
+                target: &mut text,
+                restart: &restart,
+                write: &write,
+            },
+            &|_| {},
+        )?;
+        let found = Digest::of(&text);
+        match found == *digest {
+            true => Ok(()),
+            false => {
+                text.clear();
+                Err(transfer.mismatch(found))
+            }
+        }
+    })?;
+    Ok(text)
+}
+
+/// The size of a blob.
+pub(super) fn size(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<u64, RegistryError> {
+    let what = format!("blob {digest}");
+    let subject = format!("{what} of {repository}");
+    client.for_reading(repository, &subject, |session, patience| {
+        let url = session.url(&format!("blobs/{digest}"))?;
+        let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
+        if answer.status != StatusCode::OK {
+            return Err(session.refused(answer, &what));
+        }
+        let size = answer.headers.get(CONTENT_LENGTH);
+        size.and_then(|value| value.to_str().ok()?.parse().ok())
+            .ok_or_else(|| Failure::Final(session.invalid("the registry does not say its size")))
+    })
+}
+
+/// Where bytes go.
+struct Sink<'a, T> {
+    target: &'a mut T,
+    restart: &'a dyn Fn(&mut T) -> Result<(), StoreError>,
+    write: &'a dyn Fn(&mut T, &[u8]) -> Result<(), StoreError>,
+}
+
+/// How far a blob has come, over all attempts.
+struct Transfer<'a> {
+    repository: &'a Repository,
+    digest: Digest,
+    size: u64,
+    /// Bytes that are there.
+    length: u64,
+    /// The most that ever were there: only what goes beyond is progress.
+    furthest: u64,
+    /// Whether what is there came in several pieces.
+    is_resumed: bool,
+}
+
+impl<'a> Transfer<'a> {
+    fn new(repository: &'a Repository, (digest, size): Content) -> Self {
+        Self {
+            repository,
+            digest,
+            size,
+            length: 0,
+            furthest: 0,
+            is_resumed: false,
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("blob {}", self.digest)
+    }
+
+    fn subject(&self) -> String {
+        format!("{} of {}", self.what(), self.repository)
+    }
+
+    /// Moves what is missing.
+    fn run<T>(
+        &mut self,
+        session: &Session<'_>,
+        patience: &mut Patience,
+        sink: &mut Sink<'_, T>,
+        progress: Progress<'_>,
+    ) -> Result<(), Failure> {
+        let url = session.url(&format!("blobs/{}", self.digest))?;
+        let mut headers = HeaderMap::new();
+        if self.length > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={}-", self.length));
+            headers.extend(range.ok().map(|range| (RANGE, range)));
+        }
+        let mut answer = session.ask(Method::GET, url, headers, patience)?;
+        match answer.status {
+            StatusCode::PARTIAL_CONTENT if self.length > 0 => {
+                if range_start(answer.header(CONTENT_RANGE.as_str())) != Some(self.length) {
+                    self.restart(sink)?;
+                    let error = session.invalid("the registry sends another part than asked for");
+                    return Err(Failure::Transient(error, None));
+                }
+                self.is_resumed = true;
+            }
+            StatusCode::OK => self.restart(sink)?,
+            StatusCode::RANGE_NOT_SATISFIABLE if self.length > 0 => {
+                self.restart(sink)?;
+                return Err(Failure::Transient(self.too_short(), None));
+            }
+            _ => return Err(session.refused(answer, &self.what())),
+        }
+        loop {
+            let piece = answer.piece().map_err(|error| session.failure(error))?;
+            let Some(piece) = piece else { break };
+            let length = self.length.saturating_add(piece.len() as u64);
+            if length > self.size {
+                return Err(Failure::Final(RegistryError::Size {
+                    subject: self.subject(),
+                    expected: self.size,
+                    found: self.size,
+                    is_more: true,
+                }));
+            }
+            (sink.write)(sink.target, &piece)?;
+            self.length = length;
+            if length > self.furthest {
+                progress(length - self.furthest);
+                self.furthest = length;
+                patience.renew();
+            }
+        }
+        match self.length == self.size {
+            true => Ok(()),
+            false => Err(Failure::Transient(self.too_short(), None)),
+        }
+    }
+
+    fn restart<T>(&mut self, sink: &mut Sink<'_, T>) -> Result<(), Failure> {
+        if self.length > 0 {
+            (sink.restart)(sink.target)?;
+        }
+        self.length = 0;
+        self.is_resumed = false;
+        Ok(())
+    }
+
+    fn too_short(&self) -> RegistryError {
+        RegistryError::Size {
+            subject: self.subject(),
+            expected: self.size,
+            found: self.furthest,
+            is_more: false,
+        }
+    }
+
+    /// All came, and it is something else. What came in pieces may be parts of different things.
+    fn mismatch(&mut self, found: Digest) -> Failure {
+        let error = RegistryError::Mismatch {
+            repository: self.repository.clone(),
+            what: self.what(),
+            expected: self.digest,
+            found,
+        };
+        self.length = 0;
+        match std::mem::take(&mut self.is_resumed) {
+            true => Failure::Again(error),
+            false => Failure::Final(error),
+        }
+    }
+}
+
+/// Where the part begins that an answer has (RFC 9110, section 14.4).
+fn range_start(header: Option<&str>) -> Option<u64> {
+    let range = header?.trim().strip_prefix("bytes")?.trim_start();
+    range.split_once('-')?.0.trim().parse().ok()
+}
