@@ -27,6 +27,7 @@ pub mod plugins;
 pub mod pull;
 mod run;
 mod say;
+mod sharing;
 mod show;
 mod surroundings;
 mod template;

@@ -6,7 +6,7 @@ use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
 use super::{BuildError, Environment, host, trees};
 use crate::cache::Hit;
-use crate::digest::{ChainId, StepKey};
+use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::StartState;

@@ -1,5 +1,6 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::amounts;
 use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
@@ -9,6 +10,7 @@ use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
+use super::sharing::SharingArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -141,6 +143,21 @@ pub struct Build {
     #[command(flatten)]
     pub template: TemplateArguments,
 
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
+
+    /// Remove what has not been used for the longest time after the builds, when the store takes
+    /// more of the disk than this: 20GB [default: no limit]. Images stay.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "HARDTACK_CACHE_SIZE",
+        hide_env_values = true,
+        value_parser = amounts::size
+    )]
+    pub cache_size: Option<u64>,
+
     /// Refuse images of registries that the lock file does not have, and bases that are not what
     /// it says.
     #[arg(long)]
@@ -239,6 +256,10 @@ pub struct Plan {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
 
     /// Print JSON.
     #[arg(long)]

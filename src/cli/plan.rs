@@ -5,9 +5,11 @@ use super::build::open_store;
 use super::error::CommandError;
 use super::lock_file::LockFile;
 use super::output;
+use super::sharing;
 use super::surroundings::Surroundings;
 use super::template::{self, Request};
 use crate::build::{self, Forecast, StepForecast};
+use crate::cache::Warn;
 use crate::mask::Masker;
 use crate::plan::{Plan, PlannedBuild};
 use serde_json::{Value, json};
@@ -28,6 +30,18 @@ pub fn run(
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
+    let masker = checked.masker.clone();
+    let warn: Warn = Arc::new(move |text| {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "warning: {}", masker.mask_neutral(&text));
+    });
+    environment.cache = sharing::cache(
+        &arguments.sharing,
+        &plan.sharing,
+        &environment,
+        surroundings,
+        warn,
+    );
     let lock = LockFile::of(&arguments.template.path, surroundings);
     let lock = lock.read(surroundings, &checked.masker)?;
     environment.pins = Arc::new(lock.unwrap_or_default().pins(false));
@@ -61,8 +75,9 @@ fn as_json(plan: &Plan, forecasts: &[Forecast], masker: &Masker) -> Value {
                 .iter()
                 .zip(&forecast.steps)
                 .map(|(step, forecast)| match forecast {
-                    StepForecast::Hit { key, layer } => json!({
+                    StepForecast::Hit { key, layer, source } => json!({
                         "name": masked(&step.name), "key": key, "state": "hit", "diff_id": layer,
+                        "source": source,
                     }),
                     StepForecast::Miss { key, reasons } => json!({
                         "name": masked(&step.name), "key": key, "state": "miss",
