@@ -5,7 +5,7 @@ use super::BaseError;
 use crate::digest::Digest;
 use crate::image::{self, Image, ImageError, ImageSource};
 use crate::registry::{Client, Reference, RegistrySource, Repository};
-use crate::store::{Platform, Store};
+use crate::store::{Descriptor, Platform, Store};
 
 /// Finds the image with `digest` in a repository; of an index, the one for `platform`.
 ///
@@ -61,10 +61,10 @@ impl ImageSource for StoreFirst<'_> {
         self.registry.index()
     }
 
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
-        match self.store.blob_size(digest)? {
-            Some(_) => self.store.document(digest),
-            None => self.registry.document(digest),
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        match self.store.blob_size(&descriptor.digest)? {
+            Some(_) => self.store.document(descriptor),
+            None => self.registry.document(descriptor),
         }
     }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Images of a registry as bases: pinned by the lock file, pulled only when a step needs them.
 . "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/../registry.sh"
+. "$REPO/tests/registry.sh"
 
 start_registry
 copy_templates "$WORK/repo"
