@@ -25,7 +25,11 @@ pub fn run<T>(
             return Err(failure);
         };
         // A record that cannot be removed is not used again in this run all the same.
-        let Ok(forgotten) = environment.cache.distrust(&layer) else {
+        let is_wrong = match &failure.0 {
+            BuildError::Fetch { source, .. } => source.is_wrong_answer(),
+            _ => true,
+        };
+        let Ok(forgotten) = environment.cache.distrust(&layer, is_wrong) else {
             return Err(failure);
         };
         if forgotten.is_empty() {

@@ -209,10 +209,14 @@ impl Cache {
         Ok(Some(record))
     }
 
-    /// Forgets the records that the layer `digest` was taken for in this run, since the layer is
-    /// not what they say, or cannot be had; gives their keys. They are not used again in this run,
-    /// and replaced where they are shared.
-    pub fn distrust(&self, digest: &Digest) -> Result<BTreeSet<StepKey>, StoreError> {
+    /// Forgets the records that the layer `digest` was taken for in this run, since it cannot be
+    /// had; gives their keys. They are not used again in this run. If the layer is not what they
+    /// say, `is_wrong`, those of others are replaced too.
+    pub fn distrust(
+        &self,
+        digest: &Digest,
+        is_wrong: bool,
+    ) -> Result<BTreeSet<StepKey>, StoreError> {
         let keys = {
             let mut seen = self.seen();
             let keys = seen.taken.remove(digest).unwrap_or_default();
@@ -221,7 +225,9 @@ impl Cache {
         };
         for key in &keys {
             self.store.remove_step(key)?;
-            self.replace(key);
+            if is_wrong {
+                self.replace(key);
+            }
         }
         Ok(keys)
     }
@@ -300,10 +306,8 @@ impl Cache {
 /// Tells a registry whose answer is wrong from one that gives none.
 fn refusal(error: RegistryError) -> Refusal {
     match error {
-        RegistryError::Mismatch { .. } | RegistryError::NotFound { .. } => {
-            Refusal::Broken(error.to_string())
-        }
         RegistryError::Store(error) => Refusal::Store(error),
+        error if error.is_wrong_answer() => Refusal::Broken(error.to_string()),
         error => Refusal::Silent(error),
     }
 }

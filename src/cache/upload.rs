@@ -33,6 +33,8 @@ struct Shared {
     sharing: Sharing,
     warn: Warn,
     queue: Mutex<Queue>,
+    /// Repositories that have the empty object.
+    prepared: Mutex<BTreeSet<Repository>>,
     changed: Condvar,
 }
 
@@ -59,6 +61,7 @@ impl Uploads {
                 sharing: sharing.clone(),
                 warn,
                 queue: Mutex::default(),
+                prepared: Mutex::default(),
                 changed: Condvar::new(),
             }),
             workers: Mutex::default(),
@@ -178,16 +181,7 @@ impl Shared {
         {
             return Ok(());
         }
-        let empty = artifact::empty();
-        self.store.put_blob(artifact::EMPTY)?;
-        self.client.push_blob(
-            repository,
-            &empty.digest,
-            empty.size,
-            &self.store,
-            &[],
-            &|_| {},
-        )?;
+        self.prepare(repository)?;
         let text = artifact::write(record).map_err(|source| crate::store::StoreError::Syntax {
             path: self.store.root().join("steps"),
             source,
@@ -195,6 +189,22 @@ impl Shared {
         self.client
             .push_document(&reference, &MediaType::ImageManifest, &text)?;
         self.remember(record, name);
+        Ok(())
+    }
+
+    /// Brings the empty object into a repository, which all records there refer to.
+    fn prepare(&self, repository: &Repository) -> Result<(), RegistryError> {
+        // Held meanwhile, so that it is not sent several times at once.
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.contains(repository) {
+            return Ok(());
+        }
+        let empty = artifact::empty();
+        self.store.put_blob(artifact::EMPTY)?;
+        let (digest, size) = (&empty.digest, empty.size);
+        self.client
+            .push_blob(repository, digest, size, &self.store, &[], &|_| {})?;
+        prepared.insert(repository.clone());
         Ok(())
     }
 

@@ -112,10 +112,13 @@ fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
     let _ = writeln!(text, "  base    {}", build.description());
     for (step, forecast) in build.steps.iter().zip(&forecast.steps) {
         let (state, key, reasons) = match forecast {
-            StepForecast::Hit { key, .. } => ("hit", key.0.short(), &[][..]),
-            StepForecast::Miss { key, reasons } => ("miss", key.0.short(), reasons.as_slice()),
-            StepForecast::Host => ("host", "-".to_owned(), &[][..]),
-            StepForecast::Unknown => ("later", "-".to_owned(), &[][..]),
+            StepForecast::Hit { key, source, .. } => {
+                let source = source.iter().map(|source| format!("from {source}"));
+                ("hit", key.0.short(), source.collect())
+            }
+            StepForecast::Miss { key, reasons } => ("miss", key.0.short(), reasons.clone()),
+            StepForecast::Host => ("host", "-".to_owned(), Vec::new()),
+            StepForecast::Unknown => ("later", "-".to_owned(), Vec::new()),
         };
         let _ = writeln!(text, "  {state:<6}  {key:<12}  {}", step.history);
         for reason in reasons {
