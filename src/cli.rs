@@ -4,8 +4,10 @@
 //! worked out by each command. Nothing below this module reads the environment, the clock or the
 //! working directory: they are collected once, in [`surroundings`].
 
+mod amounts;
 pub mod arguments;
 mod build;
+pub mod cache;
 pub mod completion;
 pub mod console;
 pub mod copy;
@@ -28,6 +30,7 @@ pub mod pull;
 mod registries;
 mod run;
 mod say;
+mod sharing;
 mod show;
 mod surroundings;
 mod template;
@@ -111,6 +114,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),
         Command::Logout(arguments) => login::logout(arguments, surroundings),
+        Command::Cache(cache) => cache::run(cache, surroundings),
         Command::Plugins(plugins) => plugins::run(plugins, surroundings),
         Command::Completion(completion) => completion::run(completion),
         Command::Version(_) => version::run(surroundings),

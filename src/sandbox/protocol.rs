@@ -207,6 +207,11 @@ pub enum Task {
         /// Absolute paths.
         paths: Vec<PathBuf>,
     },
+    /// Counts how much of the disk folders take, whoever owns what is in them.
+    Measure {
+        /// Absolute paths.
+        folders: Vec<PathBuf>,
+    },
 }
 
 /// What came of a task.
@@ -217,6 +222,8 @@ pub enum TaskReport {
     Extracted(Extracted),
     /// Of [`Task::Pack`].
     Packed(PackedLayer),
+    /// Of [`Task::Measure`]: bytes for each folder; none for one that cannot be read.
+    Measured(Vec<Option<u64>>),
     /// Of the others.
     Done,
 }

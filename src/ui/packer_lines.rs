@@ -154,8 +154,9 @@ impl View for PackerLines {
             Event::StepStarted { place, .. } => {
                 self.say(&place.build, &of_step("Running", &place));
             }
-            Event::StepCached { place, .. } => {
-                self.say(&place.build, &of_step("Found in the store:", &place));
+            Event::StepCached { place, from, .. } => {
+                let found = format!("Found in {}:", from.as_deref().unwrap_or("the store"));
+                self.say(&place.build, &of_step(&found, &place));
             }
             Event::StepWaiting { place } => {
                 self.say(
