@@ -173,6 +173,26 @@ contains "what is no reference is said" err "is no reference"
 sed -i 's/image = .*/&\n  platform = "linux\/s390x"/' template/t.pkr.hcl
 if "$HARDTACK" build --store store template > out 2> err; then fail "an image for another platform was used"; fi
 contains "another platform is told" err "s390x"
+cat > foreign.pkr.hcl <<'HCL'
+source "oci" "scratch" {
+  scratch  = true
+  platform = "linux/s390x"
+}
+build {
+  name    = "foreign"
+  sources = ["source.oci.scratch"]
+  provisioner "file" {
+    content     = "hello"
+    destination = "/hello"
+  }
+}
+HCL
+build store g.json foreign.pkr.hcl
+equal "a file needs no emulator" s390x "$(skopeo inspect --raw --config oci:store:foreign.oci.scratch | jq -r .architecture)"
+sed -i '$d' foreign.pkr.hcl
+printf '  provisioner "shell" {\n    inline = ["true"]\n  }\n}\n' >> foreign.pkr.hcl
+if "$HARDTACK" build --store store foreign.pkr.hcl > out 2> err; then fail "a program of another processor was run"; fi
+contains "a program needs one" err "cannot run programs for linux/s390x"
 
 left_behind store
 left_behind pulled
