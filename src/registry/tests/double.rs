@@ -49,6 +49,8 @@ pub(super) struct Answer {
     pub(super) length: Option<u64>,
     /// Nothing more comes after so many bytes of the body, for this long; then the end.
     pub(super) stall: Option<(usize, Duration)>,
+    /// The pause after each byte.
+    pub(super) drip: Option<Duration>,
 }
 
 impl Answer {
@@ -308,6 +310,12 @@ fn write(writer: &mut TcpStream, asked: &Asked, answer: &Answer) -> bool {
     }
     if asked.method == "HEAD" {
         return true;
+    }
+    if let Some(pause) = answer.drip {
+        return answer.body.iter().all(|byte| {
+            thread::sleep(pause);
+            writer.write_all(&[*byte]).is_ok()
+        });
     }
     let (end, pause) = match answer.stall {
         Some((end, pause)) => (end.min(answer.body.len()), Some(pause)),

@@ -105,7 +105,7 @@ fn an_index_that_others_write_at_the_same_time_loses_nothing() {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": entries,
-            "annotations": {"kept": "no"},
+            "annotations": {"kept": "yes"},
         })
         .to_string()
     };
@@ -133,6 +133,8 @@ fn an_index_that_others_write_at_the_same_time_loses_nothing() {
     let listed = client.referrers(&app, &about.digest).unwrap();
     let digests: Vec<_> = listed.iter().map(|it| it.digest).collect();
     assert_eq!(digests, [theirs.digest, ours.digest]);
+    let index = client.document(&tagged(&app, &tag)).unwrap();
+    assert!(String::from_utf8_lossy(&index.text).contains(r#""kept":"yes""#));
     assert_eq!(
         listed[1].artifact_type,
         Some(MediaType::from("application/kind-1"))
