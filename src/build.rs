@@ -34,7 +34,7 @@ pub use try_image::{run_image, unpack_image};
 use crate::base::Pins;
 use crate::cache::Cache;
 use crate::digest::{Digest, StepKey};
-use crate::postprocess::Artifact;
+use crate::postprocess::{Artifact, JointIndexes};
 use crate::provision::Operator;
 use crate::registry::Client;
 use crate::sandbox::{Cancel, LazySandbox};
@@ -53,6 +53,8 @@ pub struct Environment {
     pub registries: Client,
     /// What references of registries stand for.
     pub pins: Arc<Pins>,
+    /// The indexes that several builds push together.
+    pub joint: JointIndexes,
     /// Runs steps; only probed when one must really run.
     pub sandbox: LazySandbox,
     /// Takes what happens.

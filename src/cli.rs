@@ -10,6 +10,7 @@ mod build;
 pub mod cache;
 pub mod completion;
 pub mod console;
+pub mod copy;
 mod error;
 mod fmt;
 mod go_flags;
@@ -102,6 +103,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Inspect(inspect) => inspect::run(inspect, surroundings),
         Command::Fmt(fmt) => fmt::run(fmt, surroundings),
         Command::Console(console) => console::run(console, surroundings),
+        Command::Copy(copy) => copy::run(copy, surroundings),
         Command::Init(init) => init::run(init, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),

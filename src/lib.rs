@@ -16,6 +16,7 @@
 //! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
+//! | copies | [`mod@copy`] | two places | what the one has, in the other |
 //! | registries | [`registry`] | references | images from elsewhere, and to there |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
@@ -33,6 +34,7 @@ pub mod base;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod copy;
 pub mod decompress;
 pub mod diagnostic;
 pub mod digest;

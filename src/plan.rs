@@ -32,7 +32,7 @@ use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What planning takes besides the template.
@@ -149,6 +149,8 @@ pub struct PlannedPostProcessor {
     pub span: SourceSpan,
     /// What the template says of its input artifact.
     pub keep_input: Option<bool>,
+    /// The indexes in registries that the build's image becomes part of.
+    pub joins: Vec<String>,
     component: Component,
 }
 
@@ -212,6 +214,16 @@ impl Plan {
     /// The texts that spans point into.
     pub fn sources(&self) -> &Sources {
         self.template.sources()
+    }
+
+    /// The builds whose images become part of the index `name`.
+    pub fn partners(&self, name: &str) -> BTreeSet<String> {
+        let joins = |build: &PlannedBuild| {
+            let mut post_processors = build.post_processors.iter().flatten();
+            post_processors.any(|it| it.joins.iter().any(|joined| joined == name))
+        };
+        let builds = self.builds.iter().filter(|build| joins(build));
+        builds.map(|build| build.name.clone()).collect()
     }
 
     /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its

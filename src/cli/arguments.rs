@@ -4,6 +4,7 @@ use super::amounts;
 use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
+use super::copy::CopyArguments;
 use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
@@ -73,6 +74,8 @@ pub enum Command {
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
+    Copy(CopyArguments),
     /// List the images in the store.
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.

@@ -6,6 +6,7 @@ use super::operator::Nobody;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
 use crate::cache::{Cache, Warn};
+use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
@@ -132,6 +133,7 @@ impl Surroundings {
             store,
             pins: Arc::default(),
             registries,
+            joint: JointIndexes::default(),
             sandbox: LazySandbox::default(),
             events,
             cancel,

@@ -21,7 +21,7 @@ const DEPTH_LIMIT: usize = 4;
 const SEARCH_LIMIT: usize = 256;
 
 /// A place that images are read from.
-pub trait ImageSource {
+pub trait ImageSource: Sync {
     /// The place, for messages.
     fn place(&self) -> String;
 
@@ -46,14 +46,7 @@ pub fn resolve(
     reference: Option<&str>,
     platform: &Platform,
 ) -> Result<Image, ImageError> {
-    let text = source.index()?;
-    let index = Index::parse(&text).map_err(|error| {
-        ImageError::invalid(
-            &format!("the index of {}", source.place()),
-            error.to_string(),
-        )
-    })?;
-    let candidates = choose(source, &index.entries().collect::<Vec<_>>(), reference)?;
+    let candidates = choose(source, &entries(source)?, reference)?;
     search(source, store, &candidates, platform, false)
 }
 
@@ -68,6 +61,37 @@ pub fn load_from(
     let any_platform = DocumentKind::of(&descriptor.media_type) == Some(DocumentKind::Manifest);
     let candidates = std::slice::from_ref(descriptor);
     search(source, store, candidates, platform, any_platform)
+}
+
+/// The entry that `reference`, a name or a digest, means in `source`; without one, `source` must
+/// have just one. Artifacts beside an image do not count.
+pub fn entry(source: &dyn ImageSource, reference: Option<&str>) -> Result<Descriptor, ImageError> {
+    let entries = entries(source)?;
+    let found = choose(source, &entries, reference)?;
+    let digests: BTreeSet<_> = found.iter().map(|entry| entry.digest).collect();
+    match found.into_iter().next() {
+        Some(entry) if digests.len() == 1 => Ok(entry),
+        _ => Err(ImageError::AmbiguousReference {
+            place: source.place(),
+            names: digests
+                .iter()
+                .map(Digest::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+/// All entries of the index of `source`.
+pub fn entries(source: &dyn ImageSource) -> Result<Vec<Descriptor>, ImageError> {
+    let text = source.index()?;
+    let index = Index::parse(&text).map_err(|error| {
+        ImageError::invalid(
+            &format!("the index of {}", source.place()),
+            error.to_string(),
+        )
+    })?;
+    Ok(index.entries().collect())
 }
 
 /// Brings those layers of `image` into the store that are not there yet.
@@ -125,6 +149,12 @@ fn choose(
         }
     };
     let Some(wanted) = reference else {
+        let images: Vec<_> = entries
+            .iter()
+            .filter(|it| !is_artifact(it))
+            .cloned()
+            .collect();
+        let entries = if images.is_empty() { entries } else { &images };
         let different: BTreeSet<_> = entries.iter().map(|entry| entry.digest).collect();
         let platforms = entries.iter().all(|entry| entry.platform.is_some());
         return match different.len() {
@@ -322,8 +352,8 @@ impl Search<'_> {
     }
 }
 
-/// Reads and verifies the document of a descriptor.
-fn read(
+/// Reads and verifies the document of a descriptor; `document` names it in errors.
+pub fn read(
     source: &dyn ImageSource,
     document: &str,
     descriptor: &Descriptor,

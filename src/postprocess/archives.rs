@@ -92,6 +92,10 @@ impl PostProcessor for Export {
         true
     }
 
+    fn needs_layers(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
         let path = context.working_folder.join(&self.path);
         if let Some(parent) = path.parent() {
@@ -101,11 +105,10 @@ impl PostProcessor for Export {
             .names
             .first()
             .map_or(context.build_name, String::as_str);
+        let image = context.image_of(input)?;
         match self.form {
-            Form::OciLayout => layout::write(context.store, context.image()?, &path, name)?,
-            Form::OciArchive => {
-                archive::write_oci(context.store, context.image()?, &path, Some(name))?
-            }
+            Form::OciLayout => layout::write(context.store, &image, &path, name)?,
+            Form::OciArchive => archive::write_oci(context.store, &image, &path, Some(name))?,
             Form::DockerArchive => {
                 // Docker accepts only names of its own form; the build's need not be one.
                 let tags: Vec<String> = if self.names.is_empty() {
@@ -118,7 +121,7 @@ impl PostProcessor for Export {
                 } else {
                     self.names.iter().map(|name| with_tag(name)).collect()
                 };
-                docker::write(context.store, context.image()?, &path, &tags)?;
+                docker::write(context.store, &image, &path, &tags)?;
             }
         }
         let files = if self.form == Form::OciLayout {

@@ -35,17 +35,21 @@ pub fn prepare(
         );
         valid = false;
     }
-    for tag in &tags {
-        if !is_tag(tag) {
-            arguments.error(
-                arguments.span("tags"),
-                format!("{tag:?} is not a tag"),
-                &["a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"],
-            );
-            valid = false;
-        }
-    }
+    valid &= check_tags(arguments, &tags);
     valid.then(|| Box::new(DockerTag { repository, tags }) as Box<dyn PostProcessor>)
+}
+
+/// Reports those of `tags` that are none; says whether all are right.
+pub fn check_tags(arguments: &Arguments<'_>, tags: &[String]) -> bool {
+    let wrong = tags.iter().filter(|tag| !is_tag(tag));
+    wrong.fold(true, |_, tag| {
+        arguments.error(
+            arguments.span("tags"),
+            format!("{tag:?} is not a tag"),
+            &["a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"],
+        );
+        false
+    })
 }
 
 /// Whether `text` is a tag (OCI distribution specification, "Pulling manifests").
@@ -100,7 +104,12 @@ impl PostProcessor for DockerTag {
         true
     }
 
+    fn gives_names(&self) -> bool {
+        true
+    }
+
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {
+        let image = context.image_of(input)?;
         let mut artifact = input.clone();
         artifact.kind = "docker-tag";
         artifact.names.clear();
@@ -109,7 +118,7 @@ impl PostProcessor for DockerTag {
             let built = context.now.to_string();
             context
                 .store
-                .set_reference(&name, &context.image()?.manifest, Some(&built))?;
+                .set_reference(&name, &image.manifest, Some(&built))?;
             artifact.names.push(name);
         }
         artifact.value = artifact.names.join(",");

@@ -108,6 +108,19 @@ impl Index {
         self.add(&descriptor)
     }
 
+    /// Lists `descriptor` under a name, or without one unless it is listed already.
+    pub fn enter(
+        &mut self,
+        name: Option<&str>,
+        descriptor: &Descriptor,
+    ) -> Result<(), serde_json::Error> {
+        match name {
+            Some(name) => self.set(name, descriptor),
+            None if self.entries().any(|it| it.digest == descriptor.digest) => Ok(()),
+            None => self.add(descriptor),
+        }
+    }
+
     /// Adds an entry as it is.
     pub fn add(&mut self, descriptor: &Descriptor) -> Result<(), serde_json::Error> {
         let entry = serde_json::to_value(descriptor)?;

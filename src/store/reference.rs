@@ -86,12 +86,7 @@ impl Store {
         built: Option<&str>,
     ) -> Result<(), StoreError> {
         check_name(name)?;
-        if !self.has_blob(&descriptor.digest, descriptor.size)? {
-            return Err(StoreError::MissingBlob {
-                digest: descriptor.digest,
-                store: self.root().to_owned(),
-            });
-        }
+        self.require_blob(descriptor)?;
         let mut descriptor = descriptor.clone();
         if let Some(built) = built {
             descriptor
@@ -105,6 +100,29 @@ impl Store {
                     path: self.folder("index.json"),
                     source,
                 })
+        })
+    }
+
+    /// Lists a manifest that has no name, unless it is listed; its blob must be stored.
+    pub fn add_unnamed(&self, descriptor: &Descriptor) -> Result<(), StoreError> {
+        self.require_blob(descriptor)?;
+        self.change_index(|index| {
+            index
+                .enter(None, descriptor)
+                .map_err(|source| StoreError::Syntax {
+                    path: self.folder("index.json"),
+                    source,
+                })
+        })
+    }
+
+    fn require_blob(&self, descriptor: &Descriptor) -> Result<(), StoreError> {
+        if self.has_blob(&descriptor.digest, descriptor.size)? {
+            return Ok(());
+        }
+        Err(StoreError::MissingBlob {
+            digest: descriptor.digest,
+            store: self.root().to_owned(),
         })
     }
 

@@ -134,7 +134,7 @@ done
 number=0
 poisoned() {
     number=$((number + 1))
-    put "$first" poison.json "${4:-}"
+    [ -n "${IS_THERE:-}" ] || put "$first" poison.json "${4:-}"
     build "p$number" "p$number.json" --cache-from "$CACHE" poison.pkr.hcl
     contains "$1: a warning" "p$number.json.err" "$2"
     "$HARDTACK" run --store "p$number" $image -- sh -c \
@@ -162,7 +162,7 @@ poisoned "a record that is no JSON" "cannot be read" 2
 with "del($record)"
 poisoned "an image in its place" "has no annotation" 2
 with ".layers[0].mediaType = \"application/vnd.oci.image.layer.v1.tar\""
-poisoned "another compression" "cached" 1
+poisoned "another compression" "media type" 2
 with "$record = (\$record + {log: (\"x\" * 600000)} | tojson)"
 poisoned "a huge record" "at most" 2
 jq -n --argjson m "$(jq '{mediaType, digest: "sha256:'"$(printf '%s' "${good[$second]}" | sha256sum | cut -c1-64)"'", size: '"$(printf '%s' "${good[$second]}" | wc -c)"'}' <<< "${good[$second]}")" \
@@ -175,15 +175,16 @@ blob_file() {
 }
 printf '%s' "${good[$first]}" > poison.json
 layer=$(jq -r '.layers[0].digest' poison.json)
-cp "$(blob_file "$layer")" kept
-printf 'X' | dd of="$(blob_file "$layer")" bs=1 seek=1000 conv=notrunc status=none
+data=$(blob_file "$layer")
+cp "$data" kept
+printf 'X' | dd of="$data" bs=1 seek=1000 conv=notrunc status=none
 poisoned "a damaged layer" "cached result cannot be used" 2
-head -c 1000 kept > "$(blob_file "$layer")"
+head -c 1000 kept > "$data"
 poisoned "a truncated layer" "instead of" 2
-mv "$(blob_file "$layer")" gone
-poisoned "a layer that is gone" "is not there" 2
-mv gone "$(blob_file "$layer")"
-cp kept "$(blob_file "$layer")"
+mv "$data" gone
+IS_THERE=1 poisoned "a layer that is gone" "is not there" 2
+mv gone "$data"
+cp kept "$data"
 
 echo "--- a wrong record is replaced"
 with "$record = (\$record + {diff_id: \"sha256:$(printf '%064d' 1)\"} | tojson)"
@@ -195,15 +196,18 @@ equal "and has the same image" "$(digest_of heal.json $image)" "$(digest_of heal
 
 echo "--- a layer that is damaged here"
 cp -a healed hurt
-layer=$(jq -r '.builds[].layers[1].digest' healed.json 2> /dev/null || true)
 template more.pkr.hcl "cat /one > /six"
 build hurt hurt.json --cache-from "$CACHE" more.pkr.hcl
 for blob in hurt/blobs/sha256/*; do
-    [ "$(stat -c %s "$blob")" -gt 190000 ] && printf 'X' | dd of="$blob" bs=1 seek=1000 conv=notrunc status=none
+    size=$(stat -c %s "$blob")
+    if [ "$size" -gt 190000 ] && [ "$size" -lt 250000 ]; then
+        printf 'X' | dd of="$blob" bs=1 seek=1000 conv=notrunc status=none
+    fi
 done
 rm -rf hurt/trees/*
 template more.pkr.hcl "cat /one > /seven"
 build hurt hurt2.json --cache-from "$CACHE" more.pkr.hcl
+contains "it is told" hurt2.json.err "cached result cannot be used"
 "$HARDTACK" run --store hurt $image -- sh -c 'test "$(wc -c < /seven)" = 200000'
 echo "ok: a build goes on without it"
 
