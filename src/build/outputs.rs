@@ -1,15 +1,13 @@
 //! What outputs read: layers that were left where they are until somebody needs their bytes.
 
 use super::{BuildError, Environment};
-use crate::decompress::decompress;
-use crate::digest::{DiffId, Digest};
+use crate::cache::content;
 use crate::format;
 use crate::image::Image;
 use crate::postprocess::{Meter, PostProcessError};
 use crate::provision::Said;
 use crate::registry::fetch;
 use crate::store::LayerDescriptor;
-use std::fs::File;
 
 /// Brings those layers of an image into the store that are not there.
 ///
@@ -92,17 +90,12 @@ fn missing(environment: &Environment, image: &Image) -> Result<Vec<LayerDescript
 
 /// Errors unless a layer of the store has the diffID that it should have.
 fn check(environment: &Environment, layer: &LayerDescriptor) -> Result<(), BuildError> {
-    let path = environment.store.blob_path(&layer.digest);
-    let wrong = |found| BuildError::WrongLayer {
-        digest: layer.digest,
-        expected: layer.diff_id,
-        found,
-    };
-    let file = File::open(&path).map_err(BuildError::file("read", &path))?;
-    let (stream, _) = decompress(file).map_err(|_| wrong(None))?;
-    let (found, _) = Digest::of_reader(stream).map_err(|_| wrong(None))?;
-    match DiffId(found) {
-        found if found == layer.diff_id => Ok(()),
-        found => Err(wrong(Some(found))),
+    match content::diff_id(&environment.store, layer)? {
+        Some(found) if found == layer.diff_id => Ok(()),
+        found => Err(BuildError::WrongLayer {
+            digest: layer.digest,
+            expected: layer.diff_id,
+            found,
+        }),
     }
 }
