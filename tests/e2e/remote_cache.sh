@@ -79,6 +79,33 @@ build b b2.json --cache-from "$CACHE" t.pkr.hcl
 equal "again, it asks nobody" 0 "$(count_requests '/manifests/')"
 equal "and gives the same image" "$digest" "$(digest_of b2.json $image)"
 
+echo "--- an empty machine publishes"
+push="post-processor \"oci-push\" {
+    repository = \"$REGISTRY/team/app\"
+    tags       = [\"v1\"]
+  }"
+template push.pkr.hcl "cat /one /two > /three" "$push"
+build a push.json --cache-from "$CACHE" --cache-to "$CACHE" push.pkr.hcl
+forget_requests
+start=$(date +%s%N)
+build empty empty.json --cache-from "$CACHE" push.pkr.hcl
+echo "an empty machine published in $((($(date +%s%N) - start) / 1000000)) ms"
+equal "it published the same image" "$digest" "$(digest_of empty.json $image)"
+equal "it pulled no layers" 0 "$(count_requests '^GET .*/blobs/')"
+equal "it sent no layers" 0 "$(count_requests '^(PUT|PATCH|POST) .*/blobs/')"
+template push2.pkr.hcl "cat /two > /four" "$push"
+forget_requests
+build empty empty2.json --cache-from "$CACHE" push2.pkr.hcl
+equal "after a change of the last line it pulls what that needs" 2 "$(count_requests '^GET .*/blobs/')"
+equal "and sends one layer and a configuration" 2 "$(count_requests '^PUT .*/blobs/')"
+# Another repository of the same registry, on another empty machine.
+sed 's|/team/app|/team/other|' push.pkr.hcl > push3.pkr.hcl
+forget_requests
+build empty2 empty3.json --cache-from "$CACHE" push3.pkr.hcl
+equal "another repository gets the layers without their bytes" 0 "$(count_requests '^GET .*/blobs/')"
+skopeo copy --quiet --src-tls-verify=false "docker://$REGISTRY/team/other:v1" oci:other:v1
+equal "and it is whole" "$digest" "$(jq -r '.manifests[0].digest' other/index.json)"
+
 echo "--- the last line changes"
 template changed.pkr.hcl "cat /two > /four"
 forget_requests
@@ -184,6 +211,31 @@ poisoned "a truncated layer" "instead of" 2
 mv "$data" gone
 IS_THERE=1 poisoned "a layer that is gone" "is not there" 2
 mv gone "$data"
+cp kept "$data"
+
+echo "--- outputs find out too"
+template output.pkr.hcl "cat /one > /three; head -c 10 /two > /five" "post-processor \"oci-archive\" {
+    path = \"out.tar\"
+  }"
+build out out.json --cache-from "$CACHE" --cache-to "$CACHE" output.pkr.hcl
+# Everything is cached, and the archive needs the bytes.
+with "$record = (\$record + {diff_id: \"sha256:$(printf '%064d' 2)\"} | tojson)"
+rm out.tar
+put "$first" poison.json
+build out2 out2.json --cache-from "$CACHE" output.pkr.hcl
+contains "a wrong diffID" out2.json.err "cached result cannot be used"
+skopeo copy --quiet oci-archive:out.tar oci:unpacked:x
+umoci unpack --image unpacked:x bundle > umoci.out 2>&1 || { cat umoci.out >&2; fail "the archive is wrong"; }
+equal "the archive is right" 200000 "$(stat -c %s bundle/rootfs/three)"
+printf '%s' "${good[$first]}" > good.json
+put "$first" good.json
+printf 'X' | dd of="$data" bs=1 seek=1000 conv=notrunc status=none
+build out3 out3.json --cache-from "$CACHE" output.pkr.hcl
+contains "a damaged layer" out3.json.err "cached result cannot be used"
+rm -rf bundle unpacked
+skopeo copy --quiet oci-archive:out.tar oci:unpacked:x
+umoci unpack --image unpacked:x bundle > umoci.out 2>&1 || { cat umoci.out >&2; fail "the archive is wrong"; }
+echo "ok: the archive is right again"
 cp kept "$data"
 
 echo "--- a wrong record is replaced"
