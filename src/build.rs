@@ -13,6 +13,7 @@ mod failure;
 mod host;
 mod lookup;
 mod on_error;
+mod outputs;
 mod packing;
 mod post;
 mod predict;

@@ -8,11 +8,13 @@
 //! How it is used, and whom it trusts, is in `docs/cache.md`.
 
 mod artifact;
+pub mod content;
 mod inventory;
 mod lookup;
 pub mod prune;
 mod reach;
 mod sharing;
+pub mod transfer;
 mod upload;
 
 pub use inventory::{Inventory, Tree, Usage};

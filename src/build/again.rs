@@ -49,7 +49,7 @@ pub fn run<T>(
 /// The layer that a build has failed on, if a record of this run promised it.
 pub fn promised_layer(environment: &Environment, error: &BuildError) -> Option<Digest> {
     let layer = match error {
-        BuildError::Fetch { digest, .. } => digest,
+        BuildError::Fetch { digest, .. } | BuildError::WrongLayer { digest, .. } => digest,
         BuildError::Unpack { digest, .. } if !error.is_of_host() => digest,
         _ => return None,
     };

@@ -6,6 +6,7 @@ use super::error::CommandError;
 use super::output;
 use super::surroundings::Surroundings;
 use crate::cache::prune::prune;
+use crate::cache::transfer::{self, Transferred};
 use crate::cache::{Inventory, Policy, Removal, Usage};
 use crate::digest::StepKey;
 use crate::format;
@@ -14,12 +15,13 @@ use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::inventory::StepEntry;
 use crate::store::{Store, StoreError};
 use crate::ui::table::{Align, Table};
-use anyhow::anyhow;
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +43,10 @@ pub enum CacheCommand {
     /// Remove what is of no use; with options, also what has not been used for long, what does not
     /// fit into a size, or everything but images.
     Prune(PruneArguments),
+    /// Write the results of steps with their layers to a folder or a file, for another store.
+    Export(TransferArguments),
+    /// Take in what `export` has written.
+    Import(TransferArguments),
 }
 
 /// `hardtack cache ls` and `hardtack cache du`.
@@ -76,6 +82,14 @@ pub struct PruneArguments {
     pub json: bool,
 }
 
+/// `hardtack cache export` and `hardtack cache import`.
+#[derive(Args, Debug)]
+pub struct TransferArguments {
+    /// A folder in the OCI image layout, or a tar of one, whose name ends in .tar.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+}
+
 /// Runs the command.
 pub fn run(
     arguments: &CacheArguments,
@@ -86,8 +100,29 @@ pub fn run(
         CacheCommand::Ls(arguments) => list(arguments, &store, surroundings),
         CacheCommand::Du(arguments) => usage(arguments, &store, surroundings),
         CacheCommand::Prune(arguments) => remove(arguments, &store, surroundings),
+        CacheCommand::Export(arguments) => {
+            let path = surroundings.working_folder.join(&arguments.path);
+            let done = transfer::export(&store, &path);
+            let done = done.with_context(|| format!("cannot export to {}", path.display()))?;
+            print_transferred("exported", &done)
+        }
+        CacheCommand::Import(arguments) => {
+            let path = surroundings.working_folder.join(&arguments.path);
+            let done = transfer::import(&store, &path);
+            let done = done.with_context(|| format!("cannot import {}", path.display()))?;
+            print_transferred("imported", &done)
+        }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_transferred(what: &str, done: &Transferred) -> Result<(), CommandError> {
+    for skipped in &done.skipped {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "warning: left out {skipped}");
+    }
+    let count = format::count(done.records, "result");
+    output::print(&format!("{what} {count}, {}\n", format::bytes(done.bytes)))
 }
 
 fn list(
@@ -268,13 +303,13 @@ fn remove(
         })?
     };
     if let Some(size) = policy.keep_size.filter(|size| *size < removal.left) {
-        let text = format!(
-            "images alone take more than {}: {} stay",
-            format::bytes(size),
-            format::bytes(removal.left)
-        );
         // As above.
-        let _ = writeln!(std::io::stderr(), "{}", anyhow!(text));
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {} are left, more than {}: images are not removed",
+            format::bytes(removal.left),
+            format::bytes(size)
+        );
     }
     print_removal(arguments, &removal)
 }
