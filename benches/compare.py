@@ -154,6 +154,12 @@ class BuildKit:
 
     def prepare(self):
         folder = self.work.folder
+        self.prepare_daemon()
+        run(self.client + ["load", "--input", folder / "busybox.tar"])
+        run(self.client + ["load", "--input", folder / "debian-image.tar"])
+
+    def prepare_daemon(self):
+        folder = self.work.folder
         (folder / "docker.json").write_text("{}")
         self.process = subprocess.Popen(
             ["dockerd", "--data-root", folder / "docker", "--exec-root", folder / "docker-run",
@@ -167,8 +173,6 @@ class BuildKit:
             time.sleep(0.2)
         else:
             sys.exit((folder / "dockerd.log").read_text()[-3000:])
-        run(self.client + ["load", "--input", folder / "busybox.tar"])
-        run(self.client + ["load", "--input", folder / "debian-image.tar"])
 
     def measure(self, case):
         command = self.client + ["build", "--quiet", "--network", "none", "--tag", f"bench-{case}"]
@@ -313,4 +317,5 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,12 +10,18 @@ mod error;
 mod folder;
 mod imported;
 pub mod oci;
+mod pins;
+mod remote;
 pub mod rootfs;
 
 pub use error::BaseError;
+pub use pins::Pins;
+pub use remote::find as find_remote;
 
-use crate::digest::{DiffId, Digest};
+use crate::cache::Cache;
+use crate::digest::{DiffId, Digest, StepKey};
 use crate::image::Image;
+use crate::registry::{Client, Reference};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Platform, Store};
 use crate::template::Arguments;
@@ -27,8 +33,12 @@ use std::path::PathBuf;
 pub struct Context<'a> {
     /// The store that takes the layers.
     pub store: &'a Store,
+    /// What was made before, here and elsewhere.
+    pub cache: &'a Cache,
     /// Speaks to registries.
-    pub registries: &'a crate::registry::Client,
+    pub registries: &'a Client,
+    /// What references of registries stand for.
+    pub pins: &'a Pins,
     /// Unpacks and imports; only probed when needed.
     pub sandbox: &'a LazySandbox,
     /// Stops what runs.
@@ -45,6 +55,16 @@ pub struct Context<'a> {
     pub output: &'a (dyn Fn(&str) + Sync),
 }
 
+/// What looking at a base from outside may use.
+pub struct InputContext<'a> {
+    /// Takes manifests.
+    pub store: &'a Store,
+    /// Speaks to registries.
+    pub registries: &'a Client,
+    /// What references of registries stand for.
+    pub pins: &'a Pins,
+}
+
 /// One layer of a base and what the history says about it, where the base has no history of its own.
 #[derive(Clone, Debug)]
 pub struct BaseLayer {
@@ -52,6 +72,8 @@ pub struct BaseLayer {
     pub layer: LayerDescriptor,
     /// The history's `created_by`.
     pub created_by: String,
+    /// The key under which it is found again.
+    pub key: StepKey,
 }
 
 /// A base whose content is known.
@@ -76,18 +98,26 @@ impl ResolvedBase {
     }
 }
 
-/// A file or folder that a base is read from, and what it holds at this moment: what a lock file
-/// remembers.
+/// Where a base comes from, and what is there at this moment: what a lock file remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// The absolute path.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: Place,
     /// Which of several images.
     pub reference: Option<String>,
     /// What it is for; none for a root file system, which does not say.
     pub platform: Option<Platform>,
     /// The digest of the image's manifest, or of the content of a root file system.
     pub digest: Digest,
+}
+
+/// Where a base is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file or folder, by its absolute path.
+    Path(PathBuf),
+    /// An image of a registry, by tag.
+    Registry(Reference),
 }
 
 /// One source with its options, ready to be resolved.
@@ -103,9 +133,14 @@ pub trait Base: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it is for, where the template says so.
+    fn platform(&self) -> Option<&Platform> {
+        None
+    }
+
     /// What lies outside the store and the template and makes up the base, as far as it can be
     /// found out without unpacking anything. Of an image, the manifest comes into the store.
-    fn input(&self, _store: &Store) -> Result<Option<Input>, BaseError> {
+    fn input(&self, _context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
         Ok(None)
     }
 

@@ -4,10 +4,13 @@
 //! worked out by each command. Nothing below this module reads the environment, the clock or the
 //! working directory: they are collected once, in [`surroundings`].
 
+mod amounts;
 pub mod arguments;
 mod build;
+pub mod cache;
 pub mod completion;
 pub mod console;
+pub mod copy;
 mod error;
 mod fmt;
 mod go_flags;
@@ -16,15 +19,18 @@ pub mod init;
 pub mod inspect;
 pub mod legacy;
 mod listing;
+mod lock_file;
 mod login;
 mod metadata;
 mod operator;
 mod output;
 mod plan;
 pub mod plugins;
+pub mod pull;
 mod registries;
 mod run;
 mod say;
+mod sharing;
 mod show;
 mod surroundings;
 mod template;
@@ -100,12 +106,15 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Inspect(inspect) => inspect::run(inspect, surroundings),
         Command::Fmt(fmt) => fmt::run(fmt, surroundings),
         Command::Console(console) => console::run(console, surroundings),
+        Command::Copy(copy) => copy::run(copy, surroundings),
         Command::Init(init) => init::run(init, surroundings),
+        Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),
         Command::Logout(arguments) => login::logout(arguments, surroundings),
+        Command::Cache(cache) => cache::run(cache, surroundings),
         Command::Plugins(plugins) => plugins::run(plugins, surroundings),
         Command::Completion(completion) => completion::run(completion),
         Command::Version(_) => version::run(surroundings),

@@ -53,7 +53,7 @@ impl Compression {
     }
 
     /// The plain content of `compressed`, which begins where the file does.
-    pub fn reader<'a>(self, compressed: impl Read + 'a) -> Box<dyn Read + 'a> {
+    pub fn reader<'a>(self, compressed: impl Read + Send + 'a) -> Box<dyn Read + Send + 'a> {
         let compressed = BufReader::with_capacity(BUFFER, compressed);
         match self {
             Self::None => Box::new(compressed),
@@ -71,7 +71,9 @@ impl Compression {
 ///
 /// If the first bytes cannot be read. What is wrong with the compressed data itself is reported
 /// when it is read.
-pub fn decompress<'a>(input: impl Read + 'a) -> io::Result<(Box<dyn Read + 'a>, Compression)> {
+pub fn decompress<'a>(
+    input: impl Read + Send + 'a,
+) -> io::Result<(Box<dyn Read + Send + 'a>, Compression)> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let mut start = Vec::with_capacity(6);
     input.by_ref().take(6).read_to_end(&mut start)?;

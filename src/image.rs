@@ -20,13 +20,13 @@ pub mod manifest;
 pub mod source;
 
 pub use archive::Archive;
-pub use assemble::{Assembly, NewLayer, assemble};
+pub use assemble::{Assembly, NewLayer, annotate, assemble};
 pub use change::ConfigChanges;
 pub use config::ImageConfiguration;
 pub use docker::DockerArchive;
 pub use error::ImageError;
 pub use layout::Layout;
-pub use source::{ImageSource, import_layers, resolve};
+pub use source::{ImageSource, entries, entry, import_layers, load_from, read, resolve};
 
 use crate::digest::{ChainId, DiffId};
 use crate::store::{Descriptor, LayerDescriptor, Platform, Store};

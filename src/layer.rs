@@ -25,12 +25,14 @@ mod folder;
 mod header;
 mod import;
 mod lower;
+mod measure;
 mod metadata;
 mod pack;
 mod pairs;
 mod pax;
 mod read;
 mod remove;
+mod root;
 mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
@@ -38,9 +40,11 @@ pub use compress::GzipWriter;
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use extract::{ExtractLimits, ExtractOptions, Extracted, extract};
 pub use import::{Imported, import_folder};
+pub use measure::disk_size;
 pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
+pub use root::inherit_root;
 pub use settle::{Settled, settle};
 
 #[cfg(test)]

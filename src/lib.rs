@@ -13,8 +13,10 @@
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
+//! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
+//! | copies | [`mod@copy`] | two places | what the one has, in the other |
 //! | registries | [`registry`] | references | images from elsewhere, and to there |
 //! | images | [`image`] | layers, configuration | config, manifest, layouts, archives |
 //! | storage | [`store`] | blobs, trees, results | the same, by digest |
@@ -30,7 +32,9 @@
 
 pub mod base;
 pub mod build;
+pub mod cache;
 pub mod cli;
+pub mod copy;
 pub mod decompress;
 pub mod diagnostic;
 pub mod digest;

@@ -13,12 +13,16 @@ pub mod packer_components;
 mod planning;
 pub mod plugins;
 mod select;
+pub mod shard;
+mod sharing;
 mod step;
 
 pub use packer_components::Group;
+pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
 use crate::base::Base;
+use crate::cache::Sharing;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
@@ -28,7 +32,7 @@ use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What planning takes besides the template.
@@ -36,12 +40,16 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
-    /// What to build for.
+    /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.
     pub only: Vec<String>,
     /// Globs over build names and post-processors.
     pub except: Vec<String>,
+    /// Which part of the builds; none for all.
+    pub shard: Option<Shard>,
+    /// How long builds take, as far as that is known, to make parts of one length.
+    pub costs: Costs,
     /// When the run began.
     pub now: jiff::Timestamp,
     /// Names the run: `build.PackerRunUUID`.
@@ -53,8 +61,8 @@ pub struct Settings {
 pub struct Plan {
     /// The builds, in the template's order.
     pub builds: Vec<PlannedBuild>,
-    /// What is built for.
-    pub platform: Platform,
+    /// With whom results of steps are shared.
+    pub sharing: Sharing,
     /// Strings that must be shown nowhere.
     pub secrets: Secrets,
     /// Hides them.
@@ -106,6 +114,8 @@ pub enum Product {
 pub struct PlannedImage {
     /// Where the first layers come from.
     pub base: Box<dyn Base>,
+    /// What is built for.
+    pub platform: Platform,
     /// What the template changes in the base's configuration.
     pub changes: ConfigChanges,
     /// The manifest's annotations.
@@ -139,6 +149,8 @@ pub struct PlannedPostProcessor {
     pub span: SourceSpan,
     /// What the template says of its input artifact.
     pub keep_input: Option<bool>,
+    /// The indexes in registries that the build's image becomes part of.
+    pub joins: Vec<String>,
     component: Component,
 }
 
@@ -159,6 +171,7 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
+        let sharing = sharing::read(&template, &diagnostics);
         let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);
         // A name that belongs to a build with mistakes is not unknown, nor is one of a build that
@@ -175,18 +188,13 @@ impl Plan {
         }
         let plan = Self {
             builds,
-            platform: settings.platform.clone(),
+            sharing,
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
             template,
             settings,
         };
         Ok((plan, diagnostics))
-    }
-
-    /// The platform in words, as `linux/amd64`.
-    pub fn platform_name(&self) -> String {
-        format!("{}/{}", self.platform.os, self.platform.architecture)
     }
 
     /// The plugins that the template asks for.
@@ -206,6 +214,16 @@ impl Plan {
     /// The texts that spans point into.
     pub fn sources(&self) -> &Sources {
         self.template.sources()
+    }
+
+    /// The builds whose images become part of the index `name`.
+    pub fn partners(&self, name: &str) -> BTreeSet<String> {
+        let joins = |build: &PlannedBuild| {
+            let mut post_processors = build.post_processors.iter().flatten();
+            post_processors.any(|it| it.joins.iter().any(|joined| joined == name))
+        };
+        let builds = self.builds.iter().filter(|build| joins(build));
+        builds.map(|build| build.name.clone()).collect()
     }
 
     /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its

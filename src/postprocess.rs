@@ -7,22 +7,30 @@ mod archives;
 mod artifice;
 mod checksum;
 mod compress;
+mod docker_import;
+mod docker_push;
 mod docker_tag;
 mod error;
+mod joint;
 mod manifest;
+mod oci_push;
+mod progress;
 mod shell_local;
 
 pub use error::PostProcessError;
+pub use joint::JointIndexes;
+pub use progress::Meter;
 
 use crate::digest::Digest;
-use crate::image::Image;
+use crate::image::{self, Image};
 use crate::mask::Masker;
 use crate::provision::Said;
 use crate::sandbox::Cancel;
-use crate::store::Store;
+use crate::store::{Platform, Store};
 use crate::template::Arguments;
 use crate::template::gotemplate::GoTemplateData;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -152,14 +160,28 @@ pub struct Context<'a> {
     pub masker: &'a Masker,
     /// Stops what runs.
     pub cancel: &'a Cancel,
+    /// The indexes that several builds of the run push together.
+    pub joint: &'a JointIndexes,
+    /// The builds of the run whose images belong to an index, by its name.
+    pub partners: &'a dyn Fn(&str) -> BTreeSet<String>,
     /// Takes what is said, as it comes.
-    pub say: &'a dyn Fn(Said<'_>),
+    pub say: &'a (dyn Fn(Said<'_>) + Sync),
 }
 
 impl<'a> Context<'a> {
-    /// The image, for a post-processor that works on nothing else.
-    fn image(&self) -> Result<&'a Image, PostProcessError> {
-        self.image.ok_or(PostProcessError::NoImage)
+    /// The image of an artifact: the build's own, unless a post-processor before made another one.
+    fn image_of(&self, artifact: &Artifact) -> Result<Cow<'a, Image>, PostProcessError> {
+        match (artifact.digest, self.image) {
+            (Some(digest), Some(own)) if digest == own.manifest.digest => Ok(Cow::Borrowed(own)),
+            (Some(digest), _) => {
+                let descriptor = self.store.describe_manifest(&digest)?;
+                let descriptor = descriptor.ok_or(PostProcessError::NoImage)?;
+                // A manifest is for whatever it is for, and none of these is an index.
+                let image = image::load(self.store, &descriptor, &Platform::host())?;
+                Ok(Cow::Owned(image))
+            }
+            (None, own) => own.map(Cow::Borrowed).ok_or(PostProcessError::NoImage),
+        }
     }
 }
 
@@ -183,6 +205,27 @@ pub trait PostProcessor: fmt::Debug + Send + Sync {
     /// store yet.
     fn needs_layers(&self) -> bool {
         false
+    }
+
+    /// Whether it makes an image for those that come behind it, even of a build that makes none.
+    fn gives_image(&self) -> bool {
+        false
+    }
+
+    /// Whether it names its artifact for those that come behind it.
+    fn gives_names(&self) -> bool {
+        false
+    }
+
+    /// Whether it works on the names of its input, so that one that gives some must come before it.
+    fn needs_names(&self) -> bool {
+        false
+    }
+
+    /// The names of indexes in registries that this build's image becomes part of, together with
+    /// those of other builds.
+    fn joins(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Does the work.
@@ -211,10 +254,14 @@ fn registry() -> BTreeMap<&'static str, Prepare> {
             "docker-archive",
             archives::prepare_docker_archive as Prepare,
         ),
+        ("docker-import", docker_import::prepare as Prepare),
+        ("docker-push", docker_push::prepare as Prepare),
+        ("docker-save", archives::prepare_docker_save as Prepare),
         ("docker-tag", docker_tag::prepare as Prepare),
         ("manifest", manifest::prepare as Prepare),
         ("oci-archive", archives::prepare_oci_archive as Prepare),
         ("oci-layout", archives::prepare_oci_layout as Prepare),
+        ("oci-push", oci_push::prepare as Prepare),
         ("shell-local", shell_local::prepare as Prepare),
     ])
 }

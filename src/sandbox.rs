@@ -19,6 +19,7 @@
 mod cancel;
 mod chown;
 mod connection;
+pub mod emulation;
 mod error;
 mod harden;
 mod helper;
@@ -30,6 +31,7 @@ mod lazy;
 mod lines;
 mod mounts;
 mod protocol;
+mod read_ahead;
 mod root;
 mod seccomp;
 mod supervisor;

@@ -1,6 +1,7 @@
 //! What can go wrong while a base is resolved.
 
 use crate::image::ImageError;
+use crate::registry::{Reference, ReferenceError, RegistryError};
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use std::io;
@@ -15,6 +16,29 @@ pub enum BaseError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A reference is not pinned, and only what is pinned may be used.
+    #[error("{reference} is not in the lock file")]
+    NotLocked {
+        /// Which one.
+        reference: Reference,
+    },
+    /// The registry has no such image.
+    #[error("{} has no image {:?}", .reference.repository, .reference.tag.as_deref().unwrap_or_default())]
+    UnknownReference {
+        /// Which one.
+        reference: Reference,
+    },
+    /// The name of an image cannot be one of a registry either.
+    #[error("there is no image {name:?} in the store, and {error}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why it is no reference.
+        error: ReferenceError,
+    },
     /// Unpacking or importing failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -25,12 +49,6 @@ pub enum BaseError {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// No image in the store has that name.
-    #[error("there is no image {name:?} in the store")]
-    UnknownImage {
-        /// The name.
-        name: String,
     },
     /// The image is for another architecture.
     #[error("the base is for {found}, and the build is for {wanted}")]

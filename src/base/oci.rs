@@ -1,8 +1,13 @@
 //! The `oci` source: an existing image, or nothing at all, as the base.
 
-use super::{Base, BaseError, Context, Input, PrepareContext, ResolvedBase};
+use super::{
+    Base, BaseError, Context, Input, InputContext, Pins, Place, PrepareContext, ResolvedBase,
+    remote,
+};
 use crate::image::{self, Image, ImageSource, Layout, archive};
-use crate::store::{Platform, Store, StoreError};
+use crate::registry::{Client, Reference};
+use crate::store::descriptor::ParsePlatformError;
+use crate::store::{Descriptor, Platform, Store, StoreError};
 use crate::template::Arguments;
 use std::path::PathBuf;
 
@@ -23,8 +28,8 @@ enum Origin {
     },
     /// No layers at all.
     Scratch,
-    /// An image in the local store.
-    Stored { name: String },
+    /// An image in the local store, or else of a registry.
+    Named { name: String },
     /// The result of another build of the template.
     Build { name: String },
 }
@@ -33,7 +38,10 @@ enum Origin {
 #[derive(Clone, Debug)]
 struct Oci {
     origin: Origin,
+    /// What the template asks for, or what is built for without it.
     platform: Platform,
+    /// Whether the template asks for it.
+    has_platform: bool,
 }
 
 /// Decodes the options of an `oci` source.
@@ -44,6 +52,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
     let image: Option<String> = arguments.optional("image");
     let from: Option<String> = arguments.optional("from");
     let reference: Option<String> = arguments.optional("reference");
+    let platform: Option<String> = arguments.optional("platform");
 
     let mut valid = true;
     let given = [
@@ -63,7 +72,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
         arguments.error(
             arguments.header(),
             problem,
-            &["`layout` and `archive` name a path, `image` a name in the store, `from` another build of this template; `scratch = true` starts empty"],
+            &["`layout` and `archive` name a path, `image` an image of the store or of a registry, `from` another build of this template; `scratch = true` starts empty"],
         );
         valid = false;
     }
@@ -75,6 +84,21 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
         );
         valid = false;
     }
+    let has_platform = platform.is_some();
+    let platform = match platform.as_deref().map(str::parse) {
+        None => context.platform.clone(),
+        Some(Ok(platform)) => platform,
+        Some(Err(error)) => {
+            let error: ParsePlatformError = error;
+            arguments.error(
+                arguments.span("platform"),
+                error.to_string(),
+                &["write it like \"linux/arm64\" or \"linux/arm/v7\""],
+            );
+            valid = false;
+            context.platform.clone()
+        }
+    };
     let mut existing = |option: &str, shown: String, folder: bool| {
         let path = context.working_folder.join(&shown);
         let fits = if folder {
@@ -108,7 +132,13 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
             reference,
         }
     } else if let Some(name) = image {
-        Origin::Stored { name }
+        if Reference::names_registry(&name)
+            && let Err(error) = name.parse::<Reference>()
+        {
+            arguments.error(arguments.span("image"), error.to_string(), &[]);
+            valid = false;
+        }
+        Origin::Named { name }
     } else if let Some(name) = from {
         Origin::Build { name }
     } else {
@@ -117,7 +147,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
     valid.then(|| {
         Box::new(Oci {
             origin,
-            platform: context.platform.clone(),
+            platform,
+            has_platform,
         }) as Box<dyn Base>
     })
 }
@@ -134,6 +165,40 @@ impl Oci {
         image::import_layers(source, context.store, &image.layers)?;
         Ok(image)
     }
+
+    /// Finds an image of a registry; its layers stay there.
+    fn remote(
+        &self,
+        store: &Store,
+        client: &Client,
+        pins: &Pins,
+        reference: &Reference,
+    ) -> Result<Image, BaseError> {
+        let digest = pins.digest(reference, client)?;
+        remote::find(client, store, &reference.repository, digest, &self.platform)
+    }
+}
+
+/// What a name stands for.
+enum Named {
+    Stored(Descriptor),
+    Remote(Reference),
+}
+
+/// A name that has a registry's host is that registry's; any other is looked up in the store first.
+fn named(store: &Store, name: &str) -> Result<Named, BaseError> {
+    if !Reference::names_registry(name) {
+        match store.resolve(name) {
+            Ok(descriptor) => return Ok(Named::Stored(descriptor)),
+            Err(StoreError::UnknownReference { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let reference = name.parse().map_err(|error| BaseError::Name {
+        name: name.to_owned(),
+        error,
+    })?;
+    Ok(Named::Remote(reference))
 }
 
 impl Base for Oci {
@@ -146,7 +211,7 @@ impl Base for Oci {
             Origin::Layout { shown, .. } => format!("layout {shown}"),
             Origin::Archive { shown, .. } => format!("archive {shown}"),
             Origin::Scratch => "scratch".to_owned(),
-            Origin::Stored { name } => format!("image {name}"),
+            Origin::Named { name } => format!("image {name}"),
             Origin::Build { name } => format!("build {name}"),
         }
     }
@@ -158,7 +223,26 @@ impl Base for Oci {
         }
     }
 
-    fn input(&self, store: &Store) -> Result<Option<Input>, BaseError> {
+    fn platform(&self) -> Option<&Platform> {
+        self.has_platform.then_some(&self.platform)
+    }
+
+    fn input(&self, context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
+        let store = context.store;
+        if let Origin::Named { name } = &self.origin {
+            let Named::Remote(reference) = named(store, name)? else {
+                return Ok(None);
+            };
+            // A lock file names nothing that cannot be built on.
+            self.remote(store, context.registries, context.pins, &reference)?;
+            let digest = context.pins.digest(&reference, context.registries)?;
+            return Ok(Some(Input {
+                place: Place::Registry(reference.without_digest()),
+                reference: None,
+                platform: None,
+                digest,
+            }));
+        }
         let (path, reference, source): (_, _, Box<dyn ImageSource>) = match &self.origin {
             Origin::Layout {
                 path, reference, ..
@@ -166,11 +250,11 @@ impl Base for Oci {
             Origin::Archive {
                 path, reference, ..
             } => (path, reference, archive::open(path, store)?),
-            Origin::Scratch | Origin::Stored { .. } | Origin::Build { .. } => return Ok(None),
+            Origin::Scratch | Origin::Named { .. } | Origin::Build { .. } => return Ok(None),
         };
         let image = image::resolve(source.as_ref(), store, reference.as_deref(), &self.platform)?;
         Ok(Some(Input {
-            path: path.clone(),
+            place: Place::Path(path.clone()),
             reference: reference.clone(),
             platform: Some(self.platform.clone()),
             digest: image.manifest.digest,
@@ -200,15 +284,14 @@ impl Base for Oci {
                 let archive = archive::open(path, context.store)?;
                 self.import(context, archive.as_ref(), reference.as_deref())?
             }
-            Origin::Stored { name } => {
-                let descriptor = match context.store.resolve(name) {
-                    Err(StoreError::UnknownReference { .. }) => {
-                        return Err(BaseError::UnknownImage { name: name.clone() });
-                    }
-                    found => found?,
-                };
-                image::load(context.store, &descriptor, &self.platform)?
-            }
+            Origin::Named { name } => match named(context.store, name)? {
+                Named::Stored(descriptor) => {
+                    image::load(context.store, &descriptor, &self.platform)?
+                }
+                Named::Remote(reference) => {
+                    self.remote(context.store, context.registries, context.pins, &reference)?
+                }
+            },
             Origin::Build { name } => built
                 .cloned()
                 .ok_or_else(|| BaseError::Dependency { name: name.clone() })?,
@@ -217,7 +300,9 @@ impl Base for Oci {
             &image.config.architecture,
             self.platform.architecture.to_string(),
         );
-        if !found.is_empty() && *found != wanted {
+        // A build that starts from another is for whatever that one is for.
+        let is_free = matches!(self.origin, Origin::Build { .. }) && !self.has_platform;
+        if !is_free && !found.is_empty() && *found != wanted {
             return Err(BaseError::Architecture {
                 found: found.clone(),
                 wanted,

@@ -1,10 +1,12 @@
 //! The `rootfs` source: a tar, compressed or not, or a folder, as layer 0.
 
-use super::{Base, BaseError, Context, Input, PrepareContext, ResolvedBase, folder, imported};
+use super::{
+    Base, BaseError, Context, Input, InputContext, Place, PrepareContext, ResolvedBase, folder,
+    imported,
+};
 use crate::digest::{Digest, StepKey};
 use crate::image::Image;
 use crate::sandbox::{Task, TaskReport};
-use crate::store::Store;
 use crate::template::Arguments;
 use serde_json::json;
 use std::fs::File;
@@ -53,9 +55,9 @@ impl Base for Rootfs {
         self.shown.clone()
     }
 
-    fn input(&self, _store: &Store) -> Result<Option<Input>, BaseError> {
+    fn input(&self, _context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
         Ok(Some(Input {
-            path: self.path.clone(),
+            place: Place::Path(self.path.clone()),
             reference: None,
             platform: None,
             digest: self.content()?,

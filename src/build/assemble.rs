@@ -3,7 +3,7 @@
 use super::{BuildError, BuiltLayer, Environment};
 use crate::base::ResolvedBase;
 use crate::image::{self, Assembly, Image, NewLayer};
-use crate::plan::{Plan, PlannedImage};
+use crate::plan::PlannedImage;
 
 /// What the history says about one step.
 pub struct StepHistory {
@@ -16,7 +16,6 @@ pub struct StepHistory {
 /// Writes the image of a build to the store and gives it the build's name.
 pub fn image(
     environment: &Environment,
-    plan: &Plan,
     name: &str,
     planned: &PlannedImage,
     base: &ResolvedBase,
@@ -47,7 +46,7 @@ pub fn image(
         store,
         &Assembly {
             base: base.image.as_ref(),
-            platform: &plan.platform,
+            platform: &planned.platform,
             layers: &entries,
             changes: &planned.changes,
             annotations: &planned.annotations,

@@ -7,6 +7,7 @@ use crate::image::ImageError;
 use crate::imageless::ImagelessError;
 use crate::postprocess::PostProcessError;
 use crate::provision::ProvisionError;
+use crate::registry::RegistryError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use std::io;
@@ -64,6 +65,24 @@ pub enum BuildError {
     /// The image cannot be put together.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A layer cannot be had from where it is.
+    #[error("cannot pull the layer {digest}")]
+    Fetch {
+        /// Its blob.
+        digest: Digest,
+        /// Why.
+        source: RegistryError,
+    },
+    /// A layer is another one than whoever promised it said.
+    #[error("the layer {digest} should unpack to {expected} but {}", other(found))]
+    WrongLayer {
+        /// Its blob.
+        digest: Digest,
+        /// What its tar should digest to.
+        expected: DiffId,
+        /// What it digests to; none if it is no compressed file at all.
+        found: Option<DiffId>,
+    },
     /// A layer cannot be unpacked.
     #[error("cannot unpack the layer {digest}")]
     Unpack {
@@ -161,6 +180,13 @@ impl From<ProvisionError> for BuildError {
             ProvisionError::Interrupted => Self::Interrupted,
             error => Self::Provision(error),
         }
+    }
+}
+
+fn other(found: &Option<DiffId>) -> String {
+    match found {
+        Some(found) => format!("gives {found}"),
+        None => "cannot be decompressed".to_owned(),
     }
 }
 

@@ -101,10 +101,25 @@ fn hints(error: &BuildError) -> Vec<String> {
             ));
         }
         BuildError::Base {
-            source: BaseError::UnknownImage { .. },
+            source: BaseError::Name { .. },
             ..
         } => {
             hints.push("`hardtack images` lists the names that there are".to_owned());
+        }
+        BuildError::Base {
+            source: BaseError::NotLocked { .. },
+            ..
+        } => {
+            hints.push("run `hardtack init`, or build without --locked".to_owned());
+        }
+        BuildError::Base {
+            source: BaseError::UnknownReference { reference },
+            ..
+        } => {
+            hints.push(format!(
+                "it was looked for in the registry {}, since the store has no image of that name; `hardtack images` lists those",
+                reference.repository.registry
+            ));
         }
         BuildError::Base {
             source: BaseError::Sandbox(source),

@@ -6,10 +6,10 @@
 //! `keep_input_artifact = false` only leaves it out of the list of artifacts.
 
 use super::event::Event;
-use super::{BuildError, Environment, host};
+use super::{BuildError, Environment, host, outputs};
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
-use crate::postprocess::{Artifact, Context};
+use crate::postprocess::{Artifact, Context, PostProcessError};
 use crate::provision::Said;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,15 +97,22 @@ fn run_chain(
             cancel: &environment.cancel,
             force: environment.force,
             masker: &plan.masker,
+            joint: &environment.joint,
+            partners: &|name| plan.partners(name),
             say: &say,
         };
-        let made = ready
-            .run(&current, &context)
-            .map_err(|source| BuildError::PostProcessor {
-                name: planned.name.clone(),
-                span: planned.span,
-                source: Box::new(source),
-            })?;
+        let failed = |source: PostProcessError| BuildError::PostProcessor {
+            name: planned.name.clone(),
+            span: planned.span,
+            source: Box::new(source),
+        };
+        if let Some(image) = image.filter(|_| ready.needs_layers()) {
+            outputs::fetch_layers(environment, image, &say, failed)?;
+        }
+        let made = ready.run(&current, &context).map_err(|error| match image {
+            Some(image) => outputs::blame(environment, image, failed(error)),
+            None => failed(error),
+        })?;
         let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
         if index == 0 {
             keep_own = keep;

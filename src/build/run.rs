@@ -4,12 +4,13 @@ use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, BuiltLayer, Environment, assemble, lookup, post, steps};
+use super::{BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps};
 use crate::image::Image;
 use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
 use crate::postprocess::Artifact;
 use crate::provision::StartState;
+use crate::store::Platform;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,9 +35,9 @@ pub fn run(
         steps: build.steps.len(),
     });
     let result = match &build.product {
-        Product::Image(planned) => {
+        Product::Image(planned) => again::run(environment, &build.name, || {
             layers_and_image((environment, plan, build), planned, dependency, begin)
-        }
+        }),
         Product::Imageless(imageless) => without_image(environment, plan, build, imageless, begin),
     };
     result.map_err(|failure| {
@@ -80,6 +81,9 @@ fn layers_and_image(
         seconds: begin.elapsed().as_secs_f64(),
     });
 
+    for layer in &base.layers {
+        environment.cache.made(&build.name, layer.key);
+    }
     let mut chain = Chain::default();
     let base_layers = base
         .image
@@ -104,12 +108,12 @@ fn layers_and_image(
         build,
         start: &start,
         epoch: base.epoch,
+        platform: &planned.platform,
     };
     let done = steps::run(&bench, chain)?;
     let layers = done.chain.finish().map_err(fail)?;
     let image = assemble::image(
         environment,
-        plan,
         &build.name,
         planned,
         &base,
@@ -125,6 +129,8 @@ fn layers_and_image(
         layers,
         artifacts,
     };
+    // Only now: the registry may have got the layers with the image.
+    environment.cache.succeeded(&build.name);
     finished(environment, build, &built, done.cached, begin);
     let image = Some(image);
     Ok(Finished { built, image })
@@ -153,6 +159,7 @@ fn without_image(
         // Nothing runs inside an image.
         start: &StartState::default(),
         epoch: 0,
+        platform: &Platform::host(),
     };
     let done = steps::run(&bench, Chain::default())?;
     let artifacts = post::run(environment, plan, build, own, None).map_err(fail)?;

@@ -1,75 +1,46 @@
 //! Trees: unpacked layers to run a step on, made only when a step must really run.
 
 use super::chain::{Blob, Chain};
+use super::unpack::{self, Missing};
 use super::{BuildError, Environment};
 use crate::digest::ChainId;
-use crate::sandbox::{Cancel, Task, TaskReport};
+use crate::sandbox::{Cancel, Task};
 use crate::store::{LockGuard, Scratch, StoreError, TreeCommit};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Gives the trees of all layers of `chain`, lowest first; unpacks those that are missing.
+/// Gives the trees of all layers of `chain`, lowest first; fetches and unpacks those that are
+/// missing.
 pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathBuf>, BuildError> {
-    let layers: Vec<_> = chain
-        .links()
-        .iter()
-        .map(|link| {
-            let layer = match &link.blob {
-                Blob::Stored(layer) => Some(layer),
-                // Its tree was there before the packing began.
-                Blob::Packing(_) => None,
-            };
-            (link.diff_id, layer)
-        })
-        .collect();
-    let store = &environment.store;
     let sandbox = environment.sandbox.get()?;
     let namespace = sandbox.tree_namespace();
-    let mut trees: Vec<PathBuf> = Vec::with_capacity(layers.len());
+    let mut known = Vec::with_capacity(chain.links().len());
+    let mut missing = Vec::new();
     let mut below: Option<ChainId> = None;
-    for (diff_id, layer) in layers {
-        let chain = below.map_or(ChainId::base(diff_id), |below| below.child(diff_id));
-        below = Some(chain);
-        if let Some(tree) = store.tree(&namespace, &chain)? {
-            trees.push(tree);
-            continue;
-        }
-        let _lock = lock(
-            environment,
-            "tree",
-            &format!("{namespace}-{}", chain.0.hex()),
-            || {},
-        )?;
-        if let Some(tree) = store.tree(&namespace, &chain)? {
-            trees.push(tree);
-            continue;
-        }
-        let layer = layer.ok_or(BuildError::TreeMissing { diff_id })?;
-        let scratch = store.scratch()?;
-        let root = scratch.path().join("fs");
-        std::fs::create_dir(&root).map_err(BuildError::file("create", &root))?;
-        let task = Task::Extract {
-            archive: store.blob_path(&layer.digest),
-            expected: Some(diff_id),
-            into: root,
-            lowers: trees.clone(),
-            whiteouts: true,
-            epoch: 0,
-        };
-        match sandbox.task(&task, &environment.cancel) {
-            Ok(TaskReport::Extracted(_)) => {}
-            Ok(other) => return Err(other.unexpected("extract").into()),
-            Err(source) => {
-                discard(environment, vec![scratch]);
-                return Err(BuildError::Unpack {
-                    digest: layer.digest,
-                    source,
+    for (index, link) in chain.links().iter().enumerate() {
+        let name = below.map_or(ChainId::base(link.diff_id), |below| {
+            below.child(link.diff_id)
+        });
+        below = Some(name);
+        let tree = environment.store.tree(&namespace, &name)?;
+        if let Some(tree) = &tree {
+            environment.store.use_tree(tree, environment.now.into());
+        } else {
+            // That of a layer which is still being packed was there before the packing began.
+            let Blob::Stored(layer) = &link.blob else {
+                return Err(BuildError::TreeMissing {
+                    diff_id: link.diff_id,
                 });
-            }
+            };
+            missing.push(Missing {
+                index,
+                layer: layer.clone(),
+                name,
+            });
         }
-        trees.push(commit(environment, scratch, &namespace, &chain)?);
+        known.push(tree);
     }
-    Ok(trees)
+    unpack::trees(environment, &namespace, known, &missing)
 }
 
 /// Moves a finished tree into the store; if another process was first, its tree is used.

@@ -13,6 +13,18 @@ pub fn run_image(
     image: &Image,
     spec: impl FnOnce(Vec<PathBuf>, PathBuf) -> RunSpec,
 ) -> Result<i32, BuildError> {
+    let lowers = unpack_image(environment, image)?;
+    let scratch = environment.store.scratch()?;
+    let spec = spec(lowers, scratch.path().to_owned());
+    Ok(environment
+        .sandbox
+        .get()?
+        .run_interactive(&spec, &environment.cancel)?)
+}
+
+/// Fetches and unpacks the layers of `image` that are not unpacked yet; gives their trees, lowest
+/// first.
+pub fn unpack_image(environment: &Environment, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
     let mut chain = Chain::default();
     for layer in &image.layers {
         chain.push(Link {
@@ -21,11 +33,5 @@ pub fn run_image(
             origin: None,
         });
     }
-    let lowers = trees::materialise(environment, &chain)?;
-    let scratch = environment.store.scratch()?;
-    let spec = spec(lowers, scratch.path().to_owned());
-    Ok(environment
-        .sandbox
-        .get()?
-        .run_interactive(&spec, &environment.cancel)?)
+    trees::materialise(environment, &chain)
 }

@@ -1,16 +1,22 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::amounts;
+use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
+use super::copy::CopyArguments;
 use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
 use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
+use super::pull::PullArguments;
 use super::registries::RegistryArguments;
+use super::sharing::SharingArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
+use crate::plan::Shard;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -70,8 +76,12 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Bring an image of a registry into the store.
+    Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
+    Copy(CopyArguments),
     /// List the images in the store.
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
@@ -80,6 +90,8 @@ pub enum Command {
     Login(LoginArguments),
     /// Remove the name and password for a registry.
     Logout(LogoutArguments),
+    /// Look after the results of steps: list, measure, remove, carry to another machine.
+    Cache(CacheArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.
@@ -119,6 +131,15 @@ pub struct TemplateArguments {
     #[arg(long, value_name = "GLOBS")]
     pub except: Vec<String>,
 
+    /// Only the I-th of N parts of the builds, for CI jobs that build side by side.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+
+    /// Make the parts equally long by the seconds that builds took, from the file that an earlier
+    /// `build --metadata-file` wrote. All jobs must be given the same file.
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub shard_costs: Option<PathBuf>,
+
     /// Warn about values in variable files for variables that are not declared.
     #[arg(long)]
     pub warn_on_undeclared_var: bool,
@@ -134,6 +155,26 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
+
+    /// Remove what has not been used for the longest time after the builds, when the store takes
+    /// more of the disk than this: 20GB [default: no limit]. Images stay.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "HARDTACK_CACHE_SIZE",
+        hide_env_values = true,
+        value_parser = amounts::size
+    )]
+    pub cache_size: Option<u64>,
+
+    /// Refuse images of registries that the lock file does not have, and bases that are not what
+    /// it says.
+    #[arg(long)]
+    pub locked: bool,
 
     /// How to show progress on stderr.
     #[arg(
@@ -228,6 +269,10 @@ pub struct Plan {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
 
     /// Print JSON.
     #[arg(long)]

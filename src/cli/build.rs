@@ -2,18 +2,28 @@
 
 use super::arguments::Build;
 use super::error::CommandError;
+use super::init::{line_of, look_at_bases};
+use super::lock_file::LockFile;
 use super::metadata::MetadataFile;
 use super::operator::StandardInput;
+use super::output;
+use super::sharing;
 use super::surroundings::{self, Surroundings};
-use super::{output, template};
+use super::template::{self, Request};
+use crate::base::{InputContext, Pins};
 use crate::build::event::{Event, EventSink, Level};
-use crate::build::{self, OnError, Outcome};
+use crate::build::{self, Environment, OnError, Outcome};
+use crate::cache::Policy;
+use crate::cache::prune::prune;
 use crate::diagnostic::Severity;
 use crate::mask::{Masker, Secrets};
 use crate::plan::Plan;
-use crate::store::Store;
+use crate::plan::lock::Lock;
+use crate::sandbox::LazySandbox;
+use crate::store::{Store, StoreError};
 use crate::ui::{self, Display, Progress, Stamps};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -45,7 +55,8 @@ fn build(
         }
         None => None,
     };
-    let checked = template::check(&arguments.template, surroundings, output.color);
+    let request = Request::to_build(&arguments.template, surroundings)?;
+    let checked = template::check(request, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
         None => Secrets::default(),
@@ -72,6 +83,14 @@ fn build(
     let events: Arc<dyn EventSink> = display.clone();
     let mut environment = surroundings.build_environment(store, events);
     environment.no_cache = arguments.template.no_cache;
+    let warn = surroundings::warnings(&environment.events);
+    environment.cache = sharing::cache(
+        &arguments.sharing,
+        &plan.sharing,
+        &environment,
+        surroundings,
+        warn,
+    );
     environment.parallel_builds = usize::try_from(arguments.parallel_builds)
         .ok()
         .filter(|count| *count > 0);
@@ -88,7 +107,31 @@ fn build(
     if let Some(threads) = arguments.threads {
         environment.threads = threads.clamp(1, 1024);
     }
+    let lock_file = LockFile::of(&arguments.template.path, surroundings);
+    let lock = lock_file.read(surroundings, &checked.masker)?;
+    let pins = Arc::new(lock.clone().unwrap_or_default().pins(arguments.locked));
+    if arguments.locked {
+        check_locked(
+            &plan,
+            &environment,
+            &pins,
+            &lock.unwrap_or_default(),
+            &lock_file,
+        )?;
+    }
+    environment.pins = Arc::clone(&pins);
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
+    // Also after a failure: the next attempt is to start from the same images.
+    if let Err(error) = keep_pins(&pins, &lock_file, surroundings, &checked.masker) {
+        let text = error.text(false).unwrap_or_default();
+        display.emit(notice(Level::Warning, &text));
+    }
+    if let Some(size) = arguments.cache_size
+        && let Err(error) = limit_store(surroundings, size)
+    {
+        let text = error.text(false).unwrap_or_default();
+        display.emit(notice(Level::Warning, &text));
+    }
     display.finish();
 
     if output.progress != Progress::MachineReadable {
@@ -159,6 +202,70 @@ impl Output {
         };
         ui::display(self.progress, settings, output)
     }
+}
+
+/// Errors unless every base is what the lock file says.
+fn check_locked(
+    plan: &Plan,
+    environment: &Environment,
+    pins: &Pins,
+    lock: &Lock,
+    file: &LockFile,
+) -> Result<(), CommandError> {
+    let context = InputContext {
+        store: &environment.store,
+        registries: &environment.registries,
+        pins,
+    };
+    let found = look_at_bases(plan, &context, file.folder())?;
+    let mut moved = lock.changes(&found);
+    // Builds that are left out need none of what is locked for them.
+    moved.retain(|one| one.to.is_some());
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = moved.iter().map(line_of).collect();
+    let error = anyhow::anyhow!(
+        "the bases are not what {} says:\n{}",
+        file.shown().display(),
+        list.concat().trim_end()
+    );
+    Err(CommandError::user(error)
+        .hint("run `hardtack init` to lock what is new, and `hardtack init -upgrade` to accept what has changed"))
+}
+
+/// Writes what the build has pinned to the lock file.
+fn keep_pins(
+    pins: &Pins,
+    file: &LockFile,
+    surroundings: &Surroundings,
+    masker: &Masker,
+) -> Result<(), CommandError> {
+    if pins.found().is_empty() {
+        return Ok(());
+    }
+    // Read again: another build may have written it meanwhile.
+    let mut lock = file.read(surroundings, masker)?.unwrap_or_default();
+    lock.adopt(pins);
+    file.write(&lock)
+}
+
+/// Makes room in the store, unless another run is using it: that one, or the next, will.
+fn limit_store(surroundings: &Surroundings, size: u64) -> Result<(), CommandError> {
+    let store = open_store(surroundings)?;
+    let policy = Policy {
+        keep_size: Some(size),
+        ..Policy::default()
+    };
+    let now = surroundings.now.into();
+    prune(&store, &LazySandbox::default(), &policy, now, || {
+        ControlFlow::Break(())
+    })
+    .map(drop)
+    .or_else(|error| match error {
+        StoreError::LockAbandoned { .. } => Ok(()),
+        error => Err(CommandError::host(error)),
+    })
 }
 
 /// Opens the store of this run.

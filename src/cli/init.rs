@@ -1,27 +1,26 @@
 //! `hardtack init`: whether all that a template asks for is there, and what its bases hold.
 //!
 //! There is nothing to install. What a template's bases hold is written to a lock file beside it,
-//! and compared with what that file says the next time. Builds do not read it: what they build on
-//! is part of their keys, so another base gives another image, never a wrong one.
+//! and compared with what that file says the next time. Builds take images of registries from it.
 
 use super::build::open_store;
 use super::error::CommandError;
+use super::lock_file::LockFile;
 use super::output;
 use super::surroundings::Surroundings;
 use super::template::{self, Looked, Request};
 use super::variable_arguments::VariableArguments;
+use crate::base::{InputContext, Pins};
 use crate::diagnostic::Diagnostics;
-use crate::mask::Masker;
-use crate::plan::lock::{self, Lock, Moved, Name};
+use crate::plan::lock::{Lock, Moved, Name};
 use crate::plan::packer_components::of_plugin;
 use crate::plan::{Plan, plugins};
-use crate::store::Store;
-use crate::template::{NamedText, RequiredPlugin, Template};
+use crate::registry::Client;
+use crate::sandbox::Cancel;
+use crate::template::{RequiredPlugin, Template};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,7 +35,7 @@ pub struct InitArguments {
     #[command(flatten)]
     pub variables: VariableArguments,
 
-    /// Accept what has changed since the lock file was written.
+    /// Move to what the tags mean now, and accept what has changed since the lock file was written.
     #[arg(long)]
     pub upgrade: bool,
 
@@ -62,13 +61,18 @@ pub fn run(
     for plugin in plan.required_plugins() {
         text += &describe(plugin);
     }
-    let file = lock_file(&arguments.path, surroundings);
-    let found = look_at_bases(
-        &plan,
-        &open_store(surroundings)?,
-        &surroundings.working_folder.join(&file),
-    )?;
-    let locked = read_lock(&file, surroundings, &checked.masker)?;
+    let file = LockFile::of(&arguments.path, surroundings);
+    let locked = file.read(surroundings, &checked.masker)?;
+    let pins = match (&locked, arguments.upgrade) {
+        (Some(lock), false) => lock.pins(false),
+        _ => Pins::default(),
+    };
+    let context = InputContext {
+        store: &open_store(surroundings)?,
+        registries: &Client::new(surroundings.registry_settings(&Cancel::default())),
+        pins: &pins,
+    };
+    let found = look_at_bases(&plan, &context, file.folder())?;
     let changes = locked.clone().unwrap_or_default().changes(&found);
     let moved: Vec<&Moved> = changes
         .iter()
@@ -78,7 +82,7 @@ pub fn run(
         let list: Vec<String> = moved.iter().map(|moved| line_of(moved)).collect();
         let error = anyhow!(
             "{} has other digests:\n{}",
-            file.display(),
+            file.shown().display(),
             list.concat().trim_end()
         );
         return Err(CommandError::user(error)
@@ -90,9 +94,8 @@ pub fn run(
     if changes.is_empty() && (locked.is_some() || found == Lock::default()) {
         text += "Nothing has changed.\n";
     } else {
-        fs::write(&file, found.to_hcl())
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        let _ = writeln!(text, "Wrote {}.", file.display());
+        file.write(&found)?;
+        let _ = writeln!(text, "Wrote {}.", file.shown().display());
     }
     output::print(&checked.masker.mask_neutral(&text))?;
     Ok(ExitCode::SUCCESS)
@@ -149,16 +152,12 @@ pub fn describe(plugin: &RequiredPlugin) -> String {
     text + "\n"
 }
 
-/// The lock file's path, as the user would write it.
-fn lock_file(template: &Path, surroundings: &Surroundings) -> PathBuf {
-    if surroundings.working_folder.join(template).is_dir() {
-        return template.join(lock::FILE_NAME);
-    }
-    template.with_file_name(lock::FILE_NAME)
-}
-
-fn look_at_bases(plan: &Plan, store: &Store, file: &Path) -> Result<Lock, CommandError> {
-    let folder = file.parent().unwrap_or(file);
+/// What the bases of a plan hold; names of files are told from `folder`.
+pub fn look_at_bases(
+    plan: &Plan,
+    context: &InputContext<'_>,
+    folder: &Path,
+) -> Result<Lock, CommandError> {
     let mut lock = Lock::default();
     for build in &plan.builds {
         let Some(image) = build.image() else {
@@ -166,7 +165,7 @@ fn look_at_bases(plan: &Plan, store: &Store, file: &Path) -> Result<Lock, Comman
         };
         let input = image
             .base
-            .input(store)
+            .input(context)
             .with_context(|| format!("{}: cannot find out what the base holds", build.name))?;
         if let Some(input) = input {
             lock.insert(Name::of(image.base.kind(), &input, folder), input.digest);
@@ -175,35 +174,8 @@ fn look_at_bases(plan: &Plan, store: &Store, file: &Path) -> Result<Lock, Comman
     Ok(lock)
 }
 
-/// Reads the lock file; none if there is none yet.
-fn read_lock(
-    file: &Path,
-    surroundings: &Surroundings,
-    masker: &Masker,
-) -> Result<Option<Lock>, CommandError> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(anyhow::Error::new(error)
-                .context(format!("cannot read {}", file.display()))
-                .into());
-        }
-    };
-    let text = NamedText {
-        name: file.display().to_string(),
-        text,
-    };
-    match Lock::parse(text, template::world(surroundings)) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((sources, diagnostics)) => {
-            template::print_diagnostics(diagnostics, &sources, surroundings.color, masker);
-            Err(CommandError::reported())
-        }
-    }
-}
-
-fn line_of(moved: &Moved) -> String {
+/// A line that tells how an entry of the lock has moved.
+pub fn line_of(moved: &Moved) -> String {
     match (moved.from, moved.to) {
         (None, Some(to)) => format!("{}: {to}\n", moved.name),
         (Some(_), None) => format!("{}: not used any more\n", moved.name),

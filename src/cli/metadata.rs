@@ -3,9 +3,12 @@
 use super::error::CommandError;
 use crate::build::{BuiltLayer, Outcome};
 use crate::mask::Masker;
+use crate::plan::Costs;
 use crate::postprocess::Artifact;
 use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -82,6 +85,27 @@ impl MetadataFile {
             _ => Path::new("."),
         }
     }
+}
+
+/// Reads from such a file how long each build took, in seconds.
+pub fn read_costs(path: &Path) -> Result<Costs, CommandError> {
+    #[derive(Deserialize)]
+    struct Document {
+        builds: BTreeMap<String, Build>,
+    }
+    #[derive(Deserialize)]
+    struct Build {
+        seconds: f64,
+    }
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let document: Document = serde_json::from_slice(&text).with_context(|| {
+        let path = path.display();
+        format!("{path} is not what `hardtack build --metadata-file` writes")
+    })?;
+    let seconds = document.builds.into_iter();
+    Ok(seconds
+        .map(|(name, build)| (name, build.seconds.max(0.0)))
+        .collect())
 }
 
 fn document(outcomes: &[Outcome], masker: &Masker) -> Value {

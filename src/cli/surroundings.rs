@@ -4,8 +4,10 @@ use super::arguments::Arguments;
 use super::error::CommandError;
 use super::operator::Nobody;
 use super::registries::RegistryChoices;
-use crate::build::event::EventSink;
+use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
+use crate::cache::{Cache, Warn};
+use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::Store;
@@ -129,9 +131,14 @@ impl Surroundings {
     /// What builds share, with everything at its default.
     pub fn build_environment(&self, store: Store, events: Arc<dyn EventSink>) -> Environment {
         let cancel = Cancel::default();
+        let registries = Client::new(self.registry_settings(&cancel));
+        let warn = warnings(&events);
         Environment {
+            cache: Cache::local(store.clone(), registries.clone(), warn),
             store,
-            registries: Client::new(self.registry_settings(&cancel)),
+            pins: Arc::default(),
+            registries,
+            joint: JointIndexes::default(),
             sandbox: LazySandbox::default(),
             events,
             cancel,
@@ -148,6 +155,18 @@ impl Surroundings {
             working_folder: self.working_folder.clone(),
         }
     }
+}
+
+/// Makes events of warnings.
+pub fn warnings(events: &Arc<dyn EventSink>) -> Warn {
+    let events = Arc::clone(events);
+    Arc::new(move |text| {
+        events.emit(Event::Notice {
+            build: None,
+            level: Level::Warning,
+            text,
+        });
+    })
 }
 
 /// Reads `SOURCE_DATE_EPOCH`: a time from 1970 to 9999, the last year that RFC 3339 can write.

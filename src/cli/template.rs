@@ -1,11 +1,13 @@
 //! From a template on the command line to a plan, with all that is to be said about it.
 
 use super::arguments::TemplateArguments;
+use super::error::CommandError;
+use super::metadata;
 use super::surroundings::{self, Surroundings};
 use super::variable_arguments::VariableArguments;
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
-use crate::plan::{Plan, Settings};
+use crate::plan::{Costs, Plan, Settings, Shard};
 use crate::services::NetworkServices;
 use crate::store::Platform;
 use crate::template::{self, LoadArguments, LoadError, Loaded, Template, TemplateTexts, World};
@@ -26,6 +28,10 @@ pub struct Request {
     pub only: Vec<String>,
     /// Globs over build names and post-processors.
     pub except: Vec<String>,
+    /// Which part of the builds; none for all.
+    pub shard: Option<Shard>,
+    /// How long builds take.
+    pub costs: Costs,
     /// Whether a value in a variable file that nothing declares is worth a warning.
     pub warn_on_undeclared: bool,
     /// Whether data sources are asked; if not, their values are unknown.
@@ -41,23 +47,35 @@ impl Request {
             variable_files: variables.files.clone(),
             only: Vec::new(),
             except: Vec::new(),
+            shard: None,
+            costs: Costs::default(),
             warn_on_undeclared: false,
             evaluate_data_sources: false,
         }
     }
 }
 
-impl From<&TemplateArguments> for Request {
-    fn from(arguments: &TemplateArguments) -> Self {
-        Self {
+impl Request {
+    /// A template that is built, or whose builds are planned.
+    pub fn to_build(
+        arguments: &TemplateArguments,
+        surroundings: &Surroundings,
+    ) -> Result<Self, CommandError> {
+        let costs = match &arguments.shard_costs {
+            Some(path) => metadata::read_costs(&surroundings.working_folder.join(path))?,
+            None => Costs::default(),
+        };
+        Ok(Self {
             path: arguments.path.clone(),
             variables: arguments.variables.clone(),
             variable_files: arguments.variable_files.clone(),
             only: patterns(&arguments.only),
             except: patterns(&arguments.except),
+            shard: arguments.shard,
+            costs,
             warn_on_undeclared: arguments.warn_on_undeclared_var,
             evaluate_data_sources: true,
-        }
+        })
     }
 }
 
@@ -98,8 +116,7 @@ pub struct Message {
 }
 
 /// Loads the template and plans its builds. `color` is for the messages.
-pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bool) -> Checked {
-    let request = request.into();
+pub fn check(request: Request, surroundings: &Surroundings, color: bool) -> Checked {
     let colours = if color { Colours::On } else { Colours::Off };
     let (template, diagnostics) = match template::load(load_arguments(&request, surroundings)) {
         Ok(loaded) => (loaded.template, loaded.warnings),
@@ -130,6 +147,8 @@ pub fn check(request: impl Into<Request>, surroundings: &Surroundings, color: bo
         platform: Platform::host(),
         only: request.only,
         except: request.except,
+        shard: request.shard,
+        costs: request.costs,
         now: surroundings.now,
         run_id: surroundings.run_id.clone(),
     };

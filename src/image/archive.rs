@@ -6,8 +6,8 @@
 mod table;
 mod write;
 
-pub use write::write_oci;
 pub(crate) use write::{Member, write_members};
+pub use write::{write_layout, write_oci};
 
 use super::manifest::DOCUMENT_LIMIT;
 use super::source::ImageSource;

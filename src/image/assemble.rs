@@ -100,6 +100,33 @@ pub fn assemble(store: &Store, assembly: &Assembly<'_>) -> Result<Image, ImageEr
     })
 }
 
+/// The same image with further annotations: a new manifest over the same configuration and layers,
+/// in the store. Without any it is the image itself.
+pub fn annotate(
+    store: &Store,
+    image: &Image,
+    annotations: &BTreeMap<String, String>,
+) -> Result<Image, ImageError> {
+    let mut annotated = image.clone();
+    annotated.annotations.extend(annotations.clone());
+    if annotated.annotations == image.annotations {
+        return Ok(annotated);
+    }
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(MediaType::ImageManifest),
+        config: image.config_descriptor.clone(),
+        layers: image
+            .layers
+            .iter()
+            .map(LayerDescriptor::descriptor)
+            .collect(),
+        annotations: annotated.annotations.clone(),
+    };
+    annotated.manifest = put(store, MediaType::ImageManifest, &manifest)?;
+    Ok(annotated)
+}
+
 fn put(
     store: &Store,
     media_type: MediaType,

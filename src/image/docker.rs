@@ -244,7 +244,7 @@ fn unpack(store: &Store, layer: &LayerDescriptor) -> Result<Member, ImageError> 
 }
 
 /// Checks a tag for Docker, and completes one without a version to `:latest`.
-fn check_tag(text: &str) -> Result<String, ImageError> {
+pub(crate) fn check_tag(text: &str) -> Result<String, ImageError> {
     let wrong = || ImageError::Setting {
         setting: "a tag for Docker",
         value: text.to_owned(),

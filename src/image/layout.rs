@@ -3,18 +3,19 @@
 //! A layout is read as hostile: only regular files count, and no symbolic link in it is followed.
 //! It is written so that a reader sees the old index or the new one, each with all its blobs.
 
+mod write;
+
+pub use write::{LayoutWriter, write};
+
+use super::ImageError;
 use super::manifest::DOCUMENT_LIMIT;
 use super::source::ImageSource;
-use super::{Image, ImageError};
 use crate::digest::Digest;
 use crate::store::blob::BlobInput;
-use crate::store::index::Index;
-use crate::store::reference::check_name;
-use crate::store::write::{Durability, read_limited, sync_parent, write_atomically};
-use crate::store::{Descriptor, LAYOUT_MARKER, Store, StoreError, check_layout_marker};
+use crate::store::{Descriptor, Store, StoreError, check_layout_marker};
 use rustix::fs::{Mode, OFlags};
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -142,91 +143,4 @@ impl ImageSource for Layout {
     fn import(&self, store: &Store, digest: &Digest, size: u64) -> Result<(), ImageError> {
         Ok(store.import_blob(BlobInput::File(&self.blob(digest)?), digest, size)?)
     }
-}
-
-/// Writes `image` as `name` into the layout at `path`, a new one or one that exists.
-///
-/// Other images in it stay; one of the same name is replaced, its blobs are left. Blobs that are
-/// there with the right size are taken to be right. The caller has all layers in the store.
-pub fn write(store: &Store, image: &Image, path: &Path, name: &str) -> Result<(), ImageError> {
-    check_name(name)?;
-    prepare(path)?;
-    let failed = |source| StoreError::io("write the layout", path, source);
-    let folder = File::open(path).map_err(failed)?;
-    // Two builds may write to one layout; the index is read, changed and replaced.
-    folder.lock().map_err(failed)?;
-    let blobs = path.join("blobs/sha256");
-    for part in [path.join("blobs"), blobs.clone()] {
-        create_folder(&part)?;
-    }
-    let descriptors = image
-        .layers
-        .iter()
-        .map(|layer| layer.descriptor())
-        .chain([image.config_descriptor.clone(), image.manifest.clone()]);
-    for descriptor in descriptors {
-        let target = blobs.join(descriptor.digest.hex());
-        let present = fs::symlink_metadata(&target)
-            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == descriptor.size);
-        if !present {
-            store.export_blob(&descriptor.digest, descriptor.size, path, &target)?;
-        }
-    }
-    let index_path = path.join("index.json");
-    let mut index = Index::empty();
-    if index_path.exists() {
-        let text = read_limited(&index_path, DOCUMENT_LIMIT)?;
-        index = Index::parse(&text).map_err(|error| {
-            ImageError::invalid(&index_path.display().to_string(), error.to_string())
-        })?;
-    }
-    let mut descriptor = image.manifest.plain();
-    descriptor.platform = Some(image.config.platform());
-    index
-        .set(name, &descriptor)
-        .map_err(|source| ImageError::Json {
-            document: index_path.display().to_string(),
-            source,
-        })?;
-    sync_parent(&blobs.join("any"))?;
-    write_atomically(path, &index_path, &index.to_bytes(), Durability::Forced)?;
-    Ok(())
-}
-
-/// Makes sure that `path` is a folder that is a layout or may become one.
-fn prepare(path: &Path) -> Result<(), ImageError> {
-    let failed = |source| StoreError::io("write the layout", path, source);
-    fs::create_dir_all(path).map_err(failed)?;
-    let marker = path.join("oci-layout");
-    if marker.exists() {
-        return Ok(check_layout_marker(&marker)?);
-    }
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        // What a killed run of ours leaves does not make the folder somebody else's.
-        if !name.as_encoded_bytes().starts_with(b".unfinished-") && !marker.exists() {
-            return Err(ImageError::OccupiedFolder {
-                place: path.display().to_string(),
-            });
-        }
-    }
-    // First of all, so that a run that was killed later finds its folder again.
-    write_atomically(path, &marker, LAYOUT_MARKER, Durability::Lazy)?;
-    Ok(())
-}
-
-/// Creates a folder of the layout; a symbolic link would lead our blobs elsewhere.
-fn create_folder(path: &Path) -> Result<(), ImageError> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(source) => return Err(StoreError::io("create the folder", path, source).into()),
-        Ok(()) => return Ok(()),
-    }
-    let metadata =
-        fs::symlink_metadata(path).map_err(|source| StoreError::io("read", path, source))?;
-    if !metadata.is_dir() {
-        let reason = "it is no folder".to_owned();
-        return Err(ImageError::invalid(&path.display().to_string(), reason));
-    }
-    Ok(())
 }

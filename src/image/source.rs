@@ -21,7 +21,7 @@ const DEPTH_LIMIT: usize = 4;
 const SEARCH_LIMIT: usize = 256;
 
 /// A place that images are read from.
-pub trait ImageSource {
+pub trait ImageSource: Sync {
     /// The place, for messages.
     fn place(&self) -> String;
 
@@ -46,6 +46,44 @@ pub fn resolve(
     reference: Option<&str>,
     platform: &Platform,
 ) -> Result<Image, ImageError> {
+    let candidates = choose(source, &entries(source)?, reference)?;
+    search(source, store, &candidates, platform, false)
+}
+
+/// Finds the image that `descriptor` names, in `source`; of an index, the one for `platform`.
+pub fn load_from(
+    source: &dyn ImageSource,
+    store: &Store,
+    descriptor: &Descriptor,
+    platform: &Platform,
+) -> Result<Image, ImageError> {
+    // A manifest that was asked for by itself is for whatever it is for.
+    let any_platform = DocumentKind::of(&descriptor.media_type) == Some(DocumentKind::Manifest);
+    let candidates = std::slice::from_ref(descriptor);
+    search(source, store, candidates, platform, any_platform)
+}
+
+/// The entry that `reference`, a name or a digest, means in `source`; without one, `source` must
+/// have just one. Artifacts beside an image do not count.
+pub fn entry(source: &dyn ImageSource, reference: Option<&str>) -> Result<Descriptor, ImageError> {
+    let entries = entries(source)?;
+    let found = choose(source, &entries, reference)?;
+    let digests: BTreeSet<_> = found.iter().map(|entry| entry.digest).collect();
+    match found.into_iter().next() {
+        Some(entry) if digests.len() == 1 => Ok(entry),
+        _ => Err(ImageError::AmbiguousReference {
+            place: source.place(),
+            names: digests
+                .iter()
+                .map(Digest::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+/// All entries of the index of `source`.
+pub fn entries(source: &dyn ImageSource) -> Result<Vec<Descriptor>, ImageError> {
     let text = source.index()?;
     let index = Index::parse(&text).map_err(|error| {
         ImageError::invalid(
@@ -53,18 +91,7 @@ pub fn resolve(
             error.to_string(),
         )
     })?;
-    let candidates = choose(source, &index.entries().collect::<Vec<_>>(), reference)?;
-    search(source, store, &candidates, platform)
-}
-
-/// Finds the image that `descriptor` names, in `source`.
-pub(crate) fn load_from(
-    source: &dyn ImageSource,
-    store: &Store,
-    descriptor: &Descriptor,
-    platform: &Platform,
-) -> Result<Image, ImageError> {
-    search(source, store, std::slice::from_ref(descriptor), platform)
+    Ok(index.entries().collect())
 }
 
 /// Brings those layers of `image` into the store that are not there yet.
@@ -122,6 +149,12 @@ fn choose(
         }
     };
     let Some(wanted) = reference else {
+        let images: Vec<_> = entries
+            .iter()
+            .filter(|it| !is_artifact(it))
+            .cloned()
+            .collect();
+        let entries = if images.is_empty() { entries } else { &images };
         let different: BTreeSet<_> = entries.iter().map(|entry| entry.digest).collect();
         let platforms = entries.iter().all(|entry| entry.platform.is_some());
         return match different.len() {
@@ -173,10 +206,12 @@ fn search(
     store: &Store,
     candidates: &[Descriptor],
     platform: &Platform,
+    any_platform: bool,
 ) -> Result<Image, ImageError> {
     let mut search = Search {
         source,
         platform,
+        any_platform,
         available: BTreeSet::new(),
         looked_at: 0,
     };
@@ -201,6 +236,7 @@ fn search(
 struct Search<'a> {
     source: &'a dyn ImageSource,
     platform: &'a Platform,
+    any_platform: bool,
     /// Platforms that there are, for the message.
     available: BTreeSet<String>,
     looked_at: usize,
@@ -297,7 +333,7 @@ impl Search<'_> {
         let config = ImageConfiguration::parse(&config_document, &config_text)?;
         let layers = layers(&document, &manifest, &config)?;
         let offered = config.platform();
-        if rank(&offered, self.platform).is_none() {
+        if !self.any_platform && rank(&offered, self.platform).is_none() {
             self.available.insert(offered.to_string());
             return Ok(None);
         }
@@ -316,8 +352,8 @@ impl Search<'_> {
     }
 }
 
-/// Reads and verifies the document of a descriptor.
-fn read(
+/// Reads and verifies the document of a descriptor; `document` names it in errors.
+pub fn read(
     source: &dyn ImageSource,
     document: &str,
     descriptor: &Descriptor,

@@ -1,7 +1,7 @@
 //! Builds that start from other builds: which comes first.
 
-use super::PlannedBuild;
 use super::names::Names;
+use super::{PlannedBuild, Product};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 
 /// Finds the build that each `from` names, and reports names that are unknown or ambiguous and
@@ -45,6 +45,28 @@ pub fn resolve(builds: &mut [PlannedBuild], diagnostics: &Diagnostics) {
         }
     }
     report_cycles(builds, diagnostics);
+    if !diagnostics.has_errors() {
+        inherit_platforms(builds);
+    }
+}
+
+/// A build that starts from another is for the same platform, unless it says otherwise. There are
+/// no circles.
+fn inherit_platforms(builds: &mut [PlannedBuild]) {
+    for index in 0..builds.len() {
+        let mut below = index;
+        while let Some(next) = builds[below]
+            .image()
+            .filter(|image| image.base.platform().is_none())
+            .and(builds[below].depends_on)
+        {
+            below = next;
+        }
+        let platform = builds[below].image().map(|image| image.platform.clone());
+        if let (Product::Image(image), Some(platform)) = (&mut builds[index].product, platform) {
+            image.platform = platform;
+        }
+    }
 }
 
 /// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of a

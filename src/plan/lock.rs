@@ -1,14 +1,16 @@
-//! The lock file: what each base from outside held when `hardtack init` last looked.
+//! The lock file: what the inputs of a template stood for when they were first used.
 //!
-//! A *lock* has one entry for each input of a template, by what the template calls it and the
-//! platform; its value is a digest. The file is HCL with one block for each entry, sorted, so that
-//! a change of one base changes one line.
+//! A *lock* has one entry for each image of a registry, by its reference, and one for each other
+//! base from outside, by what the template calls it and the platform; its value is a digest. The
+//! file is HCL with one block for each entry, sorted, so that a change of one base changes one line.
+//! Builds take the images of registries from it; of the others, it tells what has changed.
 
-use crate::base::Input;
+use crate::base::{Input, Pins, Place};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::digest::Digest;
+use crate::registry::Reference;
 use crate::template::{self, Arguments, NamedText, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -16,19 +18,31 @@ use std::path::Path;
 pub const FILE_NAME: &str = "hardtack.lock.hcl";
 
 const HEADER: &str = "\
-# Written by `hardtack init`. Run it again to find out whether a base has changed since, and with
-# -upgrade to accept what has.
+# Written by hardtack: the digests that a build starts from. `hardtack init -upgrade` moves them.
+# Keep this file under version control.
 ";
+
+const REMEDY: &str = "remove the file and run `hardtack init` again";
 
 /// The digests of a template's inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
-    bases: BTreeMap<Name, Digest>,
+    images: BTreeMap<Reference, Digest>,
+    bases: BTreeMap<BaseName, Digest>,
 }
 
 /// What an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub enum Name {
+    /// An image of a registry.
+    Image(Reference),
+    /// Any other base.
+    Base(BaseName),
+}
+
+/// A base that is a file or a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BaseName {
     /// The source's type.
     pub kind: String,
     /// Where it is, from the template's folder.
@@ -40,6 +54,15 @@ pub struct Name {
 }
 
 impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(reference) => reference.fmt(formatter),
+            Self::Base(name) => name.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for BaseName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.kind, self.place)?;
         for part in [&self.reference, &self.platform] {
@@ -54,15 +77,19 @@ impl fmt::Display for Name {
 impl Name {
     /// The name of a base's input; `folder` is that of the template.
     pub fn of(kind: &str, input: &Input, folder: &Path) -> Self {
+        let path = match &input.place {
+            Place::Registry(reference) => return Self::Image(reference.clone()),
+            Place::Path(path) => path,
+        };
         let platform = input.platform.as_ref();
-        Self {
+        Self::Base(BaseName {
             kind: kind.to_owned(),
-            place: relative(&input.path, folder),
+            place: relative(path, folder),
             reference: input.reference.clone().unwrap_or_default(),
             platform: platform
                 .map(|it| format!("{}/{}", it.os, it.architecture))
                 .unwrap_or_default(),
-        }
+        })
     }
 }
 
@@ -80,19 +107,47 @@ pub struct Moved {
 impl Lock {
     /// Adds an entry, or replaces it.
     pub fn insert(&mut self, name: Name, digest: Digest) {
-        self.bases.insert(name, digest);
+        match name {
+            Name::Image(reference) => self.images.insert(reference, digest),
+            Name::Base(name) => self.bases.insert(name, digest),
+        };
+    }
+
+    /// The digest of an entry.
+    pub fn get(&self, name: &Name) -> Option<Digest> {
+        match name {
+            Name::Image(reference) => self.images.get(reference).copied(),
+            Name::Base(name) => self.bases.get(name).copied(),
+        }
+    }
+
+    /// What references stand for in a build. With `is_strict`, nothing may be added.
+    pub fn pins(&self, is_strict: bool) -> Pins {
+        Pins::new(self.images.clone(), is_strict)
+    }
+
+    /// Adds what a build has pinned; says whether that is anything.
+    pub fn adopt(&mut self, pins: &Pins) -> bool {
+        let found = pins.found();
+        let is_new = !found.is_empty();
+        self.images.extend(found);
+        is_new
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name> {
+        let images = self.images.keys().cloned().map(Name::Image);
+        images.chain(self.bases.keys().cloned().map(Name::Base))
     }
 
     /// What has to be done to this lock to make it `other`, sorted.
     pub fn changes(&self, other: &Lock) -> Vec<Moved> {
-        let names = self.bases.keys().chain(other.bases.keys());
-        let names: std::collections::BTreeSet<&Name> = names.collect();
+        let names: BTreeSet<Name> = self.names().chain(other.names()).collect();
         names
             .into_iter()
             .map(|name| Moved {
-                name: name.clone(),
-                from: self.bases.get(name).copied(),
-                to: other.bases.get(name).copied(),
+                from: self.get(&name),
+                to: other.get(&name),
+                name,
             })
             .filter(|moved| moved.from != moved.to)
             .collect()
@@ -102,6 +157,12 @@ impl Lock {
     pub fn parse(text: NamedText, world: World) -> Result<Self, (Sources, Diagnostics)> {
         template::read_constants(text, world, |arguments| {
             let mut lock = Self::default();
+            for block in arguments.labelled_blocks("image", 1) {
+                if let Some((reference, digest)) = read_image(&block) {
+                    lock.images.insert(reference, digest);
+                }
+                block.finish();
+            }
             for block in arguments.labelled_blocks("base", 2) {
                 if let Some((name, digest)) = read_entry(&block) {
                     lock.bases.insert(name, digest);
@@ -115,6 +176,11 @@ impl Lock {
     /// The content of the lock file.
     pub fn to_hcl(&self) -> String {
         let mut text = HEADER.to_owned();
+        for (reference, digest) in &self.images {
+            let name = template::hcl_quoted(&reference.to_string());
+            let digest = template::hcl_quoted(&digest.to_string());
+            text += &format!("\nimage {name} {{\n  digest = {digest}\n}}\n");
+        }
         for (name, digest) in &self.bases {
             let quoted = [&name.kind, &name.place].map(|label| template::hcl_quoted(label));
             text += &format!("\nbase {} {} {{\n", quoted[0], quoted[1]);
@@ -137,27 +203,48 @@ impl Lock {
     }
 }
 
-fn read_entry(block: &Arguments<'_>) -> Option<(Name, Digest)> {
+fn read_image(block: &Arguments<'_>) -> Option<(Reference, Digest)> {
+    let text = block.label(0).unwrap_or_default();
+    let reference = match text.parse::<Reference>() {
+        Ok(reference) if reference.digest.is_none() => Some(reference),
+        Ok(_) => {
+            block.error(
+                block.header(),
+                "the reference of an `image` block has no digest",
+                &[REMEDY],
+            );
+            None
+        }
+        Err(error) => {
+            block.error(block.header(), error.to_string(), &[REMEDY]);
+            None
+        }
+    };
+    let digest = read_digest(block)?;
+    Some((reference?, digest))
+}
+
+fn read_entry(block: &Arguments<'_>) -> Option<(BaseName, Digest)> {
     let (Some(kind), Some(place)) = (block.label(0), block.label(1)) else {
-        block.error(
-            block.header(),
-            "a `base` block has two labels",
-            &["remove the file and run `hardtack init` again"],
-        );
+        block.error(block.header(), "a `base` block has two labels", &[REMEDY]);
         return None;
     };
-    let name = Name {
+    let name = BaseName {
         kind: kind.to_owned(),
         place: place.to_owned(),
         reference: block.optional("reference").unwrap_or_default(),
         platform: block.optional("platform").unwrap_or_default(),
     };
+    Some((name, read_digest(block)?))
+}
+
+fn read_digest(block: &Arguments<'_>) -> Option<Digest> {
     let digest: String = block.required("digest")?;
     match digest.parse() {
-        Ok(digest) => Some((name, digest)),
+        Ok(digest) => Some(digest),
         Err(error) => {
             let error: crate::digest::ParseDigestError = error;
-            block.error(block.span("digest"), error.to_string(), &[]);
+            block.error(block.span("digest"), error.to_string(), &[REMEDY]);
             None
         }
     }
@@ -215,12 +302,12 @@ mod tests {
     }
 
     fn name(kind: &str, place: &str, reference: &str, platform: &str) -> Name {
-        Name {
+        Name::Base(BaseName {
             kind: kind.to_owned(),
             place: place.to_owned(),
             reference: reference.to_owned(),
             platform: platform.to_owned(),
-        }
+        })
     }
 
     #[test]
@@ -228,11 +315,16 @@ mod tests {
         let mut lock = Lock::default();
         lock.insert(name("rootfs", "a \"${b}\".tar", "", ""), Digest::of("r"));
         lock.insert(name("oci", "../base", "v1", "linux/amd64"), Digest::of("o"));
+        lock.insert(Name::Image("debian:12".parse().unwrap()), Digest::of("i"));
         let text = lock.to_hcl();
         assert_eq!(
             text,
             format!(
                 "{HEADER}
+image \"docker.io/library/debian:12\" {{
+  digest = \"{}\"
+}}
+
 base \"oci\" \"../base\" {{
   reference = \"v1\"
   platform  = \"linux/amd64\"
@@ -243,6 +335,7 @@ base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
   digest = \"{}\"
 }}
 ",
+                Digest::of("i"),
                 Digest::of("o"),
                 Digest::of("r")
             )
@@ -260,7 +353,8 @@ base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
                 "base \"oci\" \"x\" {\n  digest = \"sha256:1\"\n}\n",
                 "sha256:1",
             ),
-            ("image \"x\" {\n}\n", "image"),
+            ("image \"x\" {\n}\n", "digest"),
+            ("bases \"x\" {\n}\n", "bases"),
             ("base {", "this brace is not closed"),
         ] {
             let error = parse(text).unwrap_err();

@@ -129,6 +129,7 @@ fn plan_build(
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
+        let (mut has_names, mut has_image) = (false, !is_imageless);
         for component in chain.iter().filter(|it| it.applies_to(source)) {
             // As in Packer, leaving one out leaves out the rest of its chain.
             if select::is_excepted(component, &settings.except) {
@@ -138,7 +139,19 @@ fn plan_build(
             let later = build_values(UNKNOWN, digests, settings);
             let prepared =
                 prepare_post_processor(template, settings, names, component, later, diagnostics);
-            if is_imageless && prepared.is_some_and(|it| it.needs_image()) {
+            let prepared = prepared.as_deref();
+            if prepared.is_some_and(PostProcessor::needs_names) && !has_names {
+                diagnostics.push(
+                    Diagnostic::error(format!("{} has no names to push", component.kind))
+                        .at(component.kind_span)
+                        .help(
+                            "put it behind a docker-tag or docker-import in one `post-processors` block",
+                        ),
+                );
+            }
+            has_image |= prepared.is_some_and(PostProcessor::gives_image);
+            has_names |= prepared.is_some_and(PostProcessor::gives_names);
+            if !has_image && prepared.is_some_and(PostProcessor::needs_image) {
                 diagnostics.push(
                     Diagnostic::error(format!(
                         "{} works on images, and the source {} makes none",
@@ -155,6 +168,7 @@ fn plan_build(
                 name: component.display_name(),
                 span: component.kind_span,
                 keep_input: component.keep_input_artifact,
+                joins: prepared.map(PostProcessor::joins).unwrap_or_default(),
                 component: component.clone(),
             });
         }
@@ -225,8 +239,10 @@ fn plan_image(
     let masker = Masker::of(template.secrets());
     config::warn_of_secrets(&changes, &annotations, &masker, place, diagnostics);
     let base = base?;
+    let platform = base.platform().unwrap_or(&settings.platform).clone();
     Some(Product::Image(Box::new(PlannedImage {
         base,
+        platform,
         changes,
         annotations,
     })))

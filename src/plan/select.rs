@@ -1,6 +1,6 @@
-//! Which builds run: `-only` and `-except`.
+//! Which builds run: `-only`, `-except` and `--shard`.
 
-use super::{PlannedBuild, Settings};
+use super::{PlannedBuild, Settings, shard};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::{Build, Component};
 use globset::{Glob, GlobMatcher};
@@ -36,7 +36,10 @@ pub fn select(
     warn_of_useless("-only", &only, names, &[], diagnostics);
     warn_of_useless("-except", &except, names, &post_processors, diagnostics);
     let planned: Vec<String> = builds.iter().map(|build| build.name.clone()).collect();
-    let asked = self::asked(&planned, settings);
+    let mut asked = self::asked(&planned, settings);
+    if let Some(shard) = settings.shard {
+        asked = shard::members(&builds, &asked, shard, &settings.costs);
+    }
     let mut needed = asked.clone();
     for begin in 0..builds.len() {
         let mut current = begin;

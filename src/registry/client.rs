@@ -75,6 +75,11 @@ impl Client {
         }
     }
 
+    /// A client for the same registries that shows these credentials to whoever asks.
+    pub fn with_login(&self, credentials: Credentials) -> Self {
+        Self::with_credentials(self.inner.settings.clone(), Some(credentials))
+    }
+
     /// What a reference means at this moment, without reading it; none if there is no such thing.
     pub fn describe(&self, reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
         absent(documents::describe(self, reference))
@@ -185,11 +190,7 @@ impl Client {
     ) -> Result<(), RegistryError> {
         match credentials {
             None => login::check(self, registry),
-            Some(credentials) => {
-                let settings = self.inner.settings.clone();
-                let client = Self::with_credentials(settings, Some(credentials.clone()));
-                login::check(&client, registry)
-            }
+            Some(credentials) => login::check(&self.with_login(credentials.clone()), registry),
         }
     }
 

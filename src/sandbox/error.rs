@@ -24,6 +24,14 @@ pub enum SandboxError {
     /// Work on a tree or an archive failed.
     #[error("{0}")]
     Work(String),
+    /// The host does not run programs of that processor.
+    #[error("this host is {host} and cannot run programs for {platform}")]
+    Foreign {
+        /// What is built for.
+        platform: String,
+        /// What the host is.
+        host: String,
+    },
     /// There is neither root nor a user to run as.
     #[error("the user who runs hardtack has no ids that could be mapped")]
     NoIdentity,
@@ -47,6 +55,9 @@ impl SandboxError {
             // Linux 5.12 and newer: or else it could make file capabilities for its own parent.
             Self::IdMap(_) if rustix::process::geteuid().is_root() => Some(
                 "root without the capability SETFCAP may not map itself; run the container with --cap-add SETFCAP, or hardtack as an ordinary user".to_owned(),
+            ),
+            Self::Foreign { .. } => Some(
+                "install an emulator that works inside containers (on Debian: apt-get install qemu-user-static binfmt-support); steps whose results are cached need none".to_owned(),
             ),
             Self::UserNamespace(_) | Self::IdMap(_) => Some(user_namespace_hint()),
             Self::Setup(text) if text.contains(NAMESPACES) => forbidden_namespace(),

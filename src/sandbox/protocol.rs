@@ -79,6 +79,13 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it runs something that is in the root, and so for its processor.
+    pub fn runs_program(&self) -> bool {
+        matches!(self, Self::Run { .. })
+    }
+}
+
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSpec {
@@ -168,6 +175,13 @@ pub enum Task {
         /// The time of folders that the archive only implies, in seconds since 1970.
         epoch: i64,
     },
+    /// Gives the root folder of a tree the metadata of the root of another.
+    InheritRoot {
+        /// The tree.
+        tree: PathBuf,
+        /// The tree below it.
+        below: PathBuf,
+    },
     /// Copies a host folder into an existing empty folder, as a root file system.
     ImportFolder {
         /// On the host.
@@ -200,6 +214,11 @@ pub enum Task {
         /// Absolute paths.
         paths: Vec<PathBuf>,
     },
+    /// Counts how much of the disk folders take, whoever owns what is in them.
+    Measure {
+        /// Absolute paths.
+        folders: Vec<PathBuf>,
+    },
 }
 
 /// What came of a task.
@@ -210,6 +229,8 @@ pub enum TaskReport {
     Extracted(Extracted),
     /// Of [`Task::Pack`].
     Packed(PackedLayer),
+    /// Of [`Task::Measure`]: bytes for each folder; none for one that cannot be read.
+    Measured(Vec<Option<u64>>),
     /// Of the others.
     Done,
 }
@@ -230,6 +251,10 @@ pub struct Extracted {
     pub entries: u64,
     /// The latest time of any entry, in seconds since 1970.
     pub newest_mtime: i64,
+    /// Whether the archive does not list its root folder.
+    pub implies_root: bool,
+    /// Whether something else of the tree depends on the trees below.
+    pub needs_below: bool,
 }
 
 /// A layer as it was packed.

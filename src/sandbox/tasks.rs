@@ -2,14 +2,14 @@
 
 use super::mounts;
 use super::protocol::{Extracted, PackedLayer, Task, TaskReport};
+use super::read_ahead;
 use crate::decompress::decompress;
-use crate::digest::{DiffId, Hasher};
+use crate::digest::DiffId;
 use crate::layer::{self, ExtractOptions};
 use rustix::fs::{Mode, OFlags, open};
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,12 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
             epoch,
         } => {
             extract(&archive, expected, &into, &lowers, whiteouts, epoch).map(TaskReport::Extracted)
+        }
+        Task::InheritRoot { tree, below } => {
+            let tree = folder(&tree)?;
+            let below = folder(&below)?;
+            layer::inherit_root(tree.as_fd(), below.as_fd()).map_err(whole)?;
+            Ok(TaskReport::Done)
         }
         Task::ImportFolder {
             source,
@@ -66,6 +72,13 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
                 }
             }
             failure.map_or(Ok(TaskReport::Done), Err)
+        }
+        Task::Measure { folders } => {
+            let measure = |path: &PathBuf| {
+                let folder = folder(path).ok()?;
+                layer::disk_size(folder.as_fd()).ok()
+            };
+            Ok(TaskReport::Measured(folders.iter().map(measure).collect()))
         }
     }
 }
@@ -125,10 +138,6 @@ fn extract(
     let name = archive.display();
     let file = File::open(archive).map_err(|error| format!("open {name}: {error}"))?;
     let (stream, _) = decompress(file).map_err(|error| format!("read {name}: {error}"))?;
-    let mut hashed = HashedReader {
-        stream,
-        hasher: Hasher::new(io::sink()),
-    };
     let into = folder(into)?;
     let below: Vec<OwnedFd> = lowers
         .iter()
@@ -141,9 +150,10 @@ fn extract(
     } else {
         ExtractOptions::archive(epoch)
     };
-    let extracted = layer::extract(&mut hashed, into.as_fd(), &below, &options)
-        .map_err(|error| format!("unpack {name}: {}", whole(error)))?;
-    let diff_id = DiffId(hashed.hasher.finish().0);
+    let (extracted, diff_id) = read_ahead::hashed(stream, |pieces| {
+        layer::extract(pieces, into.as_fd(), &below, &options)
+    });
+    let extracted = extracted.map_err(|error| format!("unpack {name}: {}", whole(error)))?;
     if let Some(expected) = expected.filter(|expected| *expected != diff_id) {
         return Err(format!(
             "unpack {name}: its diffID is {diff_id}, and should be {expected}"
@@ -153,21 +163,9 @@ fn extract(
         diff_id,
         entries: extracted.entries,
         newest_mtime: extracted.newest.unwrap_or(0),
+        implies_root: extracted.implies_root,
+        needs_below: extracted.needs_below,
     })
-}
-
-/// Hashes what is read through it.
-struct HashedReader<R> {
-    stream: R,
-    hasher: Hasher<io::Sink>,
-}
-
-impl<R: io::Read> io::Read for HashedReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.stream.read(buffer)?;
-        io::Write::write_all(&mut self.hasher, &buffer[..length])?;
-        Ok(length)
-    }
 }
 
 /// Removes a file or folder with all that is in it.

@@ -9,6 +9,7 @@ use oci_spec::image::{Arch, MediaType, Os};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 /// The media type, digest and size of a blob, and what its finder may want to know before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +118,46 @@ impl fmt::Display for Platform {
             None | Some("") => Ok(()),
             Some(variant) => write!(formatter, "/{variant}"),
         }
+    }
+}
+
+/// A text that names no platform.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no platform of the form OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT")]
+pub struct ParsePlatformError(String);
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    /// Reads what [`fmt::Display`] writes; the processor may have the name that Linux gives it.
+    fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
+        let wrong = || ParsePlatformError(text.to_owned());
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        };
+        let words: Vec<&str> = text.split('/').collect();
+        if !words.iter().all(|word| is_word(word)) {
+            return Err(wrong());
+        }
+        let (os, architecture, variant) = match words.as_slice() {
+            [os, architecture] => (*os, *architecture, None),
+            [os, architecture, variant] => (*os, *architecture, Some((*variant).to_owned())),
+            _ => return Err(wrong()),
+        };
+        let architecture = match architecture {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Ok(Self {
+            architecture: Arch::from(architecture),
+            os: Os::from(os),
+            os_version: None,
+            variant,
+        })
     }
 }
 

@@ -42,6 +42,11 @@ impl Store {
         Ok(references)
     }
 
+    /// What the entries of `index.json` name, also those of other tools.
+    pub fn named_documents(&self) -> Result<Vec<Digest>, StoreError> {
+        Ok(self.read_index()?.digests().collect())
+    }
+
     /// Finds an image by its name, its digest, or the first six or more digits of its digest.
     pub fn resolve(&self, text: &str) -> Result<Descriptor, StoreError> {
         let references = self.references()?;
@@ -81,12 +86,7 @@ impl Store {
         built: Option<&str>,
     ) -> Result<(), StoreError> {
         check_name(name)?;
-        if !self.has_blob(&descriptor.digest, descriptor.size)? {
-            return Err(StoreError::MissingBlob {
-                digest: descriptor.digest,
-                store: self.root().to_owned(),
-            });
-        }
+        self.require_blob(descriptor)?;
         let mut descriptor = descriptor.clone();
         if let Some(built) = built {
             descriptor
@@ -100,6 +100,29 @@ impl Store {
                     path: self.folder("index.json"),
                     source,
                 })
+        })
+    }
+
+    /// Lists a manifest that has no name, unless it is listed; its blob must be stored.
+    pub fn add_unnamed(&self, descriptor: &Descriptor) -> Result<(), StoreError> {
+        self.require_blob(descriptor)?;
+        self.change_index(|index| {
+            index
+                .enter(None, descriptor)
+                .map_err(|source| StoreError::Syntax {
+                    path: self.folder("index.json"),
+                    source,
+                })
+        })
+    }
+
+    fn require_blob(&self, descriptor: &Descriptor) -> Result<(), StoreError> {
+        if self.has_blob(&descriptor.digest, descriptor.size)? {
+            return Ok(());
+        }
+        Err(StoreError::MissingBlob {
+            digest: descriptor.digest,
+            store: self.root().to_owned(),
         })
     }
 
@@ -146,7 +169,7 @@ impl Store {
     }
 
     /// The descriptor of a stored blob that is a manifest or an index; none for other blobs.
-    fn describe_manifest(&self, digest: &Digest) -> Result<Option<Descriptor>, StoreError> {
+    pub fn describe_manifest(&self, digest: &Digest) -> Result<Option<Descriptor>, StoreError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Kind {

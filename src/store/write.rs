@@ -10,6 +10,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
+/// How the names of temporary files begin.
+const PREFIX: &str = ".unfinished-";
+
 /// How much of a write must have reached the disk before it counts as done.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
@@ -54,13 +57,33 @@ pub(crate) fn create_atomically(tmp: &Path, path: &Path, bytes: &[u8]) -> Result
 /// Creates a locked temporary file in `tmp`; it is removed when dropped.
 pub(crate) fn temporary_file(tmp: &Path) -> Result<NamedTempFile, StoreError> {
     tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(PREFIX)
         .make_in(tmp, |path| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).mode(0o644);
             lock_new(options.open(path)?, path)
         })
         .map_err(|source| StoreError::io("create a temporary file in", tmp, source))
+}
+
+/// Removes the temporary files in `folder` whose writers are dead.
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::io("read", folder, source);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_ours = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes());
+        if !is_ours || !entry.file_type().map_err(failed)?.is_file() {
+            continue;
+        }
+        // One that somebody else may not open, or has renamed meanwhile, is left.
+        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Locks `file`, which was just created as `path`.

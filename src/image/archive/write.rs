@@ -4,7 +4,7 @@ use crate::digest::{Digest, Hasher};
 use crate::image::{Image, ImageError};
 use crate::store::index::Index;
 use crate::store::reference::check_name;
-use crate::store::{LAYOUT_MARKER, Store, StoreError};
+use crate::store::{Descriptor, LAYOUT_MARKER, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write as _};
@@ -33,20 +33,34 @@ pub fn write_oci(
     path: &Path,
     name: Option<&str>,
 ) -> Result<(), ImageError> {
-    let mut index = Index::empty();
     let mut descriptor = image.manifest.plain();
     descriptor.platform = Some(image.config.platform());
-    match name {
-        Some(name) => {
+    let layers = image.layers.iter().map(|layer| (layer.digest, layer.size));
+    let documents = [&image.config_descriptor, &image.manifest];
+    let documents = documents.map(|blob| (blob.digest, blob.size));
+    let entry = (name.map(str::to_owned), descriptor);
+    write_layout(store, path, &[entry], layers.chain(documents))
+}
+
+/// Writes a tar file of an image layout that lists `entries`, each under its name, with `blobs` of
+/// the store. `path` is replaced when all is written.
+pub fn write_layout(
+    store: &Store,
+    path: &Path,
+    entries: &[(Option<String>, Descriptor)],
+    blobs: impl Iterator<Item = (Digest, u64)>,
+) -> Result<(), ImageError> {
+    let mut index = Index::empty();
+    for (name, descriptor) in entries {
+        if let Some(name) = name {
             check_name(name)?;
-            index.set(name, &descriptor)
         }
-        None => index.add(&descriptor),
+        let entered = index.enter(name.as_deref(), descriptor);
+        entered.map_err(|source| ImageError::Json {
+            document: "a new index.json".to_owned(),
+            source,
+        })?;
     }
-    .map_err(|source| ImageError::Json {
-        document: "a new index.json".to_owned(),
-        source,
-    })?;
     let mut members = BTreeMap::from([
         ("blobs".to_owned(), Member::Folder),
         ("blobs/sha256".to_owned(), Member::Folder),
@@ -56,11 +70,6 @@ pub fn write_oci(
             Member::Text(LAYOUT_MARKER.to_vec()),
         ),
     ]);
-    let blobs = image
-        .layers
-        .iter()
-        .map(|layer| (layer.digest, layer.size))
-        .chain([&image.config_descriptor, &image.manifest].map(|blob| (blob.digest, blob.size)));
     for (digest, size) in blobs {
         let name = format!("blobs/sha256/{}", digest.hex());
         members.insert(name, Member::Blob(digest, size));
