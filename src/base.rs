@@ -18,7 +18,8 @@ pub use error::BaseError;
 pub use pins::Pins;
 pub use remote::find as find_remote;
 
-use crate::digest::{DiffId, Digest};
+use crate::cache::Cache;
+use crate::digest::{DiffId, Digest, StepKey};
 use crate::image::Image;
 use crate::registry::{Client, Reference};
 use crate::sandbox::{Cancel, LazySandbox};
@@ -32,6 +33,8 @@ use std::path::PathBuf;
 pub struct Context<'a> {
     /// The store that takes the layers.
     pub store: &'a Store,
+    /// What was made before, here and elsewhere.
+    pub cache: &'a Cache,
     /// Speaks to registries.
     pub registries: &'a Client,
     /// What references of registries stand for.
@@ -69,6 +72,8 @@ pub struct BaseLayer {
     pub layer: LayerDescriptor,
     /// The history's `created_by`.
     pub created_by: String,
+    /// The key under which it is found again.
+    pub key: StepKey,
 }
 
 /// A base whose content is known.

@@ -4,6 +4,7 @@
 //! post-processors. Builds run side by side; within one build a step starts as soon as the digest
 //! of the layer below is known, while that layer is still being compressed.
 
+mod again;
 mod assemble;
 mod chain;
 mod error;
@@ -12,6 +13,7 @@ mod failure;
 mod host;
 mod lookup;
 mod on_error;
+mod outputs;
 mod packing;
 mod post;
 mod predict;
@@ -31,6 +33,7 @@ pub use schedule::run;
 pub use try_image::{run_image, unpack_image};
 
 use crate::base::Pins;
+use crate::cache::Cache;
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::{Artifact, JointIndexes};
 use crate::provision::Operator;
@@ -45,6 +48,8 @@ use std::sync::Arc;
 pub struct Environment {
     /// Where everything is kept.
     pub store: Store,
+    /// What steps have made before, here and elsewhere.
+    pub cache: Cache,
     /// Speaks to registries.
     pub registries: Client,
     /// What references of registries stand for.

@@ -13,6 +13,7 @@
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
+//! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
 //! | layers | [`layer`] | what changed | a tar, a blob; and back |
 //! | copies | [`mod@copy`] | two places | what the one has, in the other |
@@ -31,6 +32,7 @@
 
 pub mod base;
 pub mod build;
+pub mod cache;
 pub mod cli;
 pub mod copy;
 pub mod decompress;

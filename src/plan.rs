@@ -14,6 +14,7 @@ mod planning;
 pub mod plugins;
 mod select;
 pub mod shard;
+mod sharing;
 mod step;
 
 pub use packer_components::Group;
@@ -21,6 +22,7 @@ pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
 use crate::base::Base;
+use crate::cache::Sharing;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
@@ -59,6 +61,8 @@ pub struct Settings {
 pub struct Plan {
     /// The builds, in the template's order.
     pub builds: Vec<PlannedBuild>,
+    /// With whom results of steps are shared.
+    pub sharing: Sharing,
     /// Strings that must be shown nowhere.
     pub secrets: Secrets,
     /// Hides them.
@@ -167,6 +171,7 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
+        let sharing = sharing::read(&template, &diagnostics);
         let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);
         // A name that belongs to a build with mistakes is not unknown, nor is one of a build that
@@ -183,6 +188,7 @@ impl Plan {
         }
         let plan = Self {
             builds,
+            sharing,
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
             template,

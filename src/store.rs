@@ -15,6 +15,7 @@
 //! | `origins/HEX` | where a blob that is not here can be had | [`origin`] |
 //! | `tmp/` | all that is not finished | [`scratch`] |
 //! | `locks/` | files that exist while somebody holds or wants a lock | [`lock`] |
+//! | `in-use` | locked by everyone who has the store open | [`occupancy`] |
 //!
 //! # What a crash can do
 //!
@@ -34,7 +35,9 @@ pub mod descriptor;
 mod error;
 pub mod history;
 pub mod index;
+pub mod inventory;
 pub mod lock;
+pub mod occupancy;
 pub mod origin;
 pub mod reference;
 pub mod scratch;
@@ -46,6 +49,7 @@ pub use blob::BlobWriter;
 pub use descriptor::{Descriptor, LayerDescriptor, Platform};
 pub use error::StoreError;
 pub use lock::LockGuard;
+pub use occupancy::Alone;
 pub use reference::Reference;
 pub use scratch::Scratch;
 pub use step::{StepLookup, StepRecord};
@@ -88,6 +92,8 @@ struct Shared {
     root: PathBuf,
     /// Names this run of the kernel; none where the host does not tell.
     boot: Option<String>,
+    /// Locked for as long as any handle lives; none where the store cannot be written.
+    occupied: Option<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,11 +129,13 @@ impl Store {
         if !check_format(&root)? {
             create_format(&root)?;
         }
+        let occupied = occupancy::enter(&root)?;
         complete(&root)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 root,
                 boot: tree::current_boot(),
+                occupied,
             }),
         })
     }

@@ -216,6 +216,8 @@ fn a_full_disk_is_named_and_nothing_half_stays() {
         created: "2026-01-01T00:00:00Z".to_owned(),
         seconds: 1.0,
         epoch: None,
+        source: None,
+        shared: Vec::new(),
     };
     let error = store.put_step(&record).unwrap_err();
     assert!(matches!(error, StoreError::StorageFull { .. }), "{error}");

@@ -1,9 +1,10 @@
 //! Layer 0 out of a root file system: import once, keep by key, pack.
 
 use super::{BaseError, BaseLayer, Context, ResolvedBase};
+use crate::cache::Hit;
 use crate::digest::{ChainId, StepKey};
 use crate::sandbox::{Task, TaskReport};
-use crate::store::{LayerDescriptor, StepLookup, StepRecord};
+use crate::store::{LayerDescriptor, StepRecord};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub fn layer(
     created_by: &str,
     fill: impl FnOnce(&Path) -> Result<i64, BaseError>,
 ) -> Result<ResolvedBase, BaseError> {
-    if let Some(known) = known(context, &key, created_by)? {
+    if let Some(known) = known(context, key, created_by)? {
         return Ok(known);
     }
     let _lock = context.store.lock("step", &key.0.hex(), || {
@@ -28,8 +29,11 @@ pub fn layer(
         }
     })?;
     // Whoever held the lock has probably left the result.
-    if let Some(known) = known(context, &key, created_by)? {
+    if let Some(known) = known(context, key, created_by)? {
         return Ok(known);
+    }
+    if let Some(hit) = ask(context, &key)? {
+        return Ok(resolved(context, key, &hit.record, created_by));
     }
 
     let begin = Instant::now();
@@ -65,57 +69,72 @@ pub fn layer(
         &sandbox.tree_namespace(),
         &ChainId::base(packed.diff_id),
     )?;
-    context.store.put_step(&StepRecord {
+    let record = StepRecord {
         key,
-        layer: Some(layer.clone()),
+        layer: Some(layer),
         provisioner: created_by.to_owned(),
         log: String::new(),
         created: context.now.to_string(),
         seconds: begin.elapsed().as_secs_f64(),
         epoch: Some(epoch),
-    })?;
-    Ok(resolved(context, Some(layer), epoch, created_by))
+        source: None,
+        shared: Vec::new(),
+    };
+    context.store.put_step(&record)?;
+    if context.no_cache {
+        context.cache.replace(&key);
+    }
+    Ok(resolved(context, key, &record, created_by))
 }
 
 /// Gives the base out of the store.
 fn known(
     context: &Context<'_>,
-    key: &StepKey,
+    key: StepKey,
     created_by: &str,
 ) -> Result<Option<ResolvedBase>, BaseError> {
     if context.no_cache {
         return Ok(None);
     }
-    Ok(match context.store.step(key)? {
-        StepLookup::Hit(record) => Some(resolved(
-            context,
-            record.layer,
-            record.epoch.unwrap_or(0),
-            created_by,
-        )),
-        StepLookup::Miss => None,
-        StepLookup::Discarded { reason } => {
-            (context.output)(&reason);
-            None
-        }
-    })
+    let known = context.cache.known(&key)?;
+    context.store.use_step(&key, context.now.into());
+    Ok(known.map(|hit| resolved(context, key, &hit.record, created_by)))
+}
+
+/// Asks elsewhere for the base.
+fn ask(context: &Context<'_>, key: &StepKey) -> Result<Option<Hit>, BaseError> {
+    if context.no_cache {
+        return Ok(None);
+    }
+    let hit = context.cache.ask(key)?;
+    if let Some(Hit {
+        from: Some(from), ..
+    }) = &hit
+    {
+        (context.output)(&format!("the base is cached in {from}"));
+    }
+    Ok(hit)
 }
 
 fn resolved(
     context: &Context<'_>,
-    layer: Option<LayerDescriptor>,
-    epoch: i64,
+    key: StepKey,
+    record: &StepRecord,
     created_by: &str,
 ) -> ResolvedBase {
+    let layers = record
+        .layer
+        .iter()
+        .map(|layer: &LayerDescriptor| BaseLayer {
+            layer: layer.clone(),
+            created_by: created_by.to_owned(),
+            key,
+        });
     ResolvedBase {
         image: None,
-        layers: layer
-            .into_iter()
-            .map(|layer| BaseLayer {
-                layer,
-                created_by: created_by.to_owned(),
-            })
-            .collect(),
-        epoch: context.source_date_epoch.unwrap_or(epoch),
+        layers: layers.collect(),
+        epoch: context
+            .source_date_epoch
+            .unwrap_or(record.epoch.unwrap_or(0)),
     }
 }

@@ -73,6 +73,16 @@ pub enum BuildError {
         /// Why.
         source: RegistryError,
     },
+    /// A layer is another one than whoever promised it said.
+    #[error("the layer {digest} should unpack to {expected} but {}", other(found))]
+    WrongLayer {
+        /// Its blob.
+        digest: Digest,
+        /// What its tar should digest to.
+        expected: DiffId,
+        /// What it digests to; none if it is no compressed file at all.
+        found: Option<DiffId>,
+    },
     /// A layer cannot be unpacked.
     #[error("cannot unpack the layer {digest}")]
     Unpack {
@@ -170,6 +180,13 @@ impl From<ProvisionError> for BuildError {
             ProvisionError::Interrupted => Self::Interrupted,
             error => Self::Provision(error),
         }
+    }
+}
+
+fn other(found: &Option<DiffId>) -> String {
+    match found {
+        Some(found) => format!("gives {found}"),
+        None => "cannot be decompressed".to_owned(),
     }
 }
 

@@ -98,7 +98,7 @@ pub enum Event {
         /// One sentence.
         text: String,
     },
-    /// A step's result comes from the store.
+    /// A step's result comes from the store, or from a repository that is trusted.
     StepCached {
         /// Which one.
         #[serde(flatten)]
@@ -107,6 +107,9 @@ pub enum Event {
         key: StepKey,
         /// Its layer; none if the step changed nothing.
         layer: Option<LayerSummary>,
+        /// The repository where it was found; none if the store had it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// Another build, or another hardtack process, runs the same step; this one waits for it.
     StepWaiting {

@@ -1,18 +1,18 @@
-//! Lookup: a step's key, and whether the store has its result.
+//! Lookup: a step's key, and whether its result is known.
 //!
 //! The same code serves a build and `hardtack plan`, so that a forecast cannot differ from what
 //! happens.
 
-use super::event::{Event, Level};
 use super::{BuildError, Environment};
 use crate::base::{self, ResolvedBase};
+use crate::cache::Hit;
 use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
 use crate::plan::{LayerStep, Plan, PlannedImage};
 use crate::provision::{StartState, input};
-use crate::store::{Platform, StepLookup, StepRecord};
+use crate::store::Platform;
 use std::collections::BTreeMap;
 
 /// What a step stands on.
@@ -50,27 +50,41 @@ pub fn material(
     }))
 }
 
-/// Gives the result of an earlier run with this key, if one may be used.
-pub fn cached(
+/// Gives the result of an earlier run with this key, if the store has one that may be used.
+pub fn known(
     environment: &Environment,
     step: &LayerStep,
     key: &StepKey,
-) -> Result<Option<StepRecord>, BuildError> {
-    if environment.no_cache || !step.cache || step.provisioner.changes_host() {
+) -> Result<Option<Hit>, BuildError> {
+    if environment.no_cache || !is_kept(step) {
         return Ok(None);
     }
-    Ok(match environment.store.step(key)? {
-        StepLookup::Hit(record) => Some(record),
-        StepLookup::Miss => None,
-        StepLookup::Discarded { reason } => {
-            environment.emit(Event::Notice {
-                build: None,
-                level: Level::Warning,
-                text: reason,
-            });
-            None
-        }
-    })
+    Ok(environment.cache.known(key)?)
+}
+
+/// Gives the result of an earlier run, also one of another machine. To be asked when the store has
+/// none.
+pub fn found(
+    environment: &Environment,
+    step: &LayerStep,
+    material: &KeyMaterial,
+) -> Result<Option<Hit>, BuildError> {
+    let key = material.key();
+    let known = known(environment, step, &key)?;
+    if known.is_some() || environment.no_cache || !is_shared(step, material) {
+        return Ok(known);
+    }
+    Ok(environment.cache.ask(&key)?)
+}
+
+/// Whether a step's result is used again at all.
+fn is_kept(step: &LayerStep) -> bool {
+    step.cache && !step.provisioner.changes_host()
+}
+
+/// Whether a step's result may be known to others: not if its key depends on a secret.
+pub fn is_shared(step: &LayerStep, material: &KeyMaterial) -> bool {
+    is_kept(step) && !material.has_secrets()
 }
 
 /// Resolves the base of an image.
@@ -82,6 +96,7 @@ pub fn resolve_base(
 ) -> Result<ResolvedBase, BuildError> {
     let context = base::Context {
         store: &environment.store,
+        cache: &environment.cache,
         registries: &environment.registries,
         pins: &environment.pins,
         sandbox: &environment.sandbox,

@@ -31,6 +31,8 @@ pub struct Job {
     pub seconds: f64,
     /// Held until the record is there, so that others wait instead of running the same step.
     pub lock: LockGuard,
+    /// The build that shares the result with other machines, if it may.
+    pub shared_by: Option<String>,
 }
 
 impl Packing {
@@ -85,7 +87,12 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
         created: environment.now.to_string(),
         seconds: job.seconds,
         epoch: None,
+        source: None,
+        shared: Vec::new(),
     })?;
     drop(job.lock);
+    if let Some(build) = &job.shared_by {
+        environment.cache.made(build, job.key);
+    }
     Ok(layer)
 }

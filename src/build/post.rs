@@ -6,13 +6,11 @@
 //! `keep_input_artifact = false` only leaves it out of the list of artifacts.
 
 use super::event::Event;
-use super::{BuildError, Environment, host};
-use crate::format;
+use super::{BuildError, Environment, host, outputs};
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
-use crate::postprocess::{Artifact, Context, Meter, PostProcessError};
+use crate::postprocess::{Artifact, Context, PostProcessError};
 use crate::provision::Said;
-use crate::registry::fetch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -109,9 +107,12 @@ fn run_chain(
             source: Box::new(source),
         };
         if let Some(image) = image.filter(|_| ready.needs_layers()) {
-            fetch_layers(environment, image, &say).map_err(failed)?;
+            outputs::fetch_layers(environment, image, &say, failed)?;
         }
-        let made = ready.run(&current, &context).map_err(failed)?;
+        let made = ready.run(&current, &context).map_err(|error| match image {
+            Some(image) => outputs::blame(environment, image, failed(error)),
+            None => failed(error),
+        })?;
         let keep = ready.needs_input() || planned.keep_input.unwrap_or(true);
         if index == 0 {
             keep_own = keep;
@@ -136,39 +137,6 @@ fn run_chain(
         left.push(current);
     }
     Ok((keep_own, left))
-}
-
-/// Brings those layers into the store that were left where they are until now.
-fn fetch_layers(
-    environment: &Environment,
-    image: &Image,
-    say: &(dyn Fn(Said<'_>) + Sync),
-) -> Result<(), PostProcessError> {
-    let mut bytes = 0_u64;
-    let mut missing = Vec::new();
-    for layer in &image.layers {
-        if !environment.store.has_blob(&layer.digest, layer.size)? {
-            bytes = bytes.saturating_add(layer.size);
-            missing.push(layer.clone());
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let plural = if missing.len() == 1 { "" } else { "s" };
-    let (count, size) = (missing.len(), format::bytes(bytes));
-    say(Said::Note(&format!(
-        "fetching {count} layer{plural} ({size})"
-    )));
-    let meter = Meter::new(say, "fetched");
-    let progress = |bytes| meter.add(bytes);
-    let client = &environment.registries;
-    Ok(fetch::layers(
-        client,
-        &environment.store,
-        &missing,
-        &progress,
-    )?)
 }
 
 /// Removes a file of an artifact; a device that an archive was written to is none of it.

@@ -18,6 +18,8 @@ pub enum StepForecast {
         key: StepKey,
         /// Its layer; none if the step changes nothing.
         layer: Option<DiffId>,
+        /// The repository that says so; none if it ran here.
+        source: Option<String>,
     },
     /// It would run.
     Miss {
@@ -159,7 +161,7 @@ fn look(
         };
         let material = lookup::material(plan, layer_step, &ground)?;
         let key = material.key();
-        let Some(record) = lookup::cached(environment, layer_step, &key)? else {
+        let Some(hit) = lookup::found(environment, layer_step, &material)? else {
             let reasons = reasons(environment, build, step, layer_step, &material)?;
             steps.push(StepForecast::Miss { key, reasons });
             // It runs for its effect on the host; what it does to the image is known.
@@ -179,9 +181,13 @@ fn look(
                 result: None,
             });
         };
-        let layer = record.layer.map(|layer| layer.diff_id);
+        let layer = hit.record.layer.map(|layer| layer.diff_id);
         foundation.layers.extend(layer);
-        steps.push(StepForecast::Hit { key, layer });
+        steps.push(StepForecast::Hit {
+            key,
+            layer,
+            source: hit.record.source,
+        });
     }
     planned.changes.apply(&mut foundation.config)?;
     Ok(Outlook {

@@ -4,7 +4,7 @@ use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, BuiltLayer, Environment, assemble, lookup, post, steps};
+use super::{BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps};
 use crate::image::Image;
 use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
@@ -35,9 +35,9 @@ pub fn run(
         steps: build.steps.len(),
     });
     let result = match &build.product {
-        Product::Image(planned) => {
+        Product::Image(planned) => again::run(environment, &build.name, || {
             layers_and_image((environment, plan, build), planned, dependency, begin)
-        }
+        }),
         Product::Imageless(imageless) => without_image(environment, plan, build, imageless, begin),
     };
     result.map_err(|failure| {
@@ -81,6 +81,9 @@ fn layers_and_image(
         seconds: begin.elapsed().as_secs_f64(),
     });
 
+    for layer in &base.layers {
+        environment.cache.made(&build.name, layer.key);
+    }
     let mut chain = Chain::default();
     let base_layers = base
         .image
@@ -126,6 +129,8 @@ fn layers_and_image(
         layers,
         artifacts,
     };
+    // Only now: the registry may have got the layers with the image.
+    environment.cache.succeeded(&build.name);
     finished(environment, build, &built, done.cached, begin);
     let image = Some(image);
     Ok(Finished { built, image })

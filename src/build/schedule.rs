@@ -34,6 +34,10 @@ pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildEr
     let outcomes = runtime.block_on(async {
         let signals = tokio::spawn(cancel_on_signals(Arc::clone(&environment)));
         let outcomes = run_builds(&environment, &plan).await;
+        // What is shared with others may take longer than all builds, and can be interrupted.
+        let uploads = Arc::clone(&environment);
+        // A panic in there has been told.
+        let _ = tokio::task::spawn_blocking(move || uploads.cache.finish()).await;
         signals.abort();
         outcomes
     });

@@ -5,12 +5,13 @@ use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
 use super::{BuildError, Environment, host, trees};
-use crate::digest::{ChainId, StepKey};
+use crate::cache::Hit;
+use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::StartState;
 use crate::sandbox::emulation;
-use crate::sandbox::{LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
+use crate::sandbox::{Action, LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
 use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -83,8 +84,9 @@ impl Bench<'_> {
         };
         let material = lookup::material(self.plan, layer, &ground)?;
         let key = material.key();
-        if let Some(record) = lookup::cached(environment, layer, &key)? {
-            self.take(step, key, record, chain);
+        let is_shared = lookup::is_shared(layer, &material);
+        if let Some(hit) = lookup::known(environment, layer, &key)? {
+            self.take(step, hit, is_shared, chain);
             self.remember(step, &material)?;
             return Ok(true);
         }
@@ -94,8 +96,8 @@ impl Bench<'_> {
             });
         })?;
         // Whoever held the lock has probably left the result.
-        if let Some(record) = lookup::cached(environment, layer, &key)? {
-            self.take(step, key, record, chain);
+        if let Some(hit) = lookup::found(environment, layer, &material)? {
+            self.take(step, hit, is_shared, chain);
             self.remember(step, &material)?;
             return Ok(true);
         }
@@ -104,7 +106,6 @@ impl Bench<'_> {
             place: self.place(step),
             key: Some(key),
         });
-        emulation::check(self.platform)?;
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;
         let place = self.place(step);
@@ -113,6 +114,9 @@ impl Bench<'_> {
             self.attempt(step, layer, &place, &trees, keep_failed)
         })?;
         let seconds = begin.elapsed().as_secs_f64();
+        if environment.no_cache {
+            environment.cache.replace(&key);
+        }
         let summary = report.diff_id.map(|diff_id| LayerSummary {
             diff_id,
             bytes: Some(report.tar_size),
@@ -128,7 +132,12 @@ impl Bench<'_> {
                     created: environment.now.to_string(),
                     seconds,
                     epoch: None,
+                    source: None,
+                    shared: Vec::new(),
                 })?;
+                if is_shared {
+                    environment.cache.made(&self.build.name, key);
+                }
             }
             Some(diff_id) => {
                 let namespace = environment.sandbox.get()?.tree_namespace();
@@ -144,6 +153,7 @@ impl Bench<'_> {
                     log,
                     seconds,
                     lock,
+                    shared_by: is_shared.then(|| self.build.name.clone()),
                 };
                 chain.push(Link {
                     diff_id,
@@ -176,15 +186,23 @@ impl Bench<'_> {
     }
 
     /// Puts the layer of an earlier run onto the chain.
-    fn take(&self, step: &Step, key: StepKey, record: StepRecord, chain: &mut Chain) {
+    fn take(&self, step: &Step, hit: Hit, is_shared: bool, chain: &mut Chain) {
+        let Hit { record, from } = hit;
+        let key = record.key;
+        let environment = self.environment;
+        environment.store.use_step(&key, environment.now.into());
+        if is_shared {
+            environment.cache.made(&self.build.name, key);
+        }
         let summary = record.layer.as_ref().map(|layer| LayerSummary {
             diff_id: layer.diff_id,
             bytes: None,
         });
-        self.environment.emit(Event::StepCached {
+        environment.emit(Event::StepCached {
             place: self.place(step),
             key,
             layer: summary,
+            from: from.map(|repository| repository.to_string()),
         });
         if let Some(layer) = record.layer {
             chain.push(Link {
@@ -279,10 +297,14 @@ impl Bench<'_> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
         let tree = environment.store.scratch()?;
+        let actions = layer.provisioner.actions(files.path(), self.start)?;
+        if actions.iter().any(Action::runs_program) {
+            emulation::check(self.platform)?;
+        }
         let spec = StepSpec {
             lowers: trees.to_vec(),
             scratch: tree.path().to_owned(),
-            actions: layer.provisioner.actions(files.path(), self.start)?,
+            actions,
             network: layer.network,
             timeout: step.timeout,
             epoch: self.epoch,

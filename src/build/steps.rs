@@ -6,7 +6,7 @@ use super::event::{Event, Level, StepPlace};
 use super::failure::{self, Failure};
 use super::on_error::{self, Decision};
 use super::step::{Bench, StepFailure};
-use super::{BuildError, host, trees};
+use super::{BuildError, again, host, trees};
 use crate::plan::{Step, Work};
 use crate::store::Scratch;
 use std::time::Instant;
@@ -59,6 +59,12 @@ fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildE
             Ok(hit) => {
                 done.cached += usize::from(hit);
                 false
+            }
+            // The step has not failed: what it stands on is not there.
+            Err(StepFailure { error, .. })
+                if again::promised_layer(environment, &error).is_some() =>
+            {
+                return Err(*error);
             }
             Err(StepFailure { error, left }) => {
                 environment.emit(Event::StepFailed {

@@ -23,7 +23,9 @@ pub fn materialise(environment: &Environment, chain: &Chain) -> Result<Vec<PathB
         });
         below = Some(name);
         let tree = environment.store.tree(&namespace, &name)?;
-        if tree.is_none() {
+        if let Some(tree) = &tree {
+            environment.store.use_tree(tree, environment.now.into());
+        } else {
             // That of a layer which is still being packed was there before the packing began.
             let Blob::Stored(layer) = &link.blob else {
                 return Err(BuildError::TreeMissing {

@@ -1,5 +1,7 @@
 //! Arguments as typed: clap's definitions, whose comments are the help.
 
+use super::amounts;
+use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
@@ -7,8 +9,11 @@ use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
+use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
+use super::registries::RegistryArguments;
+use super::sharing::SharingArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -48,6 +53,10 @@ pub struct Arguments {
     /// Print Packer's machine-readable lines.
     #[arg(long, global = true)]
     pub machine_readable: bool,
+
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryArguments,
 }
 
 /// The commands.
@@ -77,6 +86,12 @@ pub enum Command {
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// Check the name and password for a registry, and keep them where Docker and podman do.
+    Login(LoginArguments),
+    /// Remove the name and password for a registry.
+    Logout(LogoutArguments),
+    /// Look after the results of steps: list, measure, remove, carry to another machine.
+    Cache(CacheArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.
@@ -140,6 +155,21 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
+
+    /// Remove what has not been used for the longest time after the builds, when the store takes
+    /// more of the disk than this: 20GB [default: no limit]. Images stay.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "HARDTACK_CACHE_SIZE",
+        hide_env_values = true,
+        value_parser = amounts::size
+    )]
+    pub cache_size: Option<u64>,
 
     /// Refuse images of registries that the lock file does not have, and bases that are not what
     /// it says.
@@ -239,6 +269,10 @@ pub struct Plan {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// With whom results of steps are shared.
+    #[command(flatten)]
+    pub sharing: SharingArguments,
 
     /// Print JSON.
     #[arg(long)]

@@ -7,18 +7,23 @@ use super::lock_file::LockFile;
 use super::metadata::MetadataFile;
 use super::operator::StandardInput;
 use super::output;
+use super::sharing;
 use super::surroundings::{self, Surroundings};
 use super::template::{self, Request};
 use crate::base::{InputContext, Pins};
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Environment, OnError, Outcome};
+use crate::cache::Policy;
+use crate::cache::prune::prune;
 use crate::diagnostic::Severity;
 use crate::mask::{Masker, Secrets};
 use crate::plan::Plan;
 use crate::plan::lock::Lock;
-use crate::store::Store;
+use crate::sandbox::LazySandbox;
+use crate::store::{Store, StoreError};
 use crate::ui::{self, Display, Progress, Stamps};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -78,6 +83,14 @@ fn build(
     let events: Arc<dyn EventSink> = display.clone();
     let mut environment = surroundings.build_environment(store, events);
     environment.no_cache = arguments.template.no_cache;
+    let warn = surroundings::warnings(&environment.events);
+    environment.cache = sharing::cache(
+        &arguments.sharing,
+        &plan.sharing,
+        &environment,
+        surroundings,
+        warn,
+    );
     environment.parallel_builds = usize::try_from(arguments.parallel_builds)
         .ok()
         .filter(|count| *count > 0);
@@ -110,6 +123,12 @@ fn build(
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     // Also after a failure: the next attempt is to start from the same images.
     if let Err(error) = keep_pins(&pins, &lock_file, surroundings, &checked.masker) {
+        let text = error.text(false).unwrap_or_default();
+        display.emit(notice(Level::Warning, &text));
+    }
+    if let Some(size) = arguments.cache_size
+        && let Err(error) = limit_store(surroundings, size)
+    {
         let text = error.text(false).unwrap_or_default();
         display.emit(notice(Level::Warning, &text));
     }
@@ -229,6 +248,24 @@ fn keep_pins(
     let mut lock = file.read(surroundings, masker)?.unwrap_or_default();
     lock.adopt(pins);
     file.write(&lock)
+}
+
+/// Makes room in the store, unless another run is using it: that one, or the next, will.
+fn limit_store(surroundings: &Surroundings, size: u64) -> Result<(), CommandError> {
+    let store = open_store(surroundings)?;
+    let policy = Policy {
+        keep_size: Some(size),
+        ..Policy::default()
+    };
+    let now = surroundings.now.into();
+    prune(&store, &LazySandbox::default(), &policy, now, || {
+        ControlFlow::Break(())
+    })
+    .map(drop)
+    .or_else(|error| match error {
+        StoreError::LockAbandoned { .. } => Ok(()),
+        error => Err(CommandError::host(error)),
+    })
 }
 
 /// Opens the store of this run.

@@ -5,9 +5,11 @@ use super::build::open_store;
 use super::error::CommandError;
 use super::lock_file::LockFile;
 use super::output;
+use super::sharing;
 use super::surroundings::Surroundings;
 use super::template::{self, Request};
 use crate::build::{self, Forecast, StepForecast};
+use crate::cache::Warn;
 use crate::mask::Masker;
 use crate::plan::{Plan, PlannedBuild};
 use serde_json::{Value, json};
@@ -28,6 +30,18 @@ pub fn run(
     let store = open_store(surroundings)?;
     let mut environment = surroundings.build_environment(store, crate::ui::silent());
     environment.no_cache = arguments.template.no_cache;
+    let masker = checked.masker.clone();
+    let warn: Warn = Arc::new(move |text| {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "warning: {}", masker.mask_neutral(&text));
+    });
+    environment.cache = sharing::cache(
+        &arguments.sharing,
+        &plan.sharing,
+        &environment,
+        surroundings,
+        warn,
+    );
     let lock = LockFile::of(&arguments.template.path, surroundings);
     let lock = lock.read(surroundings, &checked.masker)?;
     environment.pins = Arc::new(lock.unwrap_or_default().pins(false));
@@ -61,8 +75,9 @@ fn as_json(plan: &Plan, forecasts: &[Forecast], masker: &Masker) -> Value {
                 .iter()
                 .zip(&forecast.steps)
                 .map(|(step, forecast)| match forecast {
-                    StepForecast::Hit { key, layer } => json!({
+                    StepForecast::Hit { key, layer, source } => json!({
                         "name": masked(&step.name), "key": key, "state": "hit", "diff_id": layer,
+                        "source": source,
                     }),
                     StepForecast::Miss { key, reasons } => json!({
                         "name": masked(&step.name), "key": key, "state": "miss",
@@ -97,10 +112,13 @@ fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
     let _ = writeln!(text, "  base    {}", build.description());
     for (step, forecast) in build.steps.iter().zip(&forecast.steps) {
         let (state, key, reasons) = match forecast {
-            StepForecast::Hit { key, .. } => ("hit", key.0.short(), &[][..]),
-            StepForecast::Miss { key, reasons } => ("miss", key.0.short(), reasons.as_slice()),
-            StepForecast::Host => ("host", "-".to_owned(), &[][..]),
-            StepForecast::Unknown => ("later", "-".to_owned(), &[][..]),
+            StepForecast::Hit { key, source, .. } => {
+                let source = source.iter().map(|source| format!("from {source}"));
+                ("hit", key.0.short(), source.collect())
+            }
+            StepForecast::Miss { key, reasons } => ("miss", key.0.short(), reasons.clone()),
+            StepForecast::Host => ("host", "-".to_owned(), Vec::new()),
+            StepForecast::Unknown => ("later", "-".to_owned(), Vec::new()),
         };
         let _ = writeln!(text, "  {state:<6}  {key:<12}  {}", step.history);
         for reason in reasons {

@@ -3,8 +3,10 @@
 use super::arguments::Arguments;
 use super::error::CommandError;
 use super::operator::Nobody;
-use crate::build::event::EventSink;
+use super::registries::RegistryChoices;
+use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
+use crate::cache::{Cache, Warn};
 use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{Cancel, LazySandbox};
@@ -44,6 +46,8 @@ pub struct Surroundings {
     pub color: bool,
     /// Whether Packer's machine-readable lines are asked for.
     pub machine_readable: bool,
+    /// How registries are reached.
+    registries: RegistryChoices,
 }
 
 impl Surroundings {
@@ -85,6 +89,7 @@ impl Surroundings {
             && !is_set("NO_COLOR")
             && !is_set("PACKER_NO_COLOR")
             && environment.get("TERM").is_none_or(|term| term != "dumb");
+        let registries = arguments.registries.choices(&working_folder)?;
         Ok(Self {
             working_folder,
             home,
@@ -96,6 +101,7 @@ impl Surroundings {
             stderr_is_terminal,
             color,
             machine_readable: arguments.machine_readable,
+            registries,
             environment,
         })
     }
@@ -114,9 +120,9 @@ impl Surroundings {
         Settings {
             environment: self.environment.clone(),
             home: self.home.clone(),
-            insecure: Vec::new(),
-            mirrors: BTreeMap::new(),
-            authorities: Vec::new(),
+            insecure: self.registries.insecure.clone(),
+            mirrors: self.registries.mirrors.clone(),
+            authorities: self.registries.authorities.clone(),
             budget: Duration::from_secs(120),
             is_cancelled: Arc::new(move || cancel.is_cancelled()),
         }
@@ -125,10 +131,13 @@ impl Surroundings {
     /// What builds share, with everything at its default.
     pub fn build_environment(&self, store: Store, events: Arc<dyn EventSink>) -> Environment {
         let cancel = Cancel::default();
+        let registries = Client::new(self.registry_settings(&cancel));
+        let warn = warnings(&events);
         Environment {
+            cache: Cache::local(store.clone(), registries.clone(), warn),
             store,
             pins: Arc::default(),
-            registries: Client::new(self.registry_settings(&cancel)),
+            registries,
             joint: JointIndexes::default(),
             sandbox: LazySandbox::default(),
             events,
@@ -146,6 +155,18 @@ impl Surroundings {
             working_folder: self.working_folder.clone(),
         }
     }
+}
+
+/// Makes events of warnings.
+pub fn warnings(events: &Arc<dyn EventSink>) -> Warn {
+    let events = Arc::clone(events);
+    Arc::new(move |text| {
+        events.emit(Event::Notice {
+            build: None,
+            level: Level::Warning,
+            text,
+        });
+    })
 }
 
 /// Reads `SOURCE_DATE_EPOCH`: a time from 1970 to 9999, the last year that RFC 3339 can write.

@@ -84,6 +84,36 @@ impl KeyMaterial {
         StepKey(Digest::of(text))
     }
 
+    /// The material of a document that was kept.
+    pub fn of_document(document: Value) -> Self {
+        Self(document)
+    }
+
+    /// Whether something sensitive is part of it, if only as a digest.
+    ///
+    /// A key that depends on a secret is no name to show to others: who knows all the rest could
+    /// try out secrets until the key is the same.
+    pub fn has_secrets(&self) -> bool {
+        let mut waiting = vec![&self.0];
+        while let Some(value) = waiting.pop() {
+            match value {
+                Value::Object(members) if members.len() == 1 && members.contains_key(HIDDEN) => {
+                    return true;
+                }
+                Value::Object(members) => {
+                    let is_hidden = |name: &String| name.starts_with(HIDDEN_NAME);
+                    if members.keys().any(is_hidden) {
+                        return true;
+                    }
+                    waiting.extend(members.values());
+                }
+                Value::Array(items) => waiting.extend(items),
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// The document, to be kept for a later comparison.
     pub fn document(&self) -> &Value {
         &self.0
@@ -98,13 +128,18 @@ impl KeyMaterial {
     }
 }
 
+/// The only member of what stands for a sensitive text.
+const HIDDEN: &str = "sensitive";
+/// Begins what stands for a sensitive name.
+const HIDDEN_NAME: &str = "sensitive ";
+
 /// Replaces every string that contains a secret by the digest of the string.
 fn hide(value: &mut Value, masker: &Masker) {
     let digest = |text: &str| Digest::of(text.as_bytes());
     let is_secret = |text: &str| masker.mask(text) != text;
     match value {
         Value::String(text) if is_secret(text) => {
-            *value = json!({ "sensitive": digest(text) });
+            *value = json!({ HIDDEN: digest(text) });
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, masker)),
         Value::Object(members) => {
@@ -112,7 +147,7 @@ fn hide(value: &mut Value, masker: &Masker) {
             let names: Vec<String> = members.keys().filter(|it| is_secret(it)).cloned().collect();
             for name in names {
                 if let Some(member) = members.remove(&name) {
-                    members.insert(format!("sensitive {}", digest(&name)), member);
+                    members.insert(format!("{HIDDEN_NAME}{}", digest(&name)), member);
                 }
             }
             members.values_mut().for_each(|member| hide(member, masker));

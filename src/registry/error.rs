@@ -179,6 +179,23 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether the registry has answered, and what it gives is not there or not right; else asking
+    /// again, or asking otherwise, could help.
+    pub fn is_wrong_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. }
+                | Self::NoOrigin { .. }
+                | Self::Mismatch { .. }
+                | Self::Size { .. }
+                | Self::TooLarge { .. }
+                | Self::Invalid { .. }
+                | Self::Schema1 { .. }
+        )
+    }
+}
+
 fn wait(after: Option<Duration>) -> String {
     match after {
         Some(after) => format!(

@@ -79,6 +79,13 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it runs something that is in the root, and so for its processor.
+    pub fn runs_program(&self) -> bool {
+        matches!(self, Self::Run { .. })
+    }
+}
+
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSpec {
@@ -207,6 +214,11 @@ pub enum Task {
         /// Absolute paths.
         paths: Vec<PathBuf>,
     },
+    /// Counts how much of the disk folders take, whoever owns what is in them.
+    Measure {
+        /// Absolute paths.
+        folders: Vec<PathBuf>,
+    },
 }
 
 /// What came of a task.
@@ -217,6 +229,8 @@ pub enum TaskReport {
     Extracted(Extracted),
     /// Of [`Task::Pack`].
     Packed(PackedLayer),
+    /// Of [`Task::Measure`]: bytes for each folder; none for one that cannot be read.
+    Measured(Vec<Option<u64>>),
     /// Of the others.
     Done,
 }

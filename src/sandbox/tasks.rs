@@ -73,6 +73,13 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
             }
             failure.map_or(Ok(TaskReport::Done), Err)
         }
+        Task::Measure { folders } => {
+            let measure = |path: &PathBuf| {
+                let folder = folder(path).ok()?;
+                layer::disk_size(folder.as_fd()).ok()
+            };
+            Ok(TaskReport::Measured(folders.iter().map(measure).collect()))
+        }
     }
 }
 

@@ -169,6 +169,11 @@ impl Store {
         Ok(())
     }
 
+    /// Removes a blob; one that is not there counts as removed.
+    pub fn remove_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        write::remove_file(&self.blob_path(digest))
+    }
+
     fn finish_blob(&self, file: NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
         let path = self.blob_path(digest);
         let failed = |source| StoreError::io("write", &path, source);

@@ -3,6 +3,7 @@
 //! It answers one question, "which input changed?", and nothing depends on it: what is lost or
 //! damaged reads as "never built".
 
+use super::inventory::Notes;
 use super::write::{self, Durability};
 use super::{Store, StoreError};
 use crate::digest::Digest;
@@ -35,6 +36,22 @@ impl Store {
             .ok()
             .filter(|entry| entry.build == build && entry.step == step)
             .map(|entry| entry.material))
+    }
+
+    /// The key material of all steps that were ever built, with their builds and names, sorted.
+    /// What is damaged is left out.
+    pub fn histories(&self) -> Result<Vec<(String, String, Value)>, StoreError> {
+        let mut found = Vec::new();
+        for file in self.files(Notes::History)? {
+            let Ok(text) = write::read_limited(&file.path, MATERIAL_LIMIT) else {
+                continue;
+            };
+            if let Ok(entry) = serde_json::from_slice::<Entry>(&text) {
+                found.push((entry.build, entry.step, entry.material));
+            }
+        }
+        found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        Ok(found)
     }
 
     /// Keeps the key material of a step that was just built.
@@ -76,6 +93,9 @@ mod tests {
         assert_eq!(store.history("ab", "c").unwrap(), Some(json!({"x": 3})));
         assert_eq!(store.history("a", "bc").unwrap(), Some(json!({"x": 2})));
         assert_eq!(store.history("a", "b").unwrap(), None);
+        let all = store.histories().unwrap();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1], ("a".to_owned(), "bc".to_owned(), json!({"x": 2})));
         fs::write(store.history_path("a", "bc"), b"{").unwrap();
         assert_eq!(store.history("a", "bc").unwrap(), None);
     }

@@ -5,6 +5,7 @@
 //! entries that are looked at become [`Descriptor`]s.
 
 use super::Descriptor;
+use crate::digest::Digest;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
@@ -88,6 +89,15 @@ impl Index {
             .filter_map(|entry| Descriptor::deserialize(entry).ok())
     }
 
+    /// The digests of all entries, whatever else is wrong with them.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let digests = self
+            .manifests
+            .iter()
+            .filter_map(|it| it.get("digest")?.as_str());
+        digests.filter_map(|text| text.parse().ok())
+    }
+
     /// Makes `name` point at `descriptor` and at nothing else.
     pub fn set(&mut self, name: &str, descriptor: &Descriptor) -> Result<(), serde_json::Error> {
         let mut descriptor = descriptor.clone();
@@ -134,7 +144,6 @@ fn reference_name(entry: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use oci_spec::image::MediaType;
 
     #[test]

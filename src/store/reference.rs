@@ -42,6 +42,11 @@ impl Store {
         Ok(references)
     }
 
+    /// What the entries of `index.json` name, also those of other tools.
+    pub fn named_documents(&self) -> Result<Vec<Digest>, StoreError> {
+        Ok(self.read_index()?.digests().collect())
+    }
+
     /// Finds an image by its name, its digest, or the first six or more digits of its digest.
     pub fn resolve(&self, text: &str) -> Result<Descriptor, StoreError> {
         let references = self.references()?;

@@ -8,7 +8,7 @@ use super::{LayerDescriptor, Store, StoreError};
 use crate::digest::StepKey;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A log's excerpt and a few fields; anything larger is no record of ours.
 const RECORD_LIMIT: u64 = 16 * 1024 * 1024;
@@ -31,6 +31,13 @@ pub struct StepRecord {
     /// The source date epoch that follows from it, where it made a base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
+    /// The repository that the record was read from; none if the step ran here. It counts only
+    /// for those who still trust that repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The repositories that this record was written to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
 }
 
 /// What the store knows about a key.
@@ -123,7 +130,21 @@ impl Store {
         Ok(Ok(record))
     }
 
-    fn step_path(&self, key: &StepKey) -> PathBuf {
+    /// The record in a file of `steps/`; none if it is damaged or gone. Its layer is not looked at.
+    pub(super) fn read_step(&self, path: &Path) -> Result<Option<StepRecord>, StoreError> {
+        match write::read_limited(path, RECORD_LIMIT) {
+            Ok(text) => Ok(serde_json::from_slice(&text)
+                .ok()
+                .filter(|record: &StepRecord| self.step_path(&record.key) == path)),
+            Err(StoreError::TooLarge { .. }) => Ok(None),
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn step_path(&self, key: &StepKey) -> PathBuf {
         self.folder("steps").join(format!("{}.json", key.0.hex()))
     }
 }
@@ -156,6 +177,8 @@ mod tests {
             created: "2026-01-01T00:00:00Z".to_owned(),
             seconds: 0.25,
             epoch: None,
+            source: None,
+            shared: Vec::new(),
         }
     }
 

@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Says whether all files of a tree are certain to be there.
-    fn is_whole(&self, folder: &Path) -> Result<bool, StoreError> {
+    pub(super) fn is_whole(&self, folder: &Path) -> Result<bool, StoreError> {
         let settled = folder.join(SETTLED);
         match settled.try_exists() {
             Ok(true) => return Ok(true),
@@ -147,6 +147,15 @@ impl Store {
             Err(StoreError::TooLarge { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Moves the tree in `folder` to a scratch folder, which the caller empties in the user
+    /// namespace that the files belong to. Nobody else may have the store open.
+    pub fn bury_tree(&self, folder: &Path) -> Result<Scratch, StoreError> {
+        let scratch = self.scratch()?;
+        fs::rename(folder, scratch.path().join("buried"))
+            .map_err(|source| StoreError::io("remove the tree", folder, source))?;
+        Ok(scratch)
     }
 
     /// Moves a tree that no longer counts to `tmp/`, where the next sweep finds it dead.

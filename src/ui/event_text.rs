@@ -23,7 +23,13 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
             place,
             key: _,
             layer: _,
-        } => edit_place(place, edit),
+            from,
+        } => {
+            edit_place(place, edit);
+            if let Some(from) = from {
+                edit(from);
+            }
+        }
         Event::StepNote { place, text } => {
             edit_place(place, edit);
             edit(text);

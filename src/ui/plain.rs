@@ -107,9 +107,9 @@ impl Plain {
             }
             Event::StepStarted { place, .. } => of_step(place, "running"),
             Event::StepNote { place, text } => of_step(place, text),
-            Event::StepCached { place, layer, .. } => {
-                of_step(place, &wording::with_layer("cached", layer.as_ref()))
-            }
+            Event::StepCached {
+                place, layer, from, ..
+            } => of_step(place, &wording::cached(from.as_deref(), layer.as_ref())),
             Event::StepWaiting { place } => {
                 of_step(place, "waiting for the same step of another build")
             }

@@ -196,6 +196,7 @@ fn step_cached(place: StepPlace) -> Event {
         place,
         key: key(),
         layer: layer(),
+        from: None,
     }
 }
 

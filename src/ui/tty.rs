@@ -106,9 +106,11 @@ impl Tty {
                 let took = format::duration(*seconds);
                 Some(of_build(&mark, build, &format!("base {base}  {took}")))
             }
-            Event::StepCached { place, layer, .. } => {
+            Event::StepCached {
+                place, layer, from, ..
+            } => {
                 let step = wording::step(place, self.palette);
-                let what = wording::with_layer("cached", layer.as_ref());
+                let what = wording::cached(from.as_deref(), layer.as_ref());
                 let what = self.palette.paint(Tone::Faint, &what);
                 Some(format!("{mark} {step}  {what}\n"))
             }

@@ -34,6 +34,14 @@ pub(super) fn with_layer(text: &str, summary: Option<&LayerSummary>) -> String {
     }
 }
 
+/// Says where a result was found, and what the step left: `cached (registry.example/cache)`.
+pub(super) fn cached(from: Option<&str>, summary: Option<&LayerSummary>) -> String {
+    match from {
+        Some(from) => with_layer(&format!("cached ({from})"), summary),
+        None => with_layer("cached", summary),
+    }
+}
+
 /// Labels a notice: `warning: …`, `note: …`.
 pub(super) fn notice(level: Level, text: &str, palette: Palette) -> String {
     let label = match level {
