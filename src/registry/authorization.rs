@@ -31,8 +31,8 @@ const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
 
 /// What registries want to be shown, and what there is to show.
 pub(super) struct Authorizer {
-    /// Used in place of those of the user's files.
-    given: Option<Credentials>,
+    /// A registry, and what it is shown in place of what the user's files have for it.
+    given: Option<(String, Credentials)>,
     /// What the registry of an address wants.
     schemes: Mutex<BTreeMap<String, Scheme>>,
     /// Tokens by address and scopes. The inner lock is held while one is fetched.
@@ -87,7 +87,7 @@ struct TokenAnswer {
 }
 
 impl Authorizer {
-    pub(super) fn new(given: Option<Credentials>) -> Self {
+    pub(super) fn new(given: Option<(String, Credentials)>) -> Self {
         Self {
             given,
             schemes: Mutex::default(),
@@ -223,7 +223,9 @@ impl Authorizer {
     }
 
     fn credentials(&self, purpose: &Purpose<'_>) -> Result<Option<Credentials>, RegistryError> {
-        if let Some(given) = &self.given {
+        if let Some((registry, given)) = &self.given
+            && *registry == purpose.endpoint.registry
+        {
             return Ok(Some(given.clone()));
         }
         let repository = Repository {

@@ -307,3 +307,32 @@ fn a_scope_that_the_registry_asks_for_beside_ours_is_added() {
     let app = repository(&double.host, "app");
     assert_eq!(client.blob_size(&app, &digest).unwrap(), Some(4));
 }
+
+#[test]
+fn a_login_for_one_registry_is_shown_to_no_other() {
+    let asks = |asked: &Asked, _: &mut Content| {
+        let shown = asked.header("authorization") == "Basic YW5uYTpwYXNz";
+        (!shown).then(|| Answer::new(401, "").with("WWW-Authenticate", "Basic realm=x"))
+    };
+    let (registry, other) = (Double::start(asks), Double::start(asks));
+    let digest = registry.content().add_blob(b"blob");
+    other.content().add_blob(b"blob");
+    let (folder, _store) = store();
+    let mut settings = settings(folder.path());
+    let mirror = format!("http://{}", other.host);
+    settings.mirrors.insert(registry.host.clone(), vec![mirror]);
+    let client = Client::new(settings).with_login(&registry.host, password());
+    let size = |host: &str| client.blob_size(&repository(host, "app"), &digest);
+    assert_eq!(size(&registry.host).unwrap(), Some(4));
+    assert!(matches!(
+        size(&other.host),
+        Err(RegistryError::Unauthorized { .. })
+    ));
+    assert!(
+        other
+            .asked()
+            .iter()
+            .all(|it| it.header("authorization").is_empty())
+    );
+    assert!(other.asked().len() >= 2);
+}
