@@ -7,6 +7,7 @@
 
 use super::challenge::Challenge;
 use super::endpoint::{Endpoint, is_loopback, may_be_plain, stall};
+use super::error::harmless;
 use super::patience::{Failure, Patience};
 use super::reference::Repository;
 use super::transport::{Body, Outgoing, Transport};
@@ -326,10 +327,10 @@ impl Authorizer {
     ) -> Result<(HeaderValue, Duration), Failure> {
         let registry = &purpose.endpoint.registry;
         let wrong = |reason: &str| {
-            Failure::Final(RegistryError::Invalid {
-                subject: format!("{}: the token for {registry}", purpose.subject),
-                reason: reason.to_owned(),
-            })
+            Failure::Final(RegistryError::invalid(
+                format!("{}: the token for {registry}", purpose.subject),
+                reason.to_owned(),
+            ))
         };
         if matches!(
             answer.status,
@@ -443,7 +444,7 @@ fn scheme(
             true => "wants to know who asks, and does not say how".to_owned(),
             false => format!(
                 "wants to know who asks by {}, which is not supported",
-                schemes.join(" or ")
+                harmless(&schemes.join(" or "))
             ),
         },
     ))
@@ -454,7 +455,10 @@ fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
     let wrong = |reason: &str| {
         unauthorized(
             purpose,
-            &format!("says that tokens are to be had at {realm:?}, {reason}"),
+            &format!(
+                "says that tokens are to be had at {:?}, {reason}",
+                harmless(realm)
+            ),
         )
     };
     let url = Url::parse(realm)

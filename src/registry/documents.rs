@@ -136,10 +136,8 @@ pub(super) fn write(
             limit: MANIFEST_LIMIT,
         });
     }
-    let refers_to = refers_to(text).map_err(|error| RegistryError::Invalid {
-        subject: subject.clone(),
-        reason: error.to_string(),
-    })?;
+    let refers_to = refers_to(text)
+        .map_err(|error| RegistryError::invalid(subject.clone(), error.to_string()))?;
     let content_type = HeaderValue::from_str(media_type.as_ref());
     let content_type = content_type.map_err(|_| RegistryError::Invalid {
         subject: subject.clone(),
@@ -242,7 +240,7 @@ impl Refusal {
         let subject = subject.to_owned();
         match self {
             Refusal::Schema1 => RegistryError::Schema1 { subject },
-            Refusal::Invalid(reason) => RegistryError::Invalid { subject, reason },
+            Refusal::Invalid(reason) => RegistryError::invalid(subject, reason),
         }
     }
 }
