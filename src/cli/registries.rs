@@ -21,6 +21,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "HOST[:PORT]",
         env = "HARDTACK_INSECURE_REGISTRIES",
         hide_env_values = true,
@@ -32,6 +33,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "HOST=URL",
         env = "HARDTACK_REGISTRY_MIRRORS",
         hide_env_values = true,
@@ -43,6 +45,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "FILE",
         env = "HARDTACK_REGISTRY_CA",
         hide_env_values = true,
@@ -54,6 +57,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "SECONDS",
         env = "HARDTACK_REGISTRY_TIMEOUT",
         hide_env_values = true,

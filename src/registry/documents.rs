@@ -62,6 +62,7 @@ pub(super) fn describe(
         let answer = session.ask(Method::HEAD, url, accepting(), patience)?;
         match answer.status {
             StatusCode::OK => described(session, reference, &answer),
+            status if status.is_redirection() => Ok(None),
             // An error has no body here that could say more.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
             _ => Err(session.missing(answer, &what)),

@@ -63,8 +63,8 @@ impl Session<'_> {
         self.send(method, url, headers, Content::Empty, patience)
     }
 
-    /// Sends a request. The answer has any status but 401, a redirect or one that says to try
-    /// again later.
+    /// Sends a request. The answer has any status but 401, one that says to try again later, or,
+    /// unless only the head was asked for, a redirect.
     pub(super) fn send(
         &self,
         method: Method,
@@ -130,6 +130,10 @@ impl Session<'_> {
                 continue;
             }
             if let Some(target) = self.redirection(&url, &answer)? {
+                // It is there; and an address with a signature may be good for reading alone.
+                if method == Method::HEAD && target.origin() != url.origin() {
+                    return Ok(answer);
+                }
                 redirects += 1;
                 if redirects > REDIRECTS {
                     return Err(Failure::Final(self.invalid("it redirects too often")));
