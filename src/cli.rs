@@ -20,18 +20,21 @@ pub mod inspect;
 pub mod legacy;
 mod listing;
 mod lock_file;
+mod login;
 mod metadata;
 mod operator;
 mod output;
 mod plan;
 pub mod plugins;
 pub mod pull;
+mod registries;
 mod run;
 mod say;
 mod sharing;
 mod show;
 mod surroundings;
 mod template;
+mod terminal;
 pub mod validate;
 mod variable_arguments;
 pub mod version;
@@ -109,6 +112,8 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Run(run) => run::run(run, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
+        Command::Login(arguments) => login::login(arguments, surroundings),
+        Command::Logout(arguments) => login::logout(arguments, surroundings),
         Command::Cache(cache) => cache::run(cache, surroundings),
         Command::Plugins(plugins) => plugins::run(plugins, surroundings),
         Command::Completion(completion) => completion::run(completion),

@@ -7,6 +7,7 @@ mod archives;
 mod artifice;
 mod checksum;
 mod compress;
+mod docker_import;
 mod docker_push;
 mod docker_tag;
 mod error;
@@ -25,7 +26,7 @@ use crate::image::{self, Image};
 use crate::mask::Masker;
 use crate::provision::Said;
 use crate::sandbox::Cancel;
-use crate::store::Store;
+use crate::store::{Platform, Store};
 use crate::template::Arguments;
 use crate::template::gotemplate::GoTemplateData;
 use std::borrow::Cow;
@@ -168,23 +169,18 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// The image, for a post-processor that works on nothing else.
-    fn image(&self) -> Result<&'a Image, PostProcessError> {
-        self.image.ok_or(PostProcessError::NoImage)
-    }
-
     /// The image of an artifact: the build's own, unless a post-processor before made another one.
     fn image_of(&self, artifact: &Artifact) -> Result<Cow<'a, Image>, PostProcessError> {
-        let own = self.image()?;
-        match artifact.digest {
-            Some(digest) if digest != own.manifest.digest => {
+        match (artifact.digest, self.image) {
+            (Some(digest), Some(own)) if digest == own.manifest.digest => Ok(Cow::Borrowed(own)),
+            (Some(digest), _) => {
                 let descriptor = self.store.describe_manifest(&digest)?;
                 let descriptor = descriptor.ok_or(PostProcessError::NoImage)?;
-                let platform = own.config.platform();
-                let image = image::load(self.store, &descriptor, &platform)?;
+                // A manifest is for whatever it is for, and none of these is an index.
+                let image = image::load(self.store, &descriptor, &Platform::host())?;
                 Ok(Cow::Owned(image))
             }
-            _ => Ok(Cow::Borrowed(own)),
+            (None, own) => own.map(Cow::Borrowed).ok_or(PostProcessError::NoImage),
         }
     }
 }
@@ -208,6 +204,11 @@ pub trait PostProcessor: fmt::Debug + Send + Sync {
     /// Whether it reads the image's layers, so that those are fetched first which are not in the
     /// store yet.
     fn needs_layers(&self) -> bool {
+        false
+    }
+
+    /// Whether it makes an image for those that come behind it, even of a build that makes none.
+    fn gives_image(&self) -> bool {
         false
     }
 
@@ -253,7 +254,9 @@ fn registry() -> BTreeMap<&'static str, Prepare> {
             "docker-archive",
             archives::prepare_docker_archive as Prepare,
         ),
+        ("docker-import", docker_import::prepare as Prepare),
         ("docker-push", docker_push::prepare as Prepare),
+        ("docker-save", archives::prepare_docker_save as Prepare),
         ("docker-tag", docker_tag::prepare as Prepare),
         ("manifest", manifest::prepare as Prepare),
         ("oci-archive", archives::prepare_oci_archive as Prepare),

@@ -29,7 +29,7 @@ mod upload;
 
 pub use client::{Client, Document, Pushed, Referrers};
 pub use error::RegistryError;
-pub use reference::{Reference, ReferenceError, Repository};
+pub use reference::{Reference, ReferenceError, Repository, is_registry};
 pub use settings::{Credentials, Settings};
 pub use source::RegistrySource;
 

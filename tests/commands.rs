@@ -462,8 +462,8 @@ build { sources = ["rootfs.r"] }
     assert_eq!(first.code, 0, "{}", first.stderr);
     let written = lock().unwrap();
     insta::assert_snapshot!(written, @r#"
-        # Written by `hardtack init`. Run it again to find out whether a base has changed since, and with
-        # -upgrade to accept what has.
+        # Written by hardtack: the digests that a build starts from. `hardtack init -upgrade` moves them.
+        # Keep this file under version control.
 
         base "rootfs" "r.tar" {
           digest = "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"

@@ -11,7 +11,7 @@ use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::StartState;
 use crate::sandbox::emulation;
-use crate::sandbox::{LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
+use crate::sandbox::{Action, LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
 use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -106,7 +106,6 @@ impl Bench<'_> {
             place: self.place(step),
             key: Some(key),
         });
-        emulation::check(self.platform)?;
         let begin = Instant::now();
         let trees = trees::materialise(environment, chain)?;
         let place = self.place(step);
@@ -298,10 +297,14 @@ impl Bench<'_> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
         let tree = environment.store.scratch()?;
+        let actions = layer.provisioner.actions(files.path(), self.start)?;
+        if actions.iter().any(Action::runs_program) {
+            emulation::check(self.platform)?;
+        }
         let spec = StepSpec {
             lowers: trees.to_vec(),
             scratch: tree.path().to_owned(),
-            actions: layer.provisioner.actions(files.path(), self.start)?,
+            actions,
             network: layer.network,
             timeout: step.timeout,
             epoch: self.epoch,

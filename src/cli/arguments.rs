@@ -9,8 +9,10 @@ use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
+use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
+use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
@@ -51,6 +53,10 @@ pub struct Arguments {
     /// Print Packer's machine-readable lines.
     #[arg(long, global = true)]
     pub machine_readable: bool,
+
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryArguments,
 }
 
 /// The commands.
@@ -80,6 +86,10 @@ pub enum Command {
     Images(Images),
     /// Show one image: its configuration, and its layers with the step that made each.
     Show(Show),
+    /// Check the name and password for a registry, and keep them where Docker and podman do.
+    Login(LoginArguments),
+    /// Remove the name and password for a registry.
+    Logout(LogoutArguments),
     /// Look after the results of steps: list, measure, remove, carry to another machine.
     Cache(CacheArguments),
     /// List what is built in, or what a template asks for.

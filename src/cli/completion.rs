@@ -6,6 +6,7 @@
 use super::arguments::{Arguments, Command};
 use super::error::CommandError;
 use super::output;
+use super::registries::RegistryArguments;
 use super::surroundings::Surroundings;
 use super::template::{self, Looked, Request};
 use super::variable_arguments::VariableArguments;
@@ -74,6 +75,7 @@ pub fn answer(shell: &OsStr, words: Vec<OsString>) -> Result<ExitCode, CommandEr
         command: Command::Version(VersionArguments {}),
         store: None,
         version: None,
+        registries: RegistryArguments::default(),
         machine_readable: false,
     };
     let surroundings = Arc::new(Surroundings::collect(&asked)?);

@@ -46,6 +46,7 @@ pub struct CopyArguments {
     /// Whether to copy what refers to the image too: signatures, SBOMs.
     #[arg(
         long,
+        action = clap::ArgAction::Set,
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
@@ -79,7 +80,10 @@ pub fn run(
     if copied.referrers > 0 {
         text.push_str(&format!(" ({} that refer to another)", copied.referrers));
     }
-    say(Said::Note(&format!("{text}, {}", copied.moved)));
+    say(Said::Note(&format!(
+        "{text}, {}",
+        copied.moved.in_words("copied")
+    )));
     output::print(&format!("{}\n", copied.target))?;
     Ok(ExitCode::SUCCESS)
 }

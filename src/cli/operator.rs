@@ -58,7 +58,7 @@ impl Operator for StandardInput {
 
 /// Reads a line, byte by byte, since what follows it belongs to others; none at the end of the
 /// input or when the run is cancelled.
-fn read_line(cancel: &Cancel) -> Option<String> {
+pub fn read_line(cancel: &Cancel) -> Option<String> {
     let stdin = io::stdin();
     let mut line = Vec::new();
     loop {

@@ -3,6 +3,7 @@
 use super::arguments::Arguments;
 use super::error::CommandError;
 use super::operator::Nobody;
+use super::registries::RegistryChoices;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
 use crate::cache::{Cache, Warn};
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub color: bool,
     /// Whether Packer's machine-readable lines are asked for.
     pub machine_readable: bool,
+    /// How registries are reached.
+    registries: RegistryChoices,
 }
 
 impl Surroundings {
@@ -86,6 +89,7 @@ impl Surroundings {
             && !is_set("NO_COLOR")
             && !is_set("PACKER_NO_COLOR")
             && environment.get("TERM").is_none_or(|term| term != "dumb");
+        let registries = arguments.registries.choices(&working_folder)?;
         Ok(Self {
             working_folder,
             home,
@@ -97,6 +101,7 @@ impl Surroundings {
             stderr_is_terminal,
             color,
             machine_readable: arguments.machine_readable,
+            registries,
             environment,
         })
     }
@@ -115,9 +120,9 @@ impl Surroundings {
         Settings {
             environment: self.environment.clone(),
             home: self.home.clone(),
-            insecure: Vec::new(),
-            mirrors: BTreeMap::new(),
-            authorities: Vec::new(),
+            insecure: self.registries.insecure.clone(),
+            mirrors: self.registries.mirrors.clone(),
+            authorities: self.registries.authorities.clone(),
             budget: Duration::from_secs(120),
             is_cancelled: Arc::new(move || cancel.is_cancelled()),
         }

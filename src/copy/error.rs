@@ -58,6 +58,14 @@ pub enum CopyError {
         /// The digest of what is copied.
         found: Digest,
     },
+    /// A target could be many things.
+    #[error(
+        "{target:?} does not say where to: write docker://{target} for Docker's registry, store:{target} for the store, or HOST/PATH"
+    )]
+    NoHost {
+        /// The target.
+        target: String,
+    },
     /// The target holds one image, and several are to be copied.
     #[error("{target} can hold one image, and this is an index; choose one with --platform")]
     OneImage {

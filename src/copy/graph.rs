@@ -11,6 +11,7 @@ use crate::image::manifest::{DocumentKind, Manifest, ManifestList};
 use crate::image::{self, ImageError, ImageSource};
 use crate::registry::RegistryError;
 use crate::store::{Descriptor, StoreError};
+use oci_spec::image::MediaType;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const DEPTH_LIMIT: usize = 4;
 /// Manifests and indexes together.
 const DOCUMENT_LIMIT: usize = 1000;
+const DOCUMENTS: &str = "1000 manifests";
 /// Bytes of all of them together.
 const TEXT_LIMIT: u64 = 64 * 1024 * 1024;
 
@@ -45,11 +47,31 @@ pub(super) struct Graph {
     pub blobs: Vec<Descriptor>,
 }
 
-/// The one field that makes a document a referrer.
+/// The fields that matter of a document that refers to another one.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Referring {
     #[serde(default)]
     subject: Option<Descriptor>,
+    #[serde(default)]
+    artifact_type: Option<MediaType>,
+    #[serde(default)]
+    config: Option<Descriptor>,
+}
+
+/// The descriptor of a referrer with its kind, as lists of referrers have it (distribution
+/// specification, "Listing Referrers"), so that nobody takes it for an image.
+fn with_artifact_type(descriptor: &Descriptor, text: &[u8]) -> Descriptor {
+    let mut descriptor = descriptor.clone();
+    if let (None, Ok(referring)) = (&descriptor.artifact_type, serde_json::from_slice(text)) {
+        let Referring {
+            artifact_type,
+            config,
+            ..
+        } = referring;
+        descriptor.artifact_type = artifact_type.or(config.map(|config| config.media_type));
+    }
+    descriptor
 }
 
 /// What a document refers to.
@@ -141,7 +163,7 @@ impl Walk<'_> {
         self.bytes = self.bytes.saturating_add(descriptor.size);
         let limit = match () {
             () if depth > DEPTH_LIMIT => "4 indexes within each other",
-            () if self.seen.len() > DOCUMENT_LIMIT => "1000 manifests",
+            () if self.seen.len() > DOCUMENT_LIMIT => DOCUMENTS,
             () if self.bytes > TEXT_LIMIT => "64 MiB of manifests",
             () => return Ok(Some(kind)),
         };
@@ -161,6 +183,13 @@ impl Walk<'_> {
         match kind {
             DocumentKind::Index => {
                 let list = ManifestList::parse(&name, &descriptor.media_type, &text)?;
+                // Not only when the last one that is allowed has been read.
+                if self.seen.len().saturating_add(list.manifests.len()) > DOCUMENT_LIMIT {
+                    return Err(CopyError::TooMuch {
+                        what: name,
+                        limit: DOCUMENTS,
+                    });
+                }
                 for listed in &list.manifests {
                     self.visit(&name, listed, depth + 1)?;
                 }
@@ -220,6 +249,7 @@ impl Walk<'_> {
                 continue;
             }
             let before = self.documents.len();
+            let descriptor = with_artifact_type(&descriptor, &text);
             self.add(kind, &descriptor, text, 0)?;
             let new = self.documents.get(before..).unwrap_or_default();
             let digests = new.iter().map(|it| it.descriptor.digest).collect();

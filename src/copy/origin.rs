@@ -60,7 +60,7 @@ impl<'a> Origin<'a> {
         let root = match &self.held {
             Held::Registry(reference) => {
                 let found = self.client.describe(reference)?;
-                found.ok_or_else(|| missing(reference, reference.to_string()))?
+                found.ok_or_else(|| missing(reference))?
             }
             Held::Store(descriptor) => descriptor.clone(),
             Held::Files(files, name) => image::entry(files.as_ref(), name.as_deref())?,
@@ -176,7 +176,12 @@ fn is_index(descriptor: &Descriptor) -> bool {
     DocumentKind::of(&descriptor.media_type) == Some(DocumentKind::Index)
 }
 
-fn missing(reference: &Reference, what: String) -> CopyError {
+fn missing(reference: &Reference) -> CopyError {
+    let what = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => format!("manifest {digest}"),
+        (None, Some(tag)) => format!("tag {tag}"),
+        (None, None) => "such manifest".to_owned(),
+    };
     CopyError::Registry(RegistryError::NotFound {
         repository: reference.repository.clone(),
         what,

@@ -38,6 +38,12 @@ impl<'a> Target<'a> {
     pub fn new(place: &Place, settings: &'a Settings<'a>) -> Result<Self, CopyError> {
         let folder = settings.working_folder;
         let kind = match place {
+            // It would go to Docker's registry, where whoever forgets a scheme does not want it.
+            Place::Plain(text) if !Reference::names_registry(text) => {
+                return Err(CopyError::NoHost {
+                    target: text.clone(),
+                });
+            }
             Place::Registry(text) | Place::Plain(text) => Kind::Registry(text.parse()?),
             Place::Layout(path, name) => Kind::Layout(folder.join(path), name.clone()),
             Place::OciArchive(path, name) => Kind::OciArchive(folder.join(path), name.clone()),
@@ -120,9 +126,11 @@ impl OpenTarget<'_> {
             return push::blob_with(client, store, repository, blob, progress, fetch);
         }
         let (digest, size) = (&blob.digest, blob.size);
-        let has_it = match &self.layout {
-            Some(layout) => layout.has(digest, size),
-            None => store.has_blob(digest, size)?,
+        let has_it = match (&self.layout, &self.target.kind) {
+            (Some(layout), _) => layout.has(digest, size),
+            (None, Kind::Store(_)) => store.has_blob(digest, size)?,
+            // An archive is written anew.
+            _ => false,
         };
         if has_it {
             return Ok(Pushed::Existed);
@@ -195,10 +203,18 @@ fn finish_registry(
         let (kind, text) = (&document.descriptor.media_type, &document.text);
         match document.subject {
             None => push::document(client, repository, kind, text, &[])?,
-            // Whether it is listed as a referrer cannot be told from its being there.
-            Some(_) => {
-                let name = reference.at(document.descriptor.digest);
-                client.push_document(&name, kind, text)?;
+            Some(subject) => {
+                let digest = document.descriptor.digest;
+                let name = reference.at(digest);
+                // To be there is not enough: it must be found from what it refers to.
+                let is_known = client.describe(&name)?.is_some()
+                    && client
+                        .referrers(repository, &subject)?
+                        .iter()
+                        .any(|it| it.digest == digest);
+                if !is_known {
+                    client.push_document(&name, kind, text)?;
+                }
             }
         }
     }

@@ -129,7 +129,7 @@ fn plan_build(
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
-        let mut has_names = false;
+        let (mut has_names, mut has_image) = (false, !is_imageless);
         for component in chain.iter().filter(|it| it.applies_to(source)) {
             // As in Packer, leaving one out leaves out the rest of its chain.
             if select::is_excepted(component, &settings.except) {
@@ -149,8 +149,9 @@ fn plan_build(
                         ),
                 );
             }
+            has_image |= prepared.is_some_and(PostProcessor::gives_image);
             has_names |= prepared.is_some_and(PostProcessor::gives_names);
-            if is_imageless && prepared.is_some_and(PostProcessor::needs_image) {
+            if !has_image && prepared.is_some_and(PostProcessor::needs_image) {
                 diagnostics.push(
                     Diagnostic::error(format!(
                         "{} works on images, and the source {} makes none",

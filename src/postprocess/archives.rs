@@ -1,5 +1,5 @@
-//! The post-processors that write an image to the host: `oci-layout`, `oci-archive` and
-//! `docker-archive`.
+//! The post-processors that write an image to the host: `oci-layout`, `oci-archive`,
+//! `docker-archive`, and Packer's `docker-save`.
 
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
 use crate::image::{archive, docker, layout};
@@ -13,9 +13,11 @@ enum Form {
     OciLayout,
     OciArchive,
     DockerArchive,
+    /// A Docker archive with the names that `docker-tag` gave.
+    DockerSave,
 }
 
-/// An `oci-layout`, `oci-archive` or `docker-archive` post-processor.
+/// One of these post-processors.
 #[derive(Clone, Debug)]
 struct Export {
     form: Form,
@@ -48,6 +50,16 @@ pub fn prepare_docker_archive(
     prepare(arguments, Form::DockerArchive)
 }
 
+/// Decodes the options of a `docker-save` block.
+pub fn prepare_docker_save(
+    arguments: &Arguments<'_>,
+    _context: &PrepareContext,
+) -> Option<Box<dyn PostProcessor>> {
+    // There is no other program to call.
+    let _: Option<String> = arguments.optional("docker_path");
+    prepare(arguments, Form::DockerSave)
+}
+
 fn prepare(arguments: &Arguments<'_>, form: Form) -> Option<Box<dyn PostProcessor>> {
     let path: Option<String> = arguments.required("path");
     let mut names: Vec<String> = Vec::new();
@@ -68,7 +80,9 @@ fn prepare(arguments: &Arguments<'_>, form: Form) -> Option<Box<dyn PostProcesso
                 valid = false;
             }
         }
-    } else if let Some(name) = arguments.optional::<String>("reference") {
+    } else if form != Form::DockerSave
+        && let Some(name) = arguments.optional::<String>("reference")
+    {
         names.push(name);
     }
     let path = path?;
@@ -85,6 +99,7 @@ impl PostProcessor for Export {
             Form::OciLayout => "oci-layout",
             Form::OciArchive => "oci-archive",
             Form::DockerArchive => "docker-archive",
+            Form::DockerSave => "docker-save",
         }
     }
 
@@ -109,7 +124,7 @@ impl PostProcessor for Export {
         match self.form {
             Form::OciLayout => layout::write(context.store, &image, &path, name)?,
             Form::OciArchive => archive::write_oci(context.store, &image, &path, Some(name))?,
-            Form::DockerArchive => {
+            Form::DockerArchive | Form::DockerSave => {
                 // Docker accepts only names of its own form; the build's need not be one.
                 let tags: Vec<String> = if self.names.is_empty() {
                     input

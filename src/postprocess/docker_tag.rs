@@ -26,30 +26,40 @@ pub fn prepare(
         tags.push("latest".to_owned());
     }
     let repository = repository?;
-    let mut valid = true;
-    if !is_repository(&repository) {
+    let valid = check_repository(arguments, &repository) & check_tags(arguments, &tags);
+    valid.then(|| Box::new(DockerTag { repository, tags }) as Box<dyn PostProcessor>)
+}
+
+/// Reports a `repository` that is none; says whether it is right.
+pub fn check_repository(arguments: &Arguments<'_>, repository: &str) -> bool {
+    let is_right = is_repository(repository);
+    if !is_right {
         arguments.error(
             arguments.span("repository"),
             format!("{repository:?} is not the name of a repository"),
             &["it is [HOST[:PORT]/]NAME[/NAME…] in lower case, as \"registry.example.com/team/web\""],
         );
-        valid = false;
     }
-    valid &= check_tags(arguments, &tags);
-    valid.then(|| Box::new(DockerTag { repository, tags }) as Box<dyn PostProcessor>)
+    is_right
 }
 
 /// Reports those of `tags` that are none; says whether all are right.
 pub fn check_tags(arguments: &Arguments<'_>, tags: &[String]) -> bool {
-    let wrong = tags.iter().filter(|tag| !is_tag(tag));
-    wrong.fold(true, |_, tag| {
+    let all = tags.iter().map(|tag| check_tag(arguments, "tags", tag));
+    all.fold(true, |all, is_right| all & is_right)
+}
+
+/// Reports a tag that is none, given as `option`; says whether it is right.
+pub fn check_tag(arguments: &Arguments<'_>, option: &str, tag: &str) -> bool {
+    let is_right = is_tag(tag);
+    if !is_right {
         arguments.error(
-            arguments.span("tags"),
+            arguments.span(option),
             format!("{tag:?} is not a tag"),
             &["a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"],
         );
-        false
-    })
+    }
+    is_right
 }
 
 /// Whether `text` is a tag (OCI distribution specification, "Pulling manifests").

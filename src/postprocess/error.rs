@@ -40,6 +40,16 @@ pub enum PostProcessError {
         /// Which one.
         post_processor: &'static str,
     },
+    /// The input artifact must be one file.
+    #[error(
+        "{post_processor} works on one file or an image, and the artifact before it has {count} files"
+    )]
+    NotOneFile {
+        /// Which one.
+        post_processor: &'static str,
+        /// How many there are.
+        count: usize,
+    },
     /// A glob finds no file.
     #[error("no file matches {pattern}")]
     NothingFound {

@@ -36,10 +36,13 @@ pub(super) struct Authorizer {
     /// What the registry of an address wants.
     schemes: Mutex<BTreeMap<String, Scheme>>,
     /// Tokens by address and scopes. The inner lock is held while one is fetched.
-    tokens: Mutex<BTreeMap<(String, String), Arc<Mutex<Kept>>>>,
+    tokens: Mutex<BTreeMap<Place, Arc<Mutex<Kept>>>>,
     /// Credentials by repository, so that helpers are asked once.
     credentials: Mutex<BTreeMap<Repository, Option<Credentials>>>,
 }
+
+/// The address of a registry, and scopes.
+type Place = (String, String);
 
 /// What a registry wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

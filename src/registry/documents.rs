@@ -37,7 +37,7 @@ const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
 /// What a document says of itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outline<'a> {
+struct Outline<'a> {
     schema_version: Option<u64>,
     media_type: Option<String>,
     #[serde(borrow)]
@@ -46,8 +46,9 @@ pub(super) struct Outline<'a> {
     layers: Option<&'a RawValue>,
     #[serde(borrow)]
     fs_layers: Option<&'a RawValue>,
-    /// What it refers to.
-    pub(super) subject: Option<Descriptor>,
+    /// What it refers to, for those that write it.
+    #[serde(borrow)]
+    subject: Option<&'a RawValue>,
 }
 
 /// What a reference means at this moment.
@@ -63,7 +64,7 @@ pub(super) fn describe(
             StatusCode::OK => described(session, reference, &answer),
             // An error has no body here that could say more.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
-            _ => Err(session.refused(answer, &what)),
+            _ => Err(session.missing(answer, &what)),
         }
     })?;
     match described {
@@ -80,7 +81,7 @@ pub(super) fn read(client: &Client, reference: &Reference) -> Result<Document, R
         let url = session.url(&format!("manifests/{}", name(reference)))?;
         let mut answer = session.ask(Method::GET, url, accepting(), patience)?;
         if answer.status != StatusCode::OK {
-            return Err(session.refused(answer, &what));
+            return Err(session.missing(answer, &what));
         }
         let limit = usize::try_from(MANIFEST_LIMIT).unwrap_or(usize::MAX);
         let (text, is_whole) = answer.read(limit).map_err(|error| session.failure(error))?;
@@ -135,11 +136,10 @@ pub(super) fn write(
             limit: MANIFEST_LIMIT,
         });
     }
-    let outline: Outline<'_> =
-        serde_json::from_slice(text).map_err(|error| RegistryError::Invalid {
-            subject: subject.clone(),
-            reason: error.to_string(),
-        })?;
+    let refers_to = refers_to(text).map_err(|error| RegistryError::Invalid {
+        subject: subject.clone(),
+        reason: error.to_string(),
+    })?;
     let content_type = HeaderValue::from_str(media_type.as_ref());
     let content_type = content_type.map_err(|_| RegistryError::Invalid {
         subject: subject.clone(),
@@ -161,7 +161,7 @@ pub(super) fn write(
             let content = Content::Bytes(content.clone());
             let answer = session.send(Method::PUT, url, headers, content, patience)?;
             if !answer.status.is_success() {
-                return Err(session.refused(answer, "place for it"));
+                return Err(session.refused(answer));
             }
             if let Some(found) = announced_digest(&answer)
                 && found != digest
@@ -177,7 +177,14 @@ pub(super) fn write(
         },
     )?;
     let descriptor = Descriptor::new(media_type.clone(), digest, text.len() as u64);
-    Ok((descriptor, outline.subject.filter(|_| !knows_subject)))
+    Ok((descriptor, refers_to.filter(|_| !knows_subject)))
+}
+
+/// What a document refers to.
+fn refers_to(text: &[u8]) -> serde_json::Result<Option<Descriptor>> {
+    let outline: Outline<'_> = serde_json::from_slice(text)?;
+    let subject = outline.subject.map(|it| serde_json::from_str(it.get()));
+    subject.transpose()
 }
 
 /// What a document is, by all that is said about it.

@@ -13,6 +13,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RAN
 use reqwest::{Method, StatusCode};
 use std::io::Write as _;
 
+/// So many bytes are progress; fewer within a whole budget are as good as none.
+const STEP: u64 = 16 * 1024;
+
 /// A digest and a size.
 pub(super) type Content = (Digest, u64);
 
@@ -28,31 +31,15 @@ pub(super) fn into_store(
     if store.has_blob(&digest, size)? {
         return Ok(());
     }
-    let mut writer = store.blob_writer()?;
+    let mut writer = Writer {
+        store,
+        digest,
+        writer: store.blob_writer()?,
+    };
     let mut transfer = Transfer::new(repository, content);
     client.for_reading(repository, &transfer.subject(), |session, patience| {
-        let restart = |writer: &mut BlobWriter| {
-            *writer = store.blob_writer()?;
-            Ok(())
-        };
-        let write = |writer: &mut BlobWriter, piece: &[u8]| {
-            let path = store.blob_path(&digest);
-            writer
-                .write_all(piece)
-                .map_err(|source| StoreError::io("write", &path, source))
-        };
-        transfer.run(
-            session,
-            patience,
-            &mut Sink {
-                target: &mut writer,
-                restart: &restart,
-                write: &write,
-            },
-            progress,
-        )?;
-        let fresh = store.blob_writer()?;
-        match std::mem::replace(&mut writer, fresh).commit(Some(content)) {
+        transfer.run(session, patience, &mut writer, progress)?;
+        match writer.take()?.commit(Some(content)) {
             Ok(_) => Ok(()),
             Err(StoreError::Mismatch { found, .. }) => Err(transfer.mismatch(found)),
             Err(error) => Err(error.into()),
@@ -76,24 +63,7 @@ pub(super) fn small(
     }
     let mut text = Vec::new();
     client.for_reading(repository, &transfer.subject(), |session, patience| {
-        let restart = |text: &mut Vec<u8>| {
-            text.clear();
-            Ok(())
-        };
-        let write = |text: &mut Vec<u8>, piece: &[u8]| {
-            text.extend_from_slice(piece);
-            Ok(())
-        };
-        transfer.run(
-            session,
-            patience,
-            &mut Sink {
-                target: &mut text,
-                restart: &restart,
-                write: &write,
-            },
-            &|_| {},
-        )?;
+        transfer.run(session, patience, &mut text, &|_| {})?;
         let found = Digest::of(&text);
         match found == *digest {
             true => Ok(()),
@@ -118,7 +88,7 @@ pub(super) fn size(
         let url = session.url(&format!("blobs/{digest}"))?;
         let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
         if answer.status != StatusCode::OK {
-            return Err(session.refused(answer, &what));
+            return Err(session.missing(answer, &what));
         }
         let size = answer.headers.get(CONTENT_LENGTH);
         size.and_then(|value| value.to_str().ok()?.parse().ok())
@@ -127,10 +97,51 @@ pub(super) fn size(
 }
 
 /// Where bytes go.
-struct Sink<'a, T> {
-    target: &'a mut T,
-    restart: &'a dyn Fn(&mut T) -> Result<(), StoreError>,
-    write: &'a dyn Fn(&mut T, &[u8]) -> Result<(), StoreError>,
+trait Sink {
+    /// Throws away what came so far.
+    fn restart(&mut self) -> Result<(), StoreError>;
+
+    /// Takes the next piece.
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError>;
+}
+
+impl Sink for Vec<u8> {
+    fn restart(&mut self) -> Result<(), StoreError> {
+        self.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// A blob of the store that is not finished.
+struct Writer<'a> {
+    store: &'a Store,
+    digest: Digest,
+    writer: BlobWriter,
+}
+
+impl Writer<'_> {
+    /// Gives what was written, and starts anew.
+    fn take(&mut self) -> Result<BlobWriter, StoreError> {
+        let fresh = self.store.blob_writer()?;
+        Ok(std::mem::replace(&mut self.writer, fresh))
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn restart(&mut self) -> Result<(), StoreError> {
+        self.take().map(drop)
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.writer
+            .write_all(piece)
+            .map_err(|source| StoreError::io("write", &self.store.blob_path(&self.digest), source))
+    }
 }
 
 /// How far a blob has come, over all attempts.
@@ -142,6 +153,8 @@ struct Transfer<'a> {
     length: u64,
     /// The most that ever were there: only what goes beyond is progress.
     furthest: u64,
+    /// How far it was when the budget was last renewed.
+    renewed: u64,
     /// Whether what is there came in several pieces.
     is_resumed: bool,
 }
@@ -154,6 +167,7 @@ impl<'a> Transfer<'a> {
             size,
             length: 0,
             furthest: 0,
+            renewed: 0,
             is_resumed: false,
         }
     }
@@ -167,11 +181,11 @@ impl<'a> Transfer<'a> {
     }
 
     /// Moves what is missing.
-    fn run<T>(
+    fn run(
         &mut self,
         session: &Session<'_>,
         patience: &mut Patience,
-        sink: &mut Sink<'_, T>,
+        sink: &mut impl Sink,
         progress: Progress<'_>,
     ) -> Result<(), Failure> {
         let url = session.url(&format!("blobs/{}", self.digest))?;
@@ -195,7 +209,7 @@ impl<'a> Transfer<'a> {
                 self.restart(sink)?;
                 return Err(Failure::Transient(self.too_short(), None));
             }
-            _ => return Err(session.refused(answer, &self.what())),
+            _ => return Err(session.missing(answer, &self.what())),
         }
         loop {
             let piece = answer.piece().map_err(|error| session.failure(error))?;
@@ -209,12 +223,21 @@ impl<'a> Transfer<'a> {
                     is_more: true,
                 }));
             }
-            (sink.write)(sink.target, &piece)?;
+            sink.write(&piece)?;
             self.length = length;
             if length > self.furthest {
                 progress(length - self.furthest);
                 self.furthest = length;
+            }
+            if self.furthest.saturating_sub(self.renewed) >= STEP {
+                self.renewed = self.furthest;
                 patience.renew();
+            }
+            if patience.left().is_zero() {
+                return Err(Failure::Final(RegistryError::Timeout {
+                    subject: self.subject(),
+                    place: answer.place,
+                }));
             }
         }
         match self.length == self.size {
@@ -223,9 +246,9 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn restart<T>(&mut self, sink: &mut Sink<'_, T>) -> Result<(), Failure> {
+    fn restart(&mut self, sink: &mut impl Sink) -> Result<(), Failure> {
         if self.length > 0 {
-            (sink.restart)(sink.target)?;
+            sink.restart()?;
         }
         self.length = 0;
         self.is_resumed = false;

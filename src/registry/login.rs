@@ -17,7 +17,7 @@ pub(super) fn check(client: &Client, registry: &str) -> Result<(), RegistryError
         let answer = session.ask(Method::GET, url, HeaderMap::new(), patience)?;
         match answer.status.is_success() {
             true => Ok(()),
-            false => Err(session.refused(answer, "interface of a registry")),
+            false => Err(session.missing(answer, "interface of a registry")),
         }
     })
 }

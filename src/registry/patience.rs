@@ -19,6 +19,9 @@ const ATTEMPTS: u32 = 9;
 /// Attempts where nobody answers at all, as with a name that is misspelt.
 const CONNECTIONS: u32 = 4;
 
+/// Attempts one after the other that were each to do better.
+const RENEWALS: u32 = 5;
+
 /// Why one attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -108,7 +111,7 @@ impl Patience {
             Failure::Again(error) => {
                 self.renewals += 1;
                 return match self.renewals {
-                    ..=3 => Ok(()),
+                    ..=RENEWALS => Ok(()),
                     _ => Err(error),
                 };
             }
@@ -127,7 +130,11 @@ impl Patience {
                 }
                 (error, jittered(self.attempts))
             }
-            Failure::Transient(error, Some(asked)) => (error, asked.max(FIRST_PAUSE)),
+            // It may be asked as often as it likes; but not more often than others.
+            Failure::Transient(error, Some(asked)) => {
+                self.attempts += 1;
+                (error, asked.max(jittered(self.attempts)))
+            }
         };
         if pause >= self.left() {
             return Err(error);

@@ -52,13 +52,12 @@ impl Moved {
         amount.blobs += 1;
         amount.bytes = amount.bytes.saturating_add(size);
     }
-}
 
-impl fmt::Display for Moved {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The numbers in words; `sent` is what happened to those whose bytes were sent.
+    pub fn in_words(&self, sent: &str) -> String {
         let mut parts = Vec::new();
         for (amount, how) in [
-            (self.uploaded, "uploaded"),
+            (self.uploaded, sent),
             (self.mounted, "mounted"),
             (self.existing, "already there"),
         ] {
@@ -70,9 +69,15 @@ impl fmt::Display for Moved {
             }
         }
         match parts.is_empty() {
-            true => formatter.write_str("no blobs"),
-            false => formatter.write_str(&parts.join(", ")),
+            true => "no blobs".to_owned(),
+            false => parts.join(", "),
         }
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.in_words("uploaded"))
     }
 }
 

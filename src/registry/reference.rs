@@ -121,7 +121,7 @@ impl fmt::Display for Reference {
 }
 
 /// Whether a text is a host with or without a port, as registries are named.
-pub(super) fn is_registry(text: &str) -> bool {
+pub fn is_registry(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let Some((address, port)) = rest.split_once(']') else {

@@ -6,7 +6,7 @@
 
 use super::patience::Failure;
 use super::session::Session;
-use super::tags::{json, next_page};
+use super::tags::{next_page, page};
 use super::{Client, Reference, Referrers, RegistryError, Repository, documents};
 use crate::digest::Digest;
 use crate::store::Descriptor;
@@ -14,11 +14,13 @@ use oci_spec::image::MediaType;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Answers that are read for one manifest.
 const PAGES_LIMIT: usize = 100;
+/// Manifests that are listed for one.
+const REFERRERS_LIMIT: usize = 100_000;
 /// Times that the index is written anew when others write it too.
 const ATTEMPTS: usize = 6;
 
@@ -61,10 +63,13 @@ pub(super) fn list(
                 return Ok(None);
             }
             if answer.status != StatusCode::OK {
-                return Err(session.refused(answer, "list of referrers"));
+                return Err(session.refused(answer));
+            }
+            if referrers.len() > REFERRERS_LIMIT {
+                break;
             }
             let next = next_page(session, &url, &answer);
-            let index: Index = json(session, &mut answer)?;
+            let index: Index = page(session, &mut answer)?;
             referrers.extend(descriptors(session, index)?);
             match next {
                 Some(next) => url = next,
@@ -79,8 +84,8 @@ pub(super) fn list(
     let mut referrers = match listed {
         Some(referrers) => referrers,
         None => {
-            let entries = entries(client, &fallback(repository, digest))?;
-            let parsed = entries.1.into_iter().map(serde_json::from_value);
+            let fallback = Fallback::read(client, &fallback(repository, digest))?;
+            let parsed = fallback.entries.into_iter().map(serde_json::from_value);
             parsed
                 .collect::<Result<_, _>>()
                 .map_err(|error| RegistryError::Invalid {
@@ -107,26 +112,20 @@ pub(super) fn add(
     let ours = descriptor.digest.to_string();
     let entry = entry(text, descriptor);
     for _ in 0..ATTEMPTS {
-        let (before, mut entries) = entries(client, &reference)?;
-        if entries.iter().any(|entry| is_about(entry, &ours)) {
+        let mut index = Fallback::read(client, &reference)?;
+        if index.has(&ours) {
             return Ok(());
         }
-        entries.push(entry.clone());
-        let index = json!({
-            "schemaVersion": 2,
-            "mediaType": MediaType::ImageIndex,
-            "manifests": entries,
-        });
+        index.entries.push(entry.clone());
         // Between reading and writing as little time as possible; what happens in it is noticed
         // by reading again.
         let now = client.describe(&reference)?.map(|now| now.digest);
-        if now == before {
-            let text = index.to_string();
-            documents::write(client, &reference, &MediaType::ImageIndex, text.as_bytes())?;
+        if now == index.digest {
+            let kind = MediaType::ImageIndex;
+            documents::write(client, &reference, &kind, index.text().as_bytes())?;
         }
     }
-    let (_, entries) = entries(client, &reference)?;
-    if entries.iter().any(|entry| is_about(entry, &ours)) {
+    if Fallback::read(client, &reference)?.has(&ours) {
         return Ok(());
     }
     Err(RegistryError::Invalid {
@@ -165,23 +164,59 @@ fn fallback(repository: &Repository, digest: &Digest) -> Reference {
     }
 }
 
-/// The entries of the index, as they are, and its digest; none if there is no index yet.
-fn entries(
-    client: &Client,
-    reference: &Reference,
-) -> Result<(Option<Digest>, Vec<Value>), RegistryError> {
-    let document = match documents::read(client, reference) {
-        Ok(document) => document,
-        Err(RegistryError::NotFound { .. }) => return Ok((None, Vec::new())),
-        Err(error) => return Err(error),
-    };
-    let index: Index =
-        serde_json::from_slice(&document.text).map_err(|error| RegistryError::Invalid {
+/// The index in place of a list.
+struct Fallback {
+    /// None if there is no index yet.
+    digest: Option<Digest>,
+    /// What it lists, as it is.
+    entries: Vec<Value>,
+    /// All else that it holds.
+    rest: Map<String, Value>,
+}
+
+impl Fallback {
+    fn read(client: &Client, reference: &Reference) -> Result<Self, RegistryError> {
+        let document = match documents::read(client, reference) {
+            Ok(document) => document,
+            Err(RegistryError::NotFound { .. }) => {
+                return Ok(Self {
+                    digest: None,
+                    entries: Vec::new(),
+                    rest: Map::new(),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let invalid = |reason: String| RegistryError::Invalid {
             subject: reference.to_string(),
-            reason: error.to_string(),
-        })?;
-    let entries = index.manifests.unwrap_or_default();
-    Ok((Some(document.descriptor.digest), entries))
+            reason,
+        };
+        let mut rest: Map<String, Value> =
+            serde_json::from_slice(&document.text).map_err(|error| invalid(error.to_string()))?;
+        let entries = match rest.remove("manifests") {
+            Some(Value::Array(entries)) => entries,
+            Some(Value::Null) | None => Vec::new(),
+            Some(_) => return Err(invalid("its manifests are no list".to_owned())),
+        };
+        Ok(Self {
+            digest: Some(document.descriptor.digest),
+            entries,
+            rest,
+        })
+    }
+
+    fn has(&self, digest: &str) -> bool {
+        let digests = self.entries.iter().map(|entry| entry.get("digest"));
+        digests.flatten().any(|it| it.as_str() == Some(digest))
+    }
+
+    fn text(&self) -> String {
+        let mut index = self.rest.clone();
+        index.insert("schemaVersion".to_owned(), json!(2));
+        index.insert("mediaType".to_owned(), json!(MediaType::ImageIndex));
+        index.insert("manifests".to_owned(), json!(self.entries));
+        Value::Object(index).to_string()
+    }
 }
 
 /// The entry of a manifest: what it is, and its annotations.
@@ -193,8 +228,4 @@ fn entry(text: &[u8], descriptor: &Descriptor) -> Value {
         entry.annotations = referring.annotations.unwrap_or_default();
     }
     json!(entry)
-}
-
-fn is_about(entry: &Value, digest: &str) -> bool {
-    entry.get("digest").and_then(Value::as_str) == Some(digest)
 }

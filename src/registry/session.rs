@@ -148,21 +148,26 @@ impl Session<'_> {
             }
             if !is_own && is_stale(answer.status) {
                 // An address with a signature that holds for a while: the registry gives another.
-                let error = self.status_error(&mut answer);
-                return Err(Failure::Transient(error, None));
+                return Err(Failure::Again(self.status_error(&mut answer)));
             }
             return Ok(answer);
         }
     }
 
-    /// What an answer means that is not the one that was hoped for. `what` is what there is none
-    /// of if the status is 404.
-    pub(super) fn refused(&self, mut answer: Incoming, what: &str) -> Failure {
+    /// What an answer to a question for `what` means that is not the one that was hoped for.
+    pub(super) fn missing(&self, answer: Incoming, what: &str) -> Failure {
         match answer.status {
             StatusCode::NOT_FOUND => Failure::Final(RegistryError::NotFound {
                 repository: self.repository.clone(),
                 what: what.to_owned(),
             }),
+            _ => self.refused(answer),
+        }
+    }
+
+    /// What an answer means that is not the one that was hoped for.
+    pub(super) fn refused(&self, mut answer: Incoming) -> Failure {
+        match answer.status {
             StatusCode::FORBIDDEN => Failure::Final(RegistryError::Denied {
                 subject: self.subject.clone(),
                 registry: self.endpoint.registry.clone(),
@@ -326,6 +331,10 @@ pub(super) fn failure(error: TransportError, subject: &str, registry: &str) -> F
                 registry,
                 reason,
             })
+        }
+        error @ TransportError::Refused { .. } => {
+            let reason = error.to_string();
+            Failure::Final(RegistryError::Connection { subject, reason })
         }
         error @ TransportError::Connect { .. } => {
             let reason = error.to_string();

@@ -9,8 +9,10 @@ use serde::Deserialize;
 
 /// Names in one answer.
 const PAGE: &str = "1000";
-/// Answers that are read; a million names.
+/// Answers that are read.
 const PAGES_LIMIT: usize = 1000;
+/// Names that are read, however many are in one answer.
+const TAGS_LIMIT: usize = 1_000_000;
 
 #[derive(Deserialize)]
 struct Page {
@@ -27,13 +29,16 @@ pub(super) fn list(client: &Client, repository: &Repository) -> Result<Vec<Strin
         for _ in 0..PAGES_LIMIT {
             let mut answer = session.ask(Method::GET, url.clone(), HeaderMap::new(), patience)?;
             if answer.status != StatusCode::OK {
-                return Err(session.refused(answer, "tags"));
+                return Err(session.missing(answer, "tags"));
             }
             let next = next_page(session, &url, &answer);
-            let page: Page = json(session, &mut answer)?;
-            let page = page.tags.unwrap_or_default();
-            let is_last = page.is_empty();
-            tags.extend(page);
+            let Page { tags: more } = page(session, &mut answer)?;
+            let more = more.unwrap_or_default();
+            let is_last = more.is_empty();
+            tags.extend(more);
+            if tags.len() > TAGS_LIMIT {
+                break;
+            }
             match next {
                 Some(next) if !is_last => url = next,
                 _ => {
@@ -51,7 +56,7 @@ pub(super) fn list(client: &Client, repository: &Repository) -> Result<Vec<Strin
 }
 
 /// The whole of an answer in JSON.
-pub(super) fn json<T: serde::de::DeserializeOwned>(
+pub(super) fn page<T: serde::de::DeserializeOwned>(
     session: &Session<'_>,
     answer: &mut Incoming,
 ) -> Result<T, Failure> {

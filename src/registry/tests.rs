@@ -1,6 +1,11 @@
 //! The client against Debian's `docker-registry`, and against a double that misbehaves.
 
+mod double;
+mod encryption;
+mod hostile;
+mod lists;
 mod peer;
+mod tokens;
 
 use super::*;
 use crate::digest::Digest;

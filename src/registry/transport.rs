@@ -27,7 +27,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pieces of an answer that wait for the caller.
 const AHEAD: usize = 16;
 /// The size of a piece of a request's body.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Sends requests.
 pub(super) struct Transport {
@@ -91,6 +91,9 @@ pub(super) enum TransportError {
     /// The other side's certificate is not trusted.
     #[error("the certificate of {place} is not trusted: {reason}")]
     Certificate { place: String, reason: String },
+    /// The other side ended the encrypted connection on purpose.
+    #[error("{place} refuses the connection: {reason}")]
+    Refused { place: String, reason: String },
     #[error("cannot reach {place}: {reason}")]
     Connect { place: String, reason: String },
     /// The connection ended before the answer did.
@@ -237,10 +240,16 @@ impl Incoming {
         }
     }
 
-    /// The body up to `limit` bytes, and whether that was all.
+    /// The body up to `limit` bytes, and whether that was all. What is read whole must not come in
+    /// drops for ever.
     pub(super) fn read(&mut self, limit: usize) -> Result<(Vec<u8>, bool), TransportError> {
+        let end = Instant::now() + self.silence.saturating_mul(4);
         let mut text = Vec::new();
         while let Some(piece) = self.piece()? {
+            if Instant::now() > end {
+                let place = self.place.clone();
+                return Err(TransportError::Silent { place });
+            }
             let room = limit.saturating_sub(text.len());
             if piece.len() > room {
                 text.extend_from_slice(&piece[..room]);
@@ -290,12 +299,7 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
     let place = place.to_owned();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        // An I/O error shows its content's cause as its own.
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref())
-            .and_then(|error| error.downcast_ref::<rustls::Error>());
-        match error.downcast_ref::<rustls::Error>().or(inner) {
+        match error.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => return TransportError::Plain { place },
             Some(
                 error @ (rustls::Error::InvalidCertificate(_)
@@ -304,9 +308,19 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
                 let reason = error.to_string();
                 return TransportError::Certificate { place, reason };
             }
+            // It says itself that it does not want us, as without a certificate of ours.
+            Some(error @ rustls::Error::AlertReceived(_)) => {
+                let reason = error.to_string();
+                return TransportError::Refused { place, reason };
+            }
             _ => {}
         }
-        cause = error.source();
+        // An I/O error shows the cause of its content as its own, and hides the content.
+        let content = error.downcast_ref::<io::Error>();
+        cause = match content.and_then(io::Error::get_ref) {
+            Some(content) => Some(content),
+            None => error.source(),
+        };
     }
     let reason = said(error);
     match error.is_connect() {
@@ -316,9 +330,11 @@ fn failure(place: &str, error: &reqwest::Error) -> TransportError {
     }
 }
 
-/// What an error says beside the address.
+/// What an error says beside the address, and beside the client that it is an error of.
 fn said(error: &reqwest::Error) -> String {
-    match std::error::Error::source(error) {
+    use std::error::Error;
+    let client = error.source();
+    match client.and_then(Error::source).or(client) {
         Some(cause) => chain(cause),
         None => error.to_string(),
     }

@@ -17,10 +17,12 @@ use std::io::{Seek as _, SeekFrom};
 
 /// A blob larger than this goes in chunks: what was taken need not be sent again after a cut.
 const WHOLE_LIMIT: u64 = 1024 * 1024 * 1024;
-/// The size of a chunk, unless the registry wants larger ones.
+/// The size of its chunks.
 const CHUNK: u64 = 256 * 1024 * 1024;
+/// The size of chunks where the registry says that it wants some, unless they must be larger.
+const SMALL_CHUNK: u64 = 16 * 1024 * 1024;
 /// The smallest chunk that is tried where larger ones are refused.
-const SMALLEST_CHUNK: u64 = 1024 * 1024;
+const SMALLEST_CHUNK: u64 = 256 * 1024;
 /// Repositories that a registry is asked to take a blob from.
 const MOUNTS: usize = 3;
 
@@ -86,7 +88,7 @@ pub(super) fn mount(
             | StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::BAD_REQUEST => Ok(false),
-            _ => Err(session.refused(answer, "place for it")),
+            _ => Err(session.refused(answer)),
         }
     })
 }
@@ -172,7 +174,7 @@ impl Upload<'_> {
         match answer.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
-            _ => Err(session.refused(answer, "place for it")),
+            _ => Err(session.refused(answer)),
         }
     }
 
@@ -202,7 +204,7 @@ impl Upload<'_> {
         let answer = session.ask(Method::POST, url.clone(), HeaderMap::new(), patience)?;
         match answer.status {
             StatusCode::ACCEPTED => self.opened(session, &url, &answer).map(Some),
-            _ => Err(session.refused(answer, "place for it")),
+            _ => Err(session.refused(answer)),
         }
     }
 
@@ -217,7 +219,7 @@ impl Upload<'_> {
             && least > 0
         {
             // A registry that says how small chunks may be wants chunks.
-            self.chunk = Some(self.chunk.unwrap_or(CHUNK).max(least));
+            self.chunk = Some(self.chunk.unwrap_or(SMALL_CHUNK).max(least));
         } else if self.chunk.is_none() && self.size > WHOLE_LIMIT {
             self.chunk = Some(CHUNK);
         }
@@ -270,7 +272,7 @@ impl Upload<'_> {
         open: Open,
     ) -> Result<bool, Failure> {
         let left = self.size.saturating_sub(open.offset);
-        let is_whole = open.offset == 0 && self.chunk.is_none_or(|chunk| self.size <= chunk);
+        let is_whole = open.offset == 0 && self.chunk.is_none();
         if is_whole {
             let url = self.finishing(&open.location);
             let answer = self.send(session, patience, Method::PUT, url, (0, self.size), false)?;
@@ -395,23 +397,26 @@ impl Upload<'_> {
                 Failure::Again(session.invalid("the registry has lost the upload"))
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
-                let smaller = self.chunk.unwrap_or(self.size).min(self.size) / 2;
-                let failure = session.refused(answer, "place for it");
+                let failure = session.refused(answer);
+                let smaller = match self.chunk {
+                    None => self.size.min(CHUNK) / 4,
+                    Some(chunk) => chunk.min(self.size) / 4,
+                };
                 if smaller < SMALLEST_CHUNK {
                     return failure;
                 }
-                self.chunk = Some(smaller.min(CHUNK / 4));
+                self.chunk = Some(smaller);
                 self.forget();
-                Failure::Transient(failure.error(), Some(std::time::Duration::ZERO))
+                Failure::Again(failure.error())
             }
             StatusCode::BAD_REQUEST => {
                 // It may be our copy that is damaged, and nobody else would say so.
                 if let Err(error) = self.store.verify_blob(&self.digest, self.size) {
                     return Failure::Final(error.into());
                 }
-                session.refused(answer, "place for it")
+                session.refused(answer)
             }
-            _ => session.refused(answer, "place for it"),
+            _ => session.refused(answer),
         }
     }
 }

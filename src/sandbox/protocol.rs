@@ -79,6 +79,13 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it runs something that is in the root, and so for its processor.
+    pub fn runs_program(&self) -> bool {
+        matches!(self, Self::Run { .. })
+    }
+}
+
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSpec {

@@ -28,7 +28,8 @@ pub fn format(text: NamedText) -> Result<String, (Sources, Diagnostics)> {
 /// The canonical form of a text in the native syntax, whether that is right or not.
 pub fn canonical_form(text: &str) -> String {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = lines(text, &scan(text, Start::Code));
+    let tokens = scan(text, Start::Code);
+    let mut lines = lines(text, &tokens);
     indent(&mut lines);
     for line in &mut lines {
         space(&mut line.lead);
@@ -49,8 +50,11 @@ pub fn canonical_form(text: &str) -> String {
             formatted.push_str(piece.text);
         }
     }
-    // HCL's formatter leaves them alone.
-    let blanks = text.len() - text.trim_end_matches([' ', '\t']).len();
+    // HCL's formatter leaves the blanks after the last token alone.
+    let last = tokens.iter().rfind(|token| token.kind != TokenKind::End);
+    let end = last.map_or(0, |token| token.range.end);
+    let blanks = text.get(end..).unwrap_or_default().chars();
+    let blanks = blanks.filter(|blank| matches!(blank, ' ' | '\t')).count();
     formatted.extend(std::iter::repeat_n(' ', blanks));
     formatted
 }
@@ -307,6 +311,8 @@ mod tests {
     fn forms() {
         for (text, expected) in [
             ("", ""),
+            ("# c  ", "# c  "),
+            ("a=1  ", "a = 1  "),
             ("a=1", "a = 1"),
             (
                 "a  =  1 # c\nlonger=2# d\n",

@@ -193,6 +193,8 @@ pub fn check_syntax(path: &Path, variable_files: &[PathBuf]) -> (Sources, Diagno
         let file = sources.add(text.name, text.text);
         let body = parse(file, &sources, Strings::Templates, &diagnostics);
         declarations.add(&body, &diagnostics);
+        // Files of a folder that are templates of their own may share sources, as in Packer.
+        declarations.sources.clear();
     }
     for text in texts.variable_files {
         let file = sources.add(text.name, text.text);

@@ -285,9 +285,9 @@ fn elapsed(begin: Timestamp, end: Timestamp) -> String {
 /// Returns a duration in its two largest units, as Packer prints it: `14 milliseconds 267
 /// microseconds`.
 fn readable(seconds: f64) -> String {
-    // What is negative or no number is no time at all.
+    // What is negative or no number is no time at all; nothing ends before it has begun.
     let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let mut rest = whole.as_micros();
+    let mut rest = whole.as_micros().max(1);
     let mut parts = Vec::new();
     for (unit, length) in [
         ("year", 31_536_000_000_000),
@@ -420,9 +420,9 @@ mod tests {
             (1.001, "1 second 1 millisecond"),
             (300.251, "5 minutes 251 milliseconds"),
             (3_661.0, "1 hour 1 minute"),
-            (0.0, ""),
-            (-1.0, ""),
-            (f64::NAN, ""),
+            (0.0, "1 microsecond"),
+            (-1.0, "1 microsecond"),
+            (f64::NAN, "1 microsecond"),
         ] {
             assert_eq!(readable(seconds), expected);
         }

@@ -98,6 +98,69 @@ skopeo copy --quiet "oci:pulled:$REGISTRY/team/base:v1" dir:copied
 equal "run of a pulled image" "$(sha256sum < moved/rootfs/srv/1/data)" \
     "$("$HARDTACK" run --store pulled "$REGISTRY/team/base:v1" -- cat /srv/1/data | sha256sum)"
 
+# Layers that need what is below them: folders that a layer only implies, the root among them, and a
+# hard link to a file of another layer. They are unpacked side by side, as every kind of user.
+python3 - "$REPO/fixtures/busybox" needy <<'PYTHON'
+import gzip, hashlib, io, json, os, pathlib, sys, tarfile
+
+source, target = map(pathlib.Path, sys.argv[1:])
+blobs = target / "blobs" / "sha256"
+blobs.mkdir(parents=True)
+
+def put(data):
+    digest = hashlib.sha256(data).hexdigest()
+    (blobs / digest).write_bytes(data)
+    return {"digest": f"sha256:{digest}", "size": len(data)}
+
+def entry(name, kind, mode=0o644, link="", data=b""):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname, info.size = kind, mode, link, len(data)
+    return info, io.BytesIO(data)
+
+def layer(*entries):
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for info, data in entries:
+            archive.addfile(info, data)
+    return tar.getvalue()
+
+root = layer(entry("./", tarfile.DIRTYPE, 0o711), entry("srv", tarfile.DIRTYPE, 0o750),
+             entry("srv/first", tarfile.REGTYPE, 0o604, data=b"first"))
+implied = layer(entry("srv/deep/second", tarfile.REGTYPE, data=b"second"))
+linked = layer(entry("third", tarfile.LNKTYPE, link="srv/first"))
+plain = layer(entry("fourth", tarfile.REGTYPE, data=b"fourth"))
+
+index = json.loads((source / "index.json").read_text())
+read = lambda descriptor: (source / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+manifest = json.loads(read(index["manifests"][0]))
+config = json.loads(read(manifest["config"]))
+for descriptor in manifest["layers"]:
+    put(read(descriptor))
+for tar in (root, implied, linked, plain):
+    config["rootfs"]["diff_ids"].append("sha256:" + hashlib.sha256(tar).hexdigest())
+    manifest["layers"].append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+                               **put(gzip.compress(tar, mtime=0))})
+config.pop("history", None)
+manifest["config"].update(put(json.dumps(config).encode()))
+index["manifests"] = [{"mediaType": "application/vnd.oci.image.manifest.v1+json",
+                       **put(json.dumps(manifest).encode()),
+                       "annotations": {"org.opencontainers.image.ref.name": "v1"}}]
+(target / "index.json").write_text(json.dumps(index))
+(target / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+PYTHON
+skopeo copy --quiet --dest-tls-verify=false oci:needy:v1 "docker://$REGISTRY/team/needy:v1"
+for user in root hardtack-sub hardtack-single; do
+    mkdir "needy-$user"
+    chown "$user" "needy-$user"
+    as_user "$user" "$HARDTACK" pull --unpack --store "$WORK/needy-$user/store" "$REGISTRY/team/needy:v1" > /dev/null
+    as_user "$user" "$HARDTACK" run --store "$WORK/needy-$user/store" "$REGISTRY/team/needy:v1" -- \
+        sh -c 'stat -c "%a %n" / /srv /srv/deep /srv/deep/second /third /fourth; cat /third' > "needy-$user.out"
+    equal "$user: layers that need those below" \
+        "711 /|750 /srv|755 /srv/deep|644 /srv/deep/second|604 /third|644 /fourth|first" \
+        "$(paste -sd'|' < "needy-$user.out")"
+    left_behind "needy-$user/store"
+done
+
 # One clear line for what is not there.
 for reference in "$REGISTRY/team/base:none" "$REGISTRY/team/none:v1" "$REGISTRY/team/base@sha256:$(printf 0%.0s {1..64})"; do
     if "$HARDTACK" pull --store pulled "$reference" > out 2> err; then fail "$reference was pulled"; fi
@@ -110,6 +173,26 @@ contains "what is no reference is said" err "is no reference"
 sed -i 's/image = .*/&\n  platform = "linux\/s390x"/' template/t.pkr.hcl
 if "$HARDTACK" build --store store template > out 2> err; then fail "an image for another platform was used"; fi
 contains "another platform is told" err "s390x"
+cat > foreign.pkr.hcl <<'HCL'
+source "oci" "scratch" {
+  scratch  = true
+  platform = "linux/s390x"
+}
+build {
+  name    = "foreign"
+  sources = ["source.oci.scratch"]
+  provisioner "file" {
+    content     = "hello"
+    destination = "/hello"
+  }
+}
+HCL
+build store g.json foreign.pkr.hcl
+equal "a file needs no emulator" s390x "$(skopeo inspect --raw --config oci:store:foreign.oci.scratch | jq -r .architecture)"
+sed -i '$d' foreign.pkr.hcl
+printf '  provisioner "shell" {\n    inline = ["true"]\n  }\n}\n' >> foreign.pkr.hcl
+if "$HARDTACK" build --store store foreign.pkr.hcl > out 2> err; then fail "a program of another processor was run"; fi
+contains "a program needs one" err "cannot run programs for linux/s390x"
 
 left_behind store
 left_behind pulled

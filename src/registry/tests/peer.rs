@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 /// A registry of this test alone.
-struct Peer {
+pub(super) struct Peer {
     child: Child,
-    host: String,
+    pub(super) host: String,
     _folder: tempfile::TempDir,
 }
 
@@ -22,7 +22,7 @@ impl Drop for Peer {
 }
 
 /// Starts a registry with more of its configuration; none if there is none on this machine.
-fn start(more: &str) -> Option<Peer> {
+pub(super) fn start(more: &str) -> Option<Peer> {
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -11,7 +11,7 @@ use crate::diagnostic::nearest;
 pub(super) const MAX_OUTPUT: usize = 16 << 20;
 
 /// How many nodes and commands may be evaluated.
-const MAX_STEPS: usize = 1_000_000;
+const MAX_STEPS: usize = 100_000;
 
 /// How deeply templates may call each other.
 const MAX_CALLS: usize = 100;
