@@ -95,8 +95,10 @@ impl Cache {
         sharing: Sharing,
         warn: Warn,
     ) -> Self {
-        let uploads = (!sharing.to.is_empty())
-            .then(|| Uploads::new(store.clone(), writer, &sharing, Arc::clone(&warn)));
+        let uploads = (!sharing.to.is_empty()).then(|| {
+            let warn = Arc::clone(&warn);
+            Uploads::new(store.clone(), reader.clone(), writer, &sharing, warn)
+        });
         Self {
             sharing,
             uploads,
