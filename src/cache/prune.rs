@@ -285,6 +285,28 @@ pub fn prune(
     Ok(removal)
 }
 
+/// Removes what was not used for the longest time if the store takes more than `size` bytes of disk
+/// and nobody else has it open; else nothing.
+pub fn limit(
+    store: &Store,
+    sandbox: &LazySandbox,
+    size: u64,
+    now: SystemTime,
+) -> Result<(), StoreError> {
+    if Inventory::take(store, sandbox, &Cancel::default())?.disk() <= size {
+        return Ok(());
+    }
+    let policy = Policy {
+        keep_size: Some(size),
+        ..Policy::default()
+    };
+    match prune(store, sandbox, &policy, now, || ControlFlow::Break(())) {
+        // Whoever has it open will do it, or the next run.
+        Err(StoreError::LockAbandoned { .. }) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
 /// Removes all but the trees, which are renamed into scratch folders.
 fn remove(store: &Store, removal: &Removal) -> Result<Vec<Scratch>, StoreError> {
     for path in removal.steps.iter().chain(&removal.notes) {
