@@ -16,6 +16,18 @@ pub fn partners(builds: &[PlannedBuild], name: &str) -> BTreeSet<String> {
     builds.map(|build| build.name.clone()).collect()
 }
 
+/// For each index, the places of the builds whose images become part of it.
+pub fn joined(builds: &[PlannedBuild]) -> Vec<Vec<usize>> {
+    let mut joined: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, build) in builds.iter().enumerate() {
+        let all = build.post_processors.iter().flatten();
+        for pushed in all.flat_map(|it| &it.pushes).filter(|it| it.is_joint) {
+            joined.entry(&pushed.name).or_default().push(place);
+        }
+    }
+    joined.into_values().collect()
+}
+
 /// Warns of names that several builds give and that are no index of all of them: they go to
 /// whoever is last.
 pub fn warn_of_rivals(builds: &[PlannedBuild], diagnostics: &Diagnostics) {
