@@ -81,7 +81,7 @@ pub fn copy(from: &Place, to: &Place, settings: &Settings<'_>) -> Result<Copied,
         root: graph.root.descriptor,
         target: name,
         documents: graph.others.len() + 1,
-        referrers: graph.referrers.len(),
+        referrers: graph.referrers.len() + graph.companions.len(),
         moved: moved.into_inner().unwrap_or_else(PoisonError::into_inner),
     })
 }

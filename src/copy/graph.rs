@@ -9,14 +9,20 @@ use super::origin::Origin;
 use crate::digest::Digest;
 use crate::image::manifest::{DocumentKind, Manifest, ManifestList};
 use crate::image::{self, ImageError, ImageSource};
-use crate::registry::RegistryError;
+use crate::registry::push::PARALLEL;
+use crate::registry::{RegistryError, parallel};
+use crate::store::index::REFERENCE_NAME;
 use crate::store::{Descriptor, StoreError};
 use oci_spec::image::MediaType;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 /// Indexes within indexes; two levels occur in practice.
 const DEPTH_LIMIT: usize = 4;
+/// What cosign appends to the tag of a digest, for signatures, attestations and bills of materials:
+/// its way to refer to an image before registries kept lists of that.
+const COMPANIONS: [&str; 3] = ["sig", "att", "sbom"];
 /// Manifests and indexes together.
 const DOCUMENT_LIMIT: usize = 1000;
 const DOCUMENTS: &str = "1000 manifests";
@@ -43,6 +49,8 @@ pub(super) struct Graph {
     pub others: Vec<Document>,
     /// Those of the others that nothing lists: they refer to something.
     pub referrers: Vec<Descriptor>,
+    /// Those of the others that refer to something by a tag of their own, and that tag.
+    pub companions: Vec<(String, Descriptor)>,
     /// The blobs, each once, by digest.
     pub blobs: Vec<Descriptor>,
 }
@@ -60,9 +68,11 @@ struct Referring {
 }
 
 /// The descriptor of a referrer with its kind, as lists of referrers have it (distribution
-/// specification, "Listing Referrers"), so that nobody takes it for an image.
-fn with_artifact_type(descriptor: &Descriptor, text: &[u8]) -> Descriptor {
+/// specification, "Listing Referrers"), so that nobody takes it for an image; and without the name
+/// that it may have where it comes from.
+fn as_listed(descriptor: &Descriptor, text: &[u8]) -> Descriptor {
     let mut descriptor = descriptor.clone();
+    descriptor.annotations.remove(REFERENCE_NAME);
     if let (None, Ok(referring)) = (&descriptor.artifact_type, serde_json::from_slice(text)) {
         let Referring {
             artifact_type,
@@ -100,9 +110,11 @@ impl Graph {
             .into());
         };
         let mut referring = Vec::new();
+        let mut companions = Vec::new();
         if referrers {
             let documents = walk.documents.iter().chain([&root]);
             let mut asked: Vec<Digest> = documents.map(|it| it.descriptor.digest).collect();
+            companions = walk.visit_companions(&asked)?;
             while let Some(subject) = asked.pop() {
                 let found = walk.visit_referrers(&subject)?;
                 asked.extend(found.iter().flat_map(|(_, new)| new));
@@ -113,6 +125,7 @@ impl Graph {
             root,
             others: walk.documents,
             referrers: referring,
+            companions,
             blobs: walk.blobs.into_values().collect(),
         })
     }
@@ -225,6 +238,31 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Reads what refers to one of `subjects` by its tag.
+    fn visit_companions(
+        &mut self,
+        subjects: &[Digest],
+    ) -> Result<Vec<(String, Descriptor)>, CopyError> {
+        let tags = subjects.iter().flat_map(|subject| {
+            let tag = format!("sha256-{}", subject.hex());
+            COMPANIONS.map(|kind| format!("{tag}.{kind}"))
+        });
+        let tags: Vec<String> = tags.collect();
+        let found = Mutex::new(BTreeMap::new());
+        parallel::for_each(&tags, PARALLEL, |tag| {
+            if let Some(descriptor) = self.origin.tagged(tag)? {
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                found.insert(tag.clone(), descriptor);
+            }
+            Ok::<_, CopyError>(())
+        })?;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (tag, descriptor) in &found {
+            self.visit(tag, descriptor, 0)?;
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// Reads what refers to a document: each referrer, and the digests of all documents that came
     /// with it.
     fn visit_referrers(
@@ -249,7 +287,7 @@ impl Walk<'_> {
                 continue;
             }
             let before = self.documents.len();
-            let descriptor = with_artifact_type(&descriptor, &text);
+            let descriptor = as_listed(&descriptor, &text);
             self.add(kind, &descriptor, text, 0)?;
             let new = self.documents.get(before..).unwrap_or_default();
             let digests = new.iter().map(|it| it.descriptor.digest).collect();

@@ -9,6 +9,7 @@ use crate::registry::{Client, Progress, Reference, RegistryError, RegistrySource
 use crate::store::index::REFERENCE_NAME;
 use crate::store::{Descriptor, LayerDescriptor, Platform, Store};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// More entries of a layout are not looked through for what refers to others.
 const ENTRY_LIMIT: usize = 1000;
@@ -19,6 +20,8 @@ pub(super) struct Origin<'a> {
     client: &'a Client,
     progress: Progress<'a>,
     held: Held,
+    /// What files list, once it was asked for.
+    listed: Mutex<Option<Arc<Listed>>>,
 }
 
 enum Held {
@@ -52,6 +55,7 @@ impl<'a> Origin<'a> {
             client: settings.client,
             progress: settings.progress,
             held,
+            listed: Mutex::new(None),
         })
     }
 
@@ -88,9 +92,23 @@ impl<'a> Origin<'a> {
             Held::Registry(reference) => {
                 Ok(self.client.referrers(&reference.repository, digest)?)
             }
-            Held::Store(_) => referrers_in(self.store, digest),
-            Held::Files(files, _) => referrers_in(files.as_ref(), digest),
+            Held::Store(_) => self.listed(self.store)?.referrers(self, digest),
+            Held::Files(files, _) => self.listed(files.as_ref())?.referrers(self, digest),
         }
+    }
+
+    /// What has this very tag, beside what was asked for.
+    pub fn tagged(&self, tag: &str) -> Result<Option<Descriptor>, CopyError> {
+        let listed = match &self.held {
+            Held::Registry(reference) => {
+                let mut name = reference.without_digest();
+                name.tag = Some(tag.to_owned());
+                return Ok(self.client.describe(&name)?.map(|found| found.plain()));
+            }
+            Held::Store(_) => self.listed(self.store)?,
+            Held::Files(files, _) => self.listed(files.as_ref())?,
+        };
+        Ok(listed.by_name.get(tag).map(Descriptor::plain))
     }
 
     /// Brings a blob into the store, unless it is there.
@@ -164,6 +182,17 @@ impl ImageSource for Origin<'_> {
 }
 
 impl Origin<'_> {
+    /// What `files` list; they are looked through once.
+    fn listed(&self, files: &dyn ImageSource) -> Result<Arc<Listed>, CopyError> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listed) = &*listed {
+            return Ok(Arc::clone(listed));
+        }
+        let fresh = Arc::new(Listed::of(files)?);
+        *listed = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
     fn of_registry(&self, reference: &Reference) -> RegistrySource {
         RegistrySource {
             client: self.client.clone(),
@@ -188,23 +217,56 @@ fn missing(reference: &Reference) -> CopyError {
     })
 }
 
-/// What refers to a document in a layout: entries with a subject, and those that a registry without
-/// the API for it would list under a tag (distribution specification, "Referrers Tag Schema").
-fn referrers_in(source: &dyn ImageSource, digest: &Digest) -> Result<Vec<Descriptor>, CopyError> {
-    let tag = format!("sha256-{}", digest.hex());
-    let mut found = BTreeMap::new();
-    for entry in image::entries(source)?.into_iter().take(ENTRY_LIMIT) {
-        // What is damaged or gone refers to nothing; a copy of it by its name says so.
-        let Ok(text) = image::read(source, "an entry", &entry) else {
-            continue;
+/// What a layout lists, by what it is asked for.
+#[derive(Debug)]
+struct Listed {
+    by_name: BTreeMap<String, Descriptor>,
+    by_subject: BTreeMap<Digest, Vec<Descriptor>>,
+}
+
+impl Listed {
+    fn of(files: &dyn ImageSource) -> Result<Self, CopyError> {
+        let mut listed = Self {
+            by_name: BTreeMap::new(),
+            by_subject: BTreeMap::new(),
         };
-        if subject(&text) == Some(*digest) {
-            found.insert(entry.digest, entry);
-        } else if entry.annotations.get(REFERENCE_NAME) == Some(&tag) && is_index(&entry) {
-            let name = format!("the referrers of {digest}");
+        let mut entries = image::entries(files)?;
+        let name = |entry: &Descriptor| entry.annotations.get(REFERENCE_NAME).cloned();
+        // What refers to something has mostly no name.
+        entries.sort_by_key(|entry| entry.artifact_type.is_none() && name(entry).is_some());
+        for (number, entry) in entries.into_iter().enumerate() {
+            if number < ENTRY_LIMIT
+                // What is damaged or gone refers to nothing; a copy of it by its name says so.
+                && let Ok(text) = image::read(files, "an entry", &entry)
+                && let Some(subject) = subject(&text)
+            {
+                let referrers = listed.by_subject.entry(subject).or_default();
+                referrers.push(entry.clone());
+            }
+            if let Some(name) = name(&entry) {
+                listed.by_name.insert(name, entry);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// What refers to a document: entries with a subject, and those that a registry without the API
+    /// for it would list under a tag (distribution specification, "Referrers Tag Schema").
+    fn referrers(
+        &self,
+        origin: &Origin<'_>,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, CopyError> {
+        let found = self.by_subject.get(digest).into_iter().flatten();
+        let mut found: BTreeMap<Digest, Descriptor> =
+            found.map(|entry| (entry.digest, entry.clone())).collect();
+        let tag = format!("sha256-{}", digest.hex());
+        if let Some(entry) = self.by_name.get(&tag).filter(|entry| is_index(entry)) {
+            let name = format!("the list of what refers to {digest}");
+            let text = image::read(origin, &name, entry)?;
             let list = ManifestList::parse(&name, &entry.media_type, &text)?;
             found.extend(list.manifests.into_iter().map(|it| (it.digest, it)));
         }
+        Ok(found.into_values().collect())
     }
-    Ok(found.into_values().collect())
 }

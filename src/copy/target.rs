@@ -9,6 +9,7 @@ use crate::image::{self, archive, docker};
 use crate::registry::{Pushed, Reference, push};
 use crate::store::{Descriptor, Platform, Store};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 /// A place that is to be written; nothing has been touched.
 pub(super) struct Target<'a> {
@@ -178,6 +179,9 @@ impl OpenTarget<'_> {
                 for referrer in &graph.referrers {
                     store.add_unnamed(referrer)?;
                 }
+                for (tag, companion) in &graph.companions {
+                    store.set_reference(tag, companion, None)?;
+                }
                 store.set_reference(&name, &graph.root.descriptor, None)?;
             }
         }
@@ -212,6 +216,15 @@ fn finish_registry(
             }
         }
     }
+    for (tag, companion) in &graph.companions {
+        let mut documents = graph.others.iter();
+        let document = documents.find(|it| it.descriptor.digest == companion.digest);
+        if let Some(document) = document {
+            let kind = &document.descriptor.media_type;
+            let tag = slice::from_ref(tag);
+            push::document(client, repository, kind, &document.text, tag)?;
+        }
+    }
     let root = &graph.root.descriptor;
     let tags: Vec<String> = reference.tag.iter().cloned().collect();
     push::document(
@@ -238,8 +251,10 @@ fn store_documents(store: &Store, graph: &Graph) -> Result<(), CopyError> {
 /// What a layout lists: what was asked for, and what refers to it.
 fn entries(graph: &Graph, name: Option<String>) -> Vec<(Option<String>, Descriptor)> {
     let referrers = graph.referrers.iter().map(|it| (None, it.clone()));
+    let companions = graph.companions.iter().cloned();
+    let companions = companions.map(|(tag, it)| (Some(tag), it));
     let root = (name, graph.root.descriptor.clone());
-    referrers.chain([root]).collect()
+    referrers.chain(companions).chain([root]).collect()
 }
 
 fn create_parent(path: &Path) -> Result<(), CopyError> {

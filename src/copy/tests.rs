@@ -129,12 +129,16 @@ fn files(path: &Path) -> BTreeSet<String> {
 fn everything_arrives_wherever_it_goes_through() {
     let bench = Bench::new();
     let (index, signature, about) = bench.multiple();
+    // Cosign's way to refer to the index.
+    let cosigned = bench.manifest("cosigned", None);
+    let tag = format!("sha256-{}.sig", index.digest.hex());
     let entries = [
         (Some("multiple".to_owned()), index.clone()),
-        (None, signature.clone()),
+        (Some(tag.clone()), cosigned.clone()),
+        (Some("signature".to_owned()), signature.clone()),
         (None, about.clone()),
     ];
-    // Others may list referrers without their kind.
+    // Others may list referrers without their kind, and with names, which stay where they are.
     let first = bench.layout("first", &entries);
     let hops = [
         ("oci:first:multiple", "oci-archive:a/one.tar:x"),
@@ -145,12 +149,13 @@ fn everything_arrives_wherever_it_goes_through() {
     for (from, to) in hops {
         let copied = bench.copy(&store, from, to, None).unwrap();
         assert_eq!(copied.root, index, "{to}");
-        assert_eq!((copied.documents, copied.referrers), (5, 2), "{to}");
+        assert_eq!((copied.documents, copied.referrers), (6, 3), "{to}");
     }
     let last = bench.folder.path().join("last");
     assert_eq!(files(&first), files(&last));
     let expected = [
         (Some("y".to_owned()), index.digest.to_string()),
+        (Some(tag), cosigned.digest.to_string()),
         (None, signature.digest.to_string()),
         (None, about.digest.to_string()),
     ];
@@ -160,7 +165,7 @@ fn everything_arrives_wherever_it_goes_through() {
     let copied = bench
         .copy(&store, "oci:first:multiple", "oci:last:y", None)
         .unwrap();
-    assert_eq!(copied.moved.existing.blobs, 8);
+    assert_eq!(copied.moved.existing.blobs, 10);
     assert_eq!(copied.moved.uploaded.blobs, 0);
     assert_eq!(
         fs::read(last.join("index.json")).unwrap().len(),

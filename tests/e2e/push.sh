@@ -164,12 +164,18 @@ for name in ["signature", "about"]:
         "layers": [put(name.encode(), "text/plain")], "subject": subject}
     subject = put(json.dumps(document).encode(), manifest)
     entries.append(subject | {"annotations": {"org.opencontainers.image.ref.name": name}})
+cosign = {"schemaVersion": 2, "mediaType": manifest, "config": put(b"{ }", "application/vnd.oci.image.config.v1+json"),
+    "layers": [put(b"payload", "application/vnd.dev.cosign.simplesigning.v1+json")]}
+entries.append(put(json.dumps(cosign).encode(), manifest)
+    | {"annotations": {"org.opencontainers.image.ref.name": "cosign"}})
 json.dump({"schemaVersion": 2, "manifests": entries}, open("refer/index.json", "w"))
 open("refer/oci-layout", "w").write('{"imageLayoutVersion": "1.0.0"}')
 PYTHON
 for name in signature about; do
     "$HARDTACK" copy --referrers=false "oci:refer:$name" "$REGISTRY/team/quick:$name" > /dev/null 2>&1
 done
+# Cosign has a tag instead.
+"$HARDTACK" copy oci:refer:cosign "$REGISTRY/team/quick:sha256-${quick#sha256:}.sig" > /dev/null 2>&1
 signature=$(digest oci:refer:signature)
 about=$(digest oci:refer:about)
 
@@ -182,11 +188,13 @@ for number in 1 2 3 4 5; do
     [ $number -gt 4 ] || rm -rf elsewhere/store
     "$HARDTACK" copy --store elsewhere/store "${hops[number - 1]}" "${hops[number]}" > copy.out 2> copy.err \
         || { cat copy.err; fail "copy to ${hops[number]}"; }
-    contains "copy to ${hops[number]}: with all that refers to it" copy.err "3 manifests (2 that refer to another)"
+    contains "copy to ${hops[number]}: with all that refers to it" copy.err "4 manifests (3 that refer to another)"
 done
 equal "the image came round" "$quick" "$(digest "$remote/round/quick:1")"
 equal "its signature came with it" "$signature" "$(digest "$remote/round/quick@$signature")"
 equal "and what is about that" "$about" "$(digest "$remote/round/quick@$about")"
+equal "and what cosign left under a tag" "$(digest oci:refer:cosign)" \
+    "$(digest "$remote/round/quick:sha256-${quick#sha256:}.sig")"
 equal "the registry knows who refers to it" "$signature" \
     "$(skopeo inspect --tls-verify=false --raw "$remote/round/quick:sha256-${quick#sha256:}" | jq -r '.manifests[].digest')"
 equal "skopeo reads the layout" "$quick" "$(digest oci:hop/layout:q)"
