@@ -10,14 +10,16 @@ use super::failure::{self, Failure};
 use super::{BuildError, Environment};
 use crate::digest::Digest;
 
-/// Runs a build until nothing that it fails on was promised by a record.
+/// Runs a build until nothing that it fails on was promised by a record; tells `attempt` whether
+/// it is not the first.
 pub fn run<T>(
     environment: &Environment,
     build: &str,
-    mut attempt: impl FnMut() -> Result<T, Failure>,
+    mut attempt: impl FnMut(bool) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let mut is_again = false;
     loop {
-        let failure = match attempt() {
+        let failure = match attempt(is_again) {
             Ok(done) => return Ok(done),
             Err(failure) => failure,
         };
@@ -35,6 +37,7 @@ pub fn run<T>(
         if forgotten.is_empty() {
             return Err(failure);
         }
+        is_again = true;
         environment.emit(Event::Notice {
             build: Some(build.to_owned()),
             level: Level::Warning,

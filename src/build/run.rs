@@ -35,8 +35,14 @@ pub fn run(
         steps: build.steps.len(),
     });
     let result = match &build.product {
-        Product::Image(planned) => again::run(environment, &build.name, || {
-            layers_and_image((environment, plan, build), planned, dependency, begin)
+        Product::Image(planned) => again::run(environment, &build.name, |is_again| {
+            let order = (environment, plan, build);
+            if !is_again || dependency.is_none() {
+                return image_and_outputs(order, planned, dependency, begin);
+            }
+            // What was promised wrongly may be below.
+            let below = image_below(order)?;
+            image_and_outputs(order, planned, below.as_ref(), begin)
         }),
         Product::Imageless(imageless) => without_image(environment, plan, build, imageless, begin),
     };
@@ -55,12 +61,60 @@ pub fn run(
 /// What is built, and with what.
 type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
 
-fn layers_and_image(
+fn image_and_outputs(
     order: Order<'_>,
     planned: &PlannedImage,
     dependency: Option<&Image>,
     begin: Instant,
 ) -> Result<Finished, Failure> {
+    let (environment, plan, build) = order;
+    let (image, layers, cached) = image(order, planned, dependency, begin)?;
+    let own = Artifact::image(image.manifest.digest, &build.name);
+    let artifacts = post::run(environment, plan, build, own, Some(&image)).map_err(|error| {
+        let text = failure::text(plan, build, &error);
+        Box::new((error, text))
+    })?;
+    let built = Built {
+        digest: Some(image.manifest.digest),
+        config: Some(image.config_descriptor.digest),
+        layers,
+        artifacts,
+    };
+    // Only now: the registry may have got the layers with the image.
+    environment.cache.succeeded(&build.name);
+    finished(environment, build, &built, cached, begin);
+    let image = Some(image);
+    Ok(Finished { built, image })
+}
+
+/// The image that a build starts from, made once more with all that is below it; not its outputs.
+fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
+    let (environment, plan, build) = order;
+    let mut way: Vec<&PlannedBuild> = Vec::new();
+    let mut above = build;
+    // The plan has no circles.
+    while let Some(below) = above.depends_on.and_then(|index| plan.builds.get(index)) {
+        way.push(below);
+        above = below;
+    }
+    let mut below: Option<Image> = None;
+    for build in way.into_iter().rev() {
+        if let Some(planned) = build.image() {
+            let order = (environment, plan, build);
+            let (image, ..) = image(order, planned, below.as_ref(), Instant::now())?;
+            below = Some(image);
+        }
+    }
+    Ok(below)
+}
+
+/// Makes an image; gives it with its layers, and how many steps were cached.
+fn image(
+    order: Order<'_>,
+    planned: &PlannedImage,
+    dependency: Option<&Image>,
+    begin: Instant,
+) -> Result<(Image, Vec<BuiltLayer>, usize), Failure> {
     let (environment, plan, build) = order;
     let fail = |error: BuildError| {
         let text = failure::text(plan, build, &error);
@@ -121,19 +175,7 @@ fn layers_and_image(
         &done.history,
     )
     .map_err(fail)?;
-    let own = Artifact::image(image.manifest.digest, &build.name);
-    let artifacts = post::run(environment, plan, build, own, Some(&image)).map_err(fail)?;
-    let built = Built {
-        digest: Some(image.manifest.digest),
-        config: Some(image.config_descriptor.digest),
-        layers,
-        artifacts,
-    };
-    // Only now: the registry may have got the layers with the image.
-    environment.cache.succeeded(&build.name);
-    finished(environment, build, &built, done.cached, begin);
-    let image = Some(image);
-    Ok(Finished { built, image })
+    Ok((image, layers, done.cached))
 }
 
 /// Builds from a source that makes no image: its own artifact first, as in Packer, so that the

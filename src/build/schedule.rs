@@ -11,6 +11,9 @@ use tokio::sync::{Semaphore, watch};
 /// How old a tree is when the kernel has long written it out (`dirty_expire_centisecs` is 30 s).
 const SETTLE_AFTER: Duration = Duration::from_secs(120);
 
+/// How long results are shared after the builds before anybody wonders.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How a build is doing, for those that start from it.
 #[derive(Clone)]
 enum State {
@@ -34,10 +37,7 @@ pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildEr
     let outcomes = runtime.block_on(async {
         let signals = tokio::spawn(cancel_on_signals(Arc::clone(&environment)));
         let outcomes = run_builds(&environment, &plan).await;
-        // What is shared with others may take longer than all builds, and can be interrupted.
-        let uploads = Arc::clone(&environment);
-        // A panic in there has been told.
-        let _ = tokio::task::spawn_blocking(move || uploads.cache.finish()).await;
+        finish_sharing(&environment).await;
         signals.abort();
         outcomes
     });
@@ -123,6 +123,21 @@ async fn run_builds(environment: &Arc<Environment>, plan: &Arc<Plan>) -> Vec<Out
         }
     }
     outcomes
+}
+
+/// Waits until results are shared: that may take longer than all builds, and can be interrupted.
+async fn finish_sharing(environment: &Arc<Environment>) {
+    let sharing = Arc::clone(environment);
+    let mut finished = tokio::task::spawn_blocking(move || sharing.cache.finish());
+    // A panic in there has been told.
+    if tokio::time::timeout(QUIET, &mut finished).await.is_err() {
+        environment.emit(Event::Notice {
+            build: None,
+            level: super::event::Level::Info,
+            text: "the builds have ended; their results are still being shared".to_owned(),
+        });
+        let _ = finished.await;
+    }
 }
 
 /// Waits until a build has ended.

@@ -95,18 +95,15 @@ impl Cache {
         sharing: Sharing,
         warn: Warn,
     ) -> Self {
-        let uploads = (!sharing.to.is_empty())
-            .then(|| Uploads::new(store.clone(), writer, &sharing, Arc::clone(&warn)));
+        let uploads = (!sharing.to.is_empty()).then(|| {
+            let warn = Arc::clone(&warn);
+            Uploads::new(store.clone(), reader.clone(), writer, &sharing, warn)
+        });
         Self {
             sharing,
             uploads,
             ..Self::local(store, reader, warn)
         }
-    }
-
-    /// Whether records of this run are written anywhere.
-    pub fn is_written(&self) -> bool {
-        self.uploads.is_some()
     }
 
     /// Gives the record of `key`, if it is here and may be used.
@@ -120,7 +117,7 @@ impl Cache {
         Ok(match self.store.step(key)? {
             StepLookup::Hit(record) if self.is_trusted(&record) => {
                 self.took(&record);
-                Some(Hit::here(record))
+                Some(Hit::here(*record))
             }
             StepLookup::Hit(_) | StepLookup::Miss => None,
             StepLookup::Discarded { reason } => {
@@ -309,5 +306,121 @@ fn refusal(error: RegistryError) -> Refusal {
         RegistryError::Store(error) => Refusal::Store(error),
         error if error.is_wrong_answer() => Refusal::Broken(error.to_string()),
         error => Refusal::Silent(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::DiffId;
+    use crate::registry::Settings;
+    use crate::store::LayerDescriptor;
+    use oci_spec::image::MediaType;
+    use std::time::Duration;
+
+    fn client() -> Client {
+        Client::new(Settings {
+            budget: Duration::from_millis(300),
+            ..settings()
+        })
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            environment: BTreeMap::new(),
+            home: None,
+            insecure: Vec::new(),
+            mirrors: BTreeMap::new(),
+            authorities: Vec::new(),
+            budget: Duration::ZERO,
+            is_cancelled: Arc::new(|| false),
+        }
+    }
+
+    /// A store with a record of "shared" that was read from a repository, and one of "own".
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for (name, source) in [("shared", Some("example.com/cache")), ("own", None)] {
+            let digest = store.put_blob(name.as_bytes()).unwrap();
+            let record = StepRecord {
+                key: key(name),
+                layer: Some(LayerDescriptor {
+                    diff_id: DiffId(digest),
+                    digest,
+                    size: name.len() as u64,
+                    media_type: MediaType::ImageLayerGzip,
+                }),
+                provisioner: name.to_owned(),
+                log: String::new(),
+                created: "2026-01-01T00:00:00Z".to_owned(),
+                seconds: 1.0,
+                epoch: None,
+                source: source.map(str::to_owned),
+                shared: Vec::new(),
+            };
+            store.put_step(&record).unwrap();
+        }
+        (folder, store)
+    }
+
+    fn key(name: &str) -> StepKey {
+        StepKey(Digest::of(format!("key of {name}")))
+    }
+
+    /// A cache that reads from `from`, and the warnings that it gives.
+    fn cache(store: &Store, from: &[&str]) -> (Cache, Arc<Mutex<Vec<String>>>) {
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let taken = Arc::clone(&warnings);
+        let sharing = Sharing {
+            from: from.iter().map(|name| name.parse().unwrap()).collect(),
+            ..Sharing::default()
+        };
+        let warn: Warn = Arc::new(move |text| taken.lock().unwrap().push(text));
+        let cache = Cache::shared(store.clone(), client(), client(), sharing, warn);
+        (cache, warnings)
+    }
+
+    #[test]
+    fn a_record_of_a_repository_counts_while_that_is_trusted() {
+        let (_folder, store) = store();
+        for (from, expected) in [
+            (&["example.com/cache"][..], true),
+            (&["example.com/other", "example.com/cache"], true),
+            (&["example.com/cache2"], false),
+            (&[], false),
+        ] {
+            let (cache, _) = cache(&store, from);
+            let found = cache.known(&key("shared")).unwrap();
+            assert_eq!(found.is_some(), expected, "{from:?}");
+            assert!(cache.known(&key("own")).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_distrusted_is_not_used_again() {
+        let (_folder, store) = store();
+        let (cache, _) = cache(&store, &[]);
+        let layer = Digest::of("own");
+        assert!(!cache.is_taken(&layer));
+        assert!(cache.distrust(&layer, true).unwrap().is_empty());
+        cache.known(&key("own")).unwrap().unwrap();
+        assert!(cache.is_taken(&layer));
+        let forgotten = cache.distrust(&layer, true).unwrap();
+        assert_eq!(forgotten, BTreeSet::from([key("own")]));
+        assert!(cache.known(&key("own")).unwrap().is_none());
+        assert_eq!(store.step(&key("own")).unwrap(), StepLookup::Miss);
+    }
+
+    #[test]
+    fn a_repository_that_does_not_answer_is_asked_once() {
+        let (_folder, store) = store();
+        let (cache, warnings) = cache(&store, &["127.0.0.1:1/cache"]);
+        for name in ["a", "b"] {
+            assert!(cache.ask(&key(name)).unwrap().is_none());
+        }
+        let warnings = warnings.lock().unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("127.0.0.1:1/cache"), "{warnings:?}");
     }
 }

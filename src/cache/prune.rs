@@ -208,7 +208,7 @@ impl<'a> Decision<'a> {
                     what: What::Layer(blob.digest, Vec::new()),
                 }),
         );
-        candidates.sort_by(|a, b| a.used.cmp(&b.used));
+        candidates.sort_by_key(|candidate| candidate.used);
         for candidate in candidates {
             if left <= size {
                 break;
@@ -283,6 +283,28 @@ pub fn prune(
     drop(alone);
     discard(sandbox, graves.into_iter().chain(dead).collect());
     Ok(removal)
+}
+
+/// Removes what was not used for the longest time if the store takes more than `size` bytes of disk
+/// and nobody else has it open; else nothing.
+pub fn limit(
+    store: &Store,
+    sandbox: &LazySandbox,
+    size: u64,
+    now: SystemTime,
+) -> Result<(), StoreError> {
+    if Inventory::take(store, sandbox, &Cancel::default())?.disk() <= size {
+        return Ok(());
+    }
+    let policy = Policy {
+        keep_size: Some(size),
+        ..Policy::default()
+    };
+    match prune(store, sandbox, &policy, now, || ControlFlow::Break(())) {
+        // Whoever has it open will do it, or the next run.
+        Err(StoreError::LockAbandoned { .. }) => Ok(()),
+        result => result.map(drop),
+    }
 }
 
 /// Removes all but the trees, which are renamed into scratch folders.

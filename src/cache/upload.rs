@@ -29,6 +29,8 @@ pub struct Uploads {
 
 struct Shared {
     store: Store,
+    /// Looks what is there, with little patience.
+    reader: Client,
     client: Client,
     sharing: Sharing,
     warn: Warn,
@@ -53,10 +55,17 @@ struct Queue {
 
 impl Uploads {
     /// Uploads to the repositories that `sharing` writes to.
-    pub fn new(store: Store, client: Client, sharing: &Sharing, warn: Warn) -> Self {
+    pub fn new(
+        store: Store,
+        reader: Client,
+        client: Client,
+        sharing: &Sharing,
+        warn: Warn,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
+                reader,
                 client,
                 sharing: sharing.clone(),
                 warn,
@@ -172,7 +181,9 @@ impl Shared {
             tag: Some(artifact::tag(&record.key)),
             digest: None,
         };
-        if !replaces && self.client.describe(&reference)?.is_some() {
+        // Who does not answer this is spared the bytes, and we the wait.
+        let is_there = self.reader.describe(&reference)?.is_some();
+        if is_there && !replaces {
             self.remember(record, name);
             return Ok(());
         }

@@ -13,17 +13,15 @@ use super::template::{self, Request};
 use crate::base::{InputContext, Pins};
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Environment, OnError, Outcome};
-use crate::cache::Policy;
-use crate::cache::prune::prune;
+use crate::cache::prune::limit;
 use crate::diagnostic::Severity;
 use crate::mask::{Masker, Secrets};
 use crate::plan::Plan;
 use crate::plan::lock::Lock;
 use crate::sandbox::LazySandbox;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::ui::{self, Display, Progress, Stamps};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -126,11 +124,17 @@ fn build(
         let text = error.text(false).unwrap_or_default();
         display.emit(notice(Level::Warning, &text));
     }
-    if let Some(size) = arguments.cache_size
-        && let Err(error) = limit_store(surroundings, size)
-    {
-        let text = error.text(false).unwrap_or_default();
-        display.emit(notice(Level::Warning, &text));
+    if let Some(size) = arguments.cache_size {
+        let store = open_store(surroundings)?;
+        if let Err(error) = limit(
+            &store,
+            &LazySandbox::default(),
+            size,
+            surroundings.now.into(),
+        ) {
+            let text = format!("the store is not made smaller: {error}");
+            display.emit(notice(Level::Warning, &text));
+        }
     }
     display.finish();
 
@@ -248,24 +252,6 @@ fn keep_pins(
     let mut lock = file.read(surroundings, masker)?.unwrap_or_default();
     lock.adopt(pins);
     file.write(&lock)
-}
-
-/// Makes room in the store, unless another run is using it: that one, or the next, will.
-fn limit_store(surroundings: &Surroundings, size: u64) -> Result<(), CommandError> {
-    let store = open_store(surroundings)?;
-    let policy = Policy {
-        keep_size: Some(size),
-        ..Policy::default()
-    };
-    let now = surroundings.now.into();
-    prune(&store, &LazySandbox::default(), &policy, now, || {
-        ControlFlow::Break(())
-    })
-    .map(drop)
-    .or_else(|error| match error {
-        StoreError::LockAbandoned { .. } => Ok(()),
-        error => Err(CommandError::host(error)),
-    })
 }
 
 /// Opens the store of this run.

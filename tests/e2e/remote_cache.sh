@@ -238,6 +238,41 @@ umoci unpack --image unpacked:x bundle > umoci.out 2>&1 || { cat umoci.out >&2; 
 echo "ok: the archive is right again"
 cp kept "$data"
 
+echo "--- a record of the build below"
+cat > two.pkr.hcl << HCL
+$(sed "/^build/,\$d" poison.pkr.hcl)
+source "oci" "below" {
+  from = "app.oci.base"
+}
+$(sed -n '/^build/,$p' poison.pkr.hcl)
+build {
+  name    = "top"
+  sources = ["source.oci.below"]
+  provisioner "shell" {
+    inline = ["cat /one /five > /top"]
+  }
+}
+HCL
+build low low.json --cache-to "$REGISTRY/low" two.pkr.hcl
+CACHE_WAS=$CACHE CACHE=$REGISTRY/low
+for tag in $(curl --silent "http://$REGISTRY/v2/low/tags/list" | jq -r '.tags[]'); do
+    curl --silent -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
+        "http://$REGISTRY/v2/low/manifests/$tag" > low-record.json
+    size=$(jq '.layers[0].size' low-record.json)
+    if [ "$size" -gt 190000 ] && [ "$size" -lt 250000 ]; then
+        jq "(.annotations[\"org.hardtack.step\"] | fromjson) as \$record | $record = (\$record + {diff_id: \"sha256:$(printf '%064d' 3)\"} | tojson)" \
+            low-record.json > low-poison.json
+        curl --silent --fail -X PUT --data-binary @low-poison.json -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' \
+            "http://$REGISTRY/v2/low/manifests/$tag"
+    fi
+done
+sed -i 's|cat /one /five > /top|cat /five /one > /top|' two.pkr.hcl
+build low2 low2.json --cache-from "$CACHE" two.pkr.hcl
+contains "it is found out above" low2.json.err "cached result cannot be used"
+"$HARDTACK" run --store low2 top.oci.below -- sh -c 'test "$(wc -c < /top)" = 200010' || fail "the upper image is wrong"
+"$HARDTACK" run --store low2 app.oci.base -- sh -c 'test "$(wc -c < /one)" = 200000' || fail "the lower image is wrong"
+CACHE=$CACHE_WAS
+
 echo "--- a wrong record is replaced"
 with "$record = (\$record + {diff_id: \"sha256:$(printf '%064d' 1)\"} | tojson)"
 put "$first" poison.json
