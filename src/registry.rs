@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod source;
 mod tags;
+mod token;
 mod transport;
 mod upload;
 

@@ -6,29 +6,18 @@
 //! the registry that they were given for and to the server that it names for tokens.
 
 use super::challenge::Challenge;
-use super::endpoint::{Endpoint, is_loopback, may_be_plain, stall};
+use super::endpoint::Endpoint;
 use super::error::harmless;
 use super::patience::{Failure, Patience};
 use super::reference::Repository;
-use super::transport::{Body, Outgoing, Transport};
-use super::{Credentials, RegistryError, Settings, credentials, session};
+use super::transport::Transport;
+use super::{Credentials, RegistryError, Settings, credentials, session, token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::header::{HeaderMap, HeaderValue};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// What we are called by servers that give out tokens.
-const CLIENT: &str = "hardtack";
-/// More than any token has.
-const TOKEN_LIMIT: usize = 1024 * 1024;
-/// How long a token holds that does not say it (token specification, "expires_in").
-const DEFAULT_LIFETIME: u64 = 60;
-/// Longer than any token holds.
-const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
+use std::time::Instant;
 
 /// What registries want to be shown, and what there is to show.
 pub(super) struct Authorizer {
@@ -78,13 +67,6 @@ pub(super) struct Shown {
     pub(super) header: HeaderValue,
     /// Whether it was made for this request, so that another one would be the same.
     is_new: bool,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
 }
 
 impl Authorizer {
@@ -137,8 +119,13 @@ impl Authorizer {
                 }
                 let mut scopes = purpose.scopes.to_vec();
                 scopes.extend(kept.asked.clone());
+                let credentials = self.credentials(purpose)?;
+                let server = token::Server {
+                    realm: &realm,
+                    service: &service,
+                };
                 let (header, lifetime) =
-                    self.fetch(purpose, &realm, &service, &scopes, patience)?;
+                    token::fetch(purpose, &server, credentials.as_ref(), &scopes, patience)?;
                 kept.token = Some((header.clone(), Instant::now() + lifetime));
                 Ok(Some(Shown {
                     header,
@@ -248,168 +235,13 @@ impl Authorizer {
         known.insert(repository, found.clone());
         Ok(found)
     }
-
-    /// Asks the server that gives out tokens.
-    fn fetch(
-        &self,
-        purpose: &Purpose<'_>,
-        realm: &str,
-        service: &str,
-        scopes: &[String],
-        patience: &mut Patience,
-    ) -> Result<(HeaderValue, Duration), Failure> {
-        let url = realm_address(purpose, realm)?;
-        let credentials = self.credentials(purpose)?;
-        let by_form = |grant: &[(&str, &str)]| {
-            let mut form = url.clone();
-            form.set_query(None);
-            form.query_pairs_mut()
-                .extend_pairs(grant)
-                .append_pair("service", service)
-                .append_pair("client_id", CLIENT)
-                .append_pair("scope", &scopes.join(" "));
-            form.query().unwrap_or_default().to_owned()
-        };
-        let answer = match &credentials {
-            Some(Credentials::IdentityToken(token)) => {
-                let form = by_form(&[("grant_type", "refresh_token"), ("refresh_token", token)]);
-                self.ask(purpose, url, None, Some(form), patience)?
-            }
-            other => {
-                let mut asked = url.clone();
-                {
-                    let mut query = asked.query_pairs_mut();
-                    if !service.is_empty() {
-                        query.append_pair("service", service);
-                    }
-                    for scope in scopes {
-                        query.append_pair("scope", scope);
-                    }
-                }
-                let password = match other {
-                    Some(Credentials::Password { user, password }) => Some((user, password)),
-                    _ => None,
-                };
-                let header = match password {
-                    Some((user, password)) => {
-                        asked.query_pairs_mut().append_pair("account", user);
-                        Some(basic(user, password)?)
-                    }
-                    None => None,
-                };
-                let answer = self.ask(purpose, asked, header, None, patience)?;
-                let is_unknown = matches!(
-                    answer.status,
-                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-                );
-                match password {
-                    // A server of the other kind (Docker OAuth2 specification).
-                    Some((user, password)) if is_unknown => {
-                        let form = by_form(&[
-                            ("grant_type", "password"),
-                            ("username", user),
-                            ("password", password),
-                        ]);
-                        self.ask(purpose, url, None, Some(form), patience)?
-                    }
-                    _ => answer,
-                }
-            }
-        };
-        self.token(purpose, answer, credentials.is_some())
-    }
-
-    fn token(
-        &self,
-        purpose: &Purpose<'_>,
-        mut answer: session::Incoming,
-        has_credentials: bool,
-    ) -> Result<(HeaderValue, Duration), Failure> {
-        let registry = &purpose.endpoint.registry;
-        let wrong = |reason: &str| {
-            Failure::Final(RegistryError::invalid(
-                format!("{}: the token for {registry}", purpose.subject),
-                reason.to_owned(),
-            ))
-        };
-        if matches!(
-            answer.status,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
-        ) {
-            let detail = session::detail(&mut answer);
-            let reason = match has_credentials {
-                true => format!("does not accept the credentials that there are for it{detail}"),
-                false => format!("gives no token to anonymous users{detail}"),
-            };
-            return Err(unauthorized(purpose, &reason));
-        }
-        if answer.status != StatusCode::OK {
-            return Err(session::status(answer, purpose.subject, registry));
-        }
-        let (text, is_whole) = answer
-            .read(TOKEN_LIMIT)
-            .map_err(|error| session::failure(error, purpose.subject, registry))?;
-        if !is_whole {
-            return Err(wrong("it is too long"));
-        }
-        let answer: TokenAnswer =
-            serde_json::from_slice(&text).map_err(|_| wrong("it is not in JSON"))?;
-        let token = [answer.token, answer.access_token];
-        let token = token.into_iter().flatten().find(|token| !token.is_empty());
-        let token = token.ok_or_else(|| wrong("there is none in the answer"))?;
-        let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| wrong("it has characters that a header cannot have"))?;
-        header.set_sensitive(true);
-        let lifetime = answer.expires_in.unwrap_or(DEFAULT_LIFETIME);
-        // It must still hold when the request arrives.
-        let lifetime = Duration::from_secs(lifetime.min(LONGEST_LIFETIME)).mul_f64(0.9);
-        Ok((header, lifetime))
-    }
-
-    fn ask(
-        &self,
-        purpose: &Purpose<'_>,
-        url: Url,
-        authorization: Option<HeaderValue>,
-        form: Option<String>,
-        patience: &mut Patience,
-    ) -> Result<session::Incoming, Failure> {
-        let mut headers = HeaderMap::new();
-        if let Some(header) = authorization {
-            headers.insert(AUTHORIZATION, header);
-        }
-        let (method, body) = match form {
-            Some(form) => {
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                headers.insert(CONTENT_TYPE, kind);
-                (Method::POST, Body::Bytes(form.into()))
-            }
-            None => (Method::GET, Body::Empty),
-        };
-        let registry = &purpose.endpoint.registry;
-        let trust = purpose.endpoint.trust_of(&url, purpose.settings);
-        let sent = purpose.transport.send(Outgoing {
-            method,
-            url,
-            headers,
-            body,
-            trust,
-            silence: stall(patience),
-            patience: stall(patience),
-        });
-        let answer = sent.map_err(|error| session::failure(error, purpose.subject, registry))?;
-        if session::is_transient(answer.status) {
-            return Err(session::status(answer, purpose.subject, registry));
-        }
-        Ok(answer)
-    }
 }
 
 fn origin(endpoint: &Endpoint) -> String {
     endpoint.base.origin().ascii_serialization()
 }
 
-fn basic(user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
+pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
     let encoded = STANDARD.encode(format!("{user}:{password}"));
     let mut header = HeaderValue::from_str(&format!("Basic {encoded}"))
         .map_err(|error| RegistryError::Setting(error.to_string()))?;
@@ -450,33 +282,7 @@ fn scheme(
     ))
 }
 
-/// The address of the server that gives out tokens: encrypted, unless the registry is not.
-fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
-    let wrong = |reason: &str| {
-        unauthorized(
-            purpose,
-            &format!(
-                "says that tokens are to be had at {:?}, {reason}",
-                harmless(realm)
-            ),
-        )
-    };
-    let url = Url::parse(realm)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| wrong("which is no address"))?;
-    let is_local = url.host_str().is_some_and(is_loopback);
-    if url.scheme() == "http"
-        && !purpose.endpoint.is_plain()
-        && !is_local
-        && !may_be_plain(purpose.settings, &url)
-    {
-        return Err(wrong("which is not encrypted"));
-    }
-    Ok(url)
-}
-
-fn unauthorized(purpose: &Purpose<'_>, reason: &str) -> Failure {
+pub(super) fn unauthorized(purpose: &Purpose<'_>, reason: &str) -> Failure {
     Failure::Final(RegistryError::Unauthorized {
         subject: purpose.subject.to_owned(),
         registry: purpose.endpoint.registry.clone(),

@@ -351,3 +351,87 @@ pub(super) fn stall(patience: &Patience) -> Duration {
         .min(patience.left())
         .max(Duration::from_millis(10))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn settings() -> Settings {
+        Settings {
+            environment: BTreeMap::new(),
+            home: None,
+            insecure: vec!["plain.example".to_owned(), "r.example:81".to_owned()],
+            mirrors: BTreeMap::new(),
+            authorities: Vec::new(),
+            budget: Duration::from_secs(1),
+            is_cancelled: Arc::new(|| false),
+        }
+    }
+
+    #[test]
+    fn mirrors_are_addresses_with_or_without_a_path() {
+        for (address, expected) in [
+            ("https://m.example", "https://m.example/v2/a/b/tags/list"),
+            ("m.example:5000/", "https://m.example:5000/v2/a/b/tags/list"),
+            (
+                "http://m.example/hub/x/",
+                "http://m.example/v2/hub/x/a/b/tags/list",
+            ),
+            ("https://m.example/v2", "https://m.example/v2/a/b/tags/list"),
+            (
+                "https://m.example/v2/hub",
+                "https://m.example/v2/hub/a/b/tags/list",
+            ),
+            (
+                "https://m.example/v2x",
+                "https://m.example/v2/v2x/a/b/tags/list",
+            ),
+            ("https://[::1]:5000", "https://[::1]:5000/v2/a/b/tags/list"),
+            ("ftp://m.example", ""),
+            ("https://u:p@m.example", ""),
+            ("https://m.example?x", ""),
+            ("https://", ""),
+        ] {
+            let repository = "r.example/a/b".parse().unwrap();
+            let url = mirror(&settings(), "r.example", address)
+                .and_then(|mirror| mirror.url(&repository, "tags/list"));
+            let url = url.map_or(String::new(), |url| url.to_string());
+            assert_eq!(url, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("127.0.0.1:5000", true),
+            ("127.9.9.9", true),
+            ("[::1]:5000", true),
+            ("localhost.example", false),
+            ("128.0.0.1", false),
+            ("0.0.0.0:5000", false),
+            ("[::2]", false),
+            ("[", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_plain_is_what_the_user_allows() {
+        for (url, expected) in [
+            ("http://plain.example/x", true),
+            ("http://plain.example:81/x", true),
+            ("http://r.example:81/x", true),
+            ("http://r.example/x", false),
+            ("http://127.0.0.1:1/", true),
+            ("http://[::1]:1/", true),
+            ("http://127.0.0.1.example/", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(may_be_plain(&settings(), &url), expected, "{url}");
+        }
+    }
+}

@@ -162,3 +162,71 @@ fn jittered(attempts: u32) -> Duration {
     let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
     half + half * u32::from(random[0]) / 255
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience(budget: Duration) -> Patience {
+        Patience::new(budget, Arc::new(|| false))
+    }
+
+    fn failure() -> RegistryError {
+        RegistryError::Setting("x".to_owned())
+    }
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        for attempts in 1..40 {
+            let most = FIRST_PAUSE.saturating_mul(1 << (attempts - 1).min(10));
+            let most = most.min(LONGEST_PAUSE);
+            let pause = jittered(attempts);
+            assert!(pause >= most / 2 && pause <= most, "{attempts}: {pause:?}");
+        }
+        let different: std::collections::BTreeSet<_> = (0..50).map(|_| jittered(6)).collect();
+        assert!(different.len() > 1);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_not_tried_again() {
+        let second = Duration::from_secs(1);
+        let hour = Some(Duration::from_secs(3600));
+        assert!(patience(second).pause(Failure::Final(failure())).is_err());
+        assert!(
+            patience(second)
+                .pause(Failure::Transient(failure(), hour))
+                .is_err()
+        );
+        assert!(
+            patience(Duration::ZERO)
+                .pause(Failure::Transient(failure(), None))
+                .is_err()
+        );
+        let mut calls = 0;
+        let result: Result<(), _> = patience(second).repeat(|_| {
+            calls += 1;
+            Err(Failure::Again(failure()))
+        });
+        assert!(result.is_err());
+        assert_eq!(calls, RENEWALS + 1);
+    }
+
+    #[test]
+    fn progress_renews_the_budget() {
+        let mut patience = patience(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(150));
+        let before = patience.left();
+        patience.renew();
+        assert!(patience.left() > before);
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_run() {
+        let mut patience = Patience::new(Duration::from_secs(60), Arc::new(|| true));
+        let begin = Instant::now();
+        let wait = Some(Duration::from_secs(30));
+        let result = patience.pause(Failure::Transient(failure(), wait));
+        assert!(matches!(result, Err(RegistryError::Interrupted)));
+        assert!(begin.elapsed() < Duration::from_secs(1));
+    }
+}

@@ -389,3 +389,33 @@ pub(super) fn detail(answer: &mut Incoming) -> String {
         said => format!(": {said}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_says_when_it_wants_to_be_asked_again() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (after, now, expected) in [
+            ("120", "", Some(120)),
+            (" 0 ", "", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", date, Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", date, Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", "", None),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", None),
+            ("-5", "", None),
+            ("1.5", "", None),
+            ("99999999999999999999", "", None),
+            ("soon", date, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, after.parse().unwrap());
+            if !now.is_empty() {
+                headers.insert(reqwest::header::DATE, now.parse().unwrap());
+            }
+            let found = retry_after(&headers).map(|it| it.as_secs());
+            assert_eq!(found, expected, "{after} {now}");
+        }
+    }
+}

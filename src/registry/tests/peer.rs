@@ -1,8 +1,9 @@
 //! Debian's `docker-registry`; skipped where it is not installed.
 
+use super::double::{Answer, Asked, Double};
 use super::*;
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -228,4 +229,95 @@ fn a_password_is_asked_for() {
         .push_blob(&app, &digest, 2_000_000, &store, &[], &|_| {})
         .unwrap();
     assert_eq!(pushed, Pushed::Uploaded);
+}
+
+/// Hands a request on to a registry.
+fn forward(host: &str, asked: &Asked) -> Answer {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nConnection: close\r\n",
+        asked.method, asked.target
+    );
+    for (name, value) in &asked.headers {
+        if name != "content-length" && name != "connection" {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", asked.body.len()));
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&asked.body).unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).unwrap();
+    let end = text.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&text[..end]).into_owned();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut answer = Answer::new(status, &text[end + 4..]);
+    for line in head.lines().skip(1) {
+        if let Some((name, value)) = line.split_once(": ")
+            && !["content-length", "connection"].contains(&&*name.to_ascii_lowercase())
+        {
+            answer = answer.with(name, value);
+        }
+    }
+    answer
+}
+
+#[test]
+fn chunks_are_taken_and_sent_anew_after_a_failure() {
+    let Some(peer) = start("") else { return };
+    let host = peer.host.clone();
+    let double = Double::start(move |asked, content| {
+        let answer = match asked.method.as_str() {
+            // Part of the second chunk arrives, and then nobody answers for the registry.
+            "PATCH" if content.count("chunks") == 1 => {
+                let mut part = asked.clone();
+                part.body.truncate(5_000_000);
+                let start: usize = part
+                    .header("content-range")
+                    .split('-')
+                    .next()?
+                    .parse()
+                    .ok()?;
+                let range = format!("{start}-{}", start + part.body.len() - 1);
+                part.headers.insert("content-range".to_owned(), range);
+                forward(&host, &part);
+                Answer::new(502, "")
+            }
+            _ => forward(&host, asked),
+        };
+        Some(match asked.method.as_str() {
+            "POST" => answer.with("OCI-Chunk-Min-Length", "1000"),
+            _ => answer,
+        })
+    });
+    let (folder, store) = store();
+    let client = Client::new(settings(folder.path()));
+    let bytes: Vec<u8> = (0..10_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let size = bytes.len() as u64;
+    let digest = store.put_blob(&bytes).unwrap();
+    let app = repository(&double.host, "app");
+    let pushed = client
+        .push_blob(&app, &digest, size, &store, &[], &|_| {})
+        .unwrap();
+    assert_eq!(pushed, Pushed::Uploaded);
+    let ranges: Vec<String> = double
+        .asked()
+        .iter()
+        .filter(|asked| asked.method == "PATCH")
+        .map(|asked| asked.header("content-range").to_owned())
+        .collect();
+    // This registry drops an upload that is not where it last said; so it is sent anew.
+    let expected = [
+        "0-16777215",
+        "16777216-33554431",
+        "0-16777215",
+        "16777216-33554431",
+        "33554432-39999999",
+    ];
+    assert_eq!(ranges, expected);
+    let (_folder, fresh) = super::store();
+    let direct = repository(&peer.host, "app");
+    client
+        .pull_blob(&direct, &digest, size, &fresh, &|_| {})
+        .unwrap();
 }
