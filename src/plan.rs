@@ -12,6 +12,7 @@ mod names;
 pub mod packer_components;
 mod planning;
 pub mod plugins;
+mod pushes;
 mod select;
 pub mod shard;
 mod sharing;
@@ -27,7 +28,7 @@ use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
 use crate::mask::{Masker, Secrets};
-use crate::postprocess::PostProcessor;
+use crate::postprocess::{PostProcessor, PushedName};
 use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
@@ -149,8 +150,8 @@ pub struct PlannedPostProcessor {
     pub span: SourceSpan,
     /// What the template says of its input artifact.
     pub keep_input: Option<bool>,
-    /// The indexes in registries that the build's image becomes part of.
-    pub joins: Vec<String>,
+    /// The names in registries that it gives.
+    pub pushes: Vec<PushedName>,
     component: Component,
 }
 
@@ -183,6 +184,7 @@ impl Plan {
             return Err((diagnostics, template.sources().clone()));
         }
         let builds = select::select(builds, &names, template.builds(), &settings, &diagnostics);
+        pushes::warn_of_rivals(&builds, &diagnostics);
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }
@@ -218,12 +220,7 @@ impl Plan {
 
     /// The builds whose images become part of the index `name`.
     pub fn partners(&self, name: &str) -> BTreeSet<String> {
-        let joins = |build: &PlannedBuild| {
-            let mut post_processors = build.post_processors.iter().flatten();
-            post_processors.any(|it| it.joins.iter().any(|joined| joined == name))
-        };
-        let builds = self.builds.iter().filter(|build| joins(build));
-        builds.map(|build| build.name.clone()).collect()
+        pushes::partners(&self.builds, name)
     }
 
     /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its

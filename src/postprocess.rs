@@ -222,14 +222,23 @@ pub trait PostProcessor: fmt::Debug + Send + Sync {
         false
     }
 
-    /// The names of indexes in registries that this build's image becomes part of, together with
-    /// those of other builds.
-    fn joins(&self) -> Vec<String> {
+    /// The names in registries that it gives, as far as its options tell.
+    fn pushes(&self) -> Vec<PushedName> {
         Vec::new()
     }
 
     /// Does the work.
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError>;
+}
+
+/// A name in a registry that a post-processor gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushedName {
+    /// The reference, `registry/path:tag`.
+    pub name: String,
+    /// Whether it is an index that the build's image becomes part of, together with those of other
+    /// builds.
+    pub is_joint: bool,
 }
 
 /// What decoding needs to know about the build.

@@ -168,7 +168,7 @@ fn plan_build(
                 name: component.display_name(),
                 span: component.kind_span,
                 keep_input: component.keep_input_artifact,
-                joins: prepared.map(PostProcessor::joins).unwrap_or_default(),
+                pushes: prepared.map(PostProcessor::pushes).unwrap_or_default(),
                 component: component.clone(),
             });
         }

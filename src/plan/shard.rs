@@ -1,10 +1,11 @@
 //! Shards: one of several parts of a template's builds, for machines that build side by side.
 //!
 //! Every machine works out all parts by itself, from the template and the costs that it is given, so
-//! all must be given the same. Builds that start from one another stay together.
+//! all must be given the same. Builds that start from one another stay together,
+//! and those that push one index.
 
-use super::PlannedBuild;
-use std::collections::BTreeMap;
+use super::{PlannedBuild, pushes};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -50,7 +51,8 @@ pub type Costs = BTreeMap<String, f64>;
 /// The groups of builds are dealt out from the most expensive one on, each to the shard that has
 /// the least to do so far.
 pub fn members(builds: &[PlannedBuild], asked: &[bool], shard: Shard, costs: &Costs) -> Vec<bool> {
-    let groups = groups(builds.iter().map(|build| build.depends_on));
+    let mut groups = groups(builds.iter().map(|build| build.depends_on));
+    unite(&mut groups, &pushes::joined(builds));
     let estimates = estimates(builds, costs);
     let mut work: BTreeMap<usize, f64> = BTreeMap::new();
     for (index, group) in groups.iter().enumerate() {
@@ -79,6 +81,20 @@ fn groups(depends_on: impl Iterator<Item = Option<usize>>) -> Vec<usize> {
         index
     };
     (0..depends_on.len()).map(root).collect()
+}
+
+/// Makes one group of those that have builds in one of `sets`.
+fn unite(groups: &mut [usize], sets: &[Vec<usize>]) {
+    for set in sets {
+        let of_set = set.iter().filter_map(|build| groups.get(*build).copied());
+        let of_set: BTreeSet<usize> = of_set.collect();
+        let Some(first) = of_set.first().copied() else {
+            continue;
+        };
+        for group in groups.iter_mut().filter(|group| of_set.contains(group)) {
+            *group = first;
+        }
+    }
 }
 
 /// The cost of each build: what is known, else an average for each of its steps.
@@ -146,6 +162,15 @@ mod tests {
     fn builds_that_start_from_each_other_are_one_group() {
         let depends_on = [None, Some(0), None, Some(1), Some(2)];
         assert_eq!(groups(depends_on.into_iter()), [0, 0, 2, 0, 2]);
+    }
+
+    #[test]
+    fn builds_that_push_one_index_are_one_group() {
+        let mut groups = [0, 1, 1, 3, 4];
+        unite(&mut groups, &[vec![2, 3], vec![4], vec![], vec![9]]);
+        assert_eq!(groups, [0, 1, 1, 1, 4]);
+        unite(&mut groups, &[vec![4, 0], vec![0, 3]]);
+        assert_eq!(groups, [0; 5]);
     }
 
     #[test]

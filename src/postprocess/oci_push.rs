@@ -4,7 +4,9 @@
 
 use super::joint::{Joint, Part};
 use super::progress::Meter;
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
+use super::{
+    Artifact, Context, PostProcessError, PostProcessor, PrepareContext, PushedName, docker_tag,
+};
 use crate::digest::Digest;
 use crate::image::{self, Image};
 use crate::provision::Said;
@@ -77,11 +79,12 @@ impl PostProcessor for OciPush {
         true
     }
 
-    fn joins(&self) -> Vec<String> {
-        match self.index {
-            true => self.names().map(|name| name.to_string()).collect(),
-            false => Vec::new(),
-        }
+    fn pushes(&self) -> Vec<PushedName> {
+        let pushed = self.names().map(|name| PushedName {
+            name: name.to_string(),
+            is_joint: self.index,
+        });
+        pushed.collect()
     }
 
     fn run(&self, input: &Artifact, context: &Context<'_>) -> Result<Artifact, PostProcessError> {

@@ -3,6 +3,7 @@
 mod double;
 mod encryption;
 mod hostile;
+mod images;
 mod lists;
 mod peer;
 mod tokens;

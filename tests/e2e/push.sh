@@ -133,6 +133,9 @@ equal "index: again, one build after the other, nothing is written" 0 "$(writes)
 sed 's/linux\/arm64\/v8/linux\/amd64/' multi/t.pkr.hcl > same.pkr.hcl
 sed -i 's/team\/multi/team\/same/' same.pkr.hcl
 refused "index: two images for one platform" "two images for linux/amd64" "$HARDTACK" build same.pkr.hcl
+sed 's/index *= true/index = false/' multi/t.pkr.hcl > rivals.pkr.hcl
+"$HARDTACK" validate rivals.pkr.hcl > out 2> err || fail "two builds that push one name are no error"
+contains "without an index the last one wins, which is warned of" err "$REGISTRY/team/multi:1 is pushed by the builds multi.oci.amd64, multi.oci.arm64"
 refused "index: there is none then" "manifest unknown" skopeo inspect --tls-verify=false "$remote/team/same:1"
 
 # skopeo copies all of it both ways, and every digest stays.
