@@ -208,7 +208,7 @@ impl<'a> Decision<'a> {
                     what: What::Layer(blob.digest, Vec::new()),
                 }),
         );
-        candidates.sort_by(|a, b| a.used.cmp(&b.used));
+        candidates.sort_by_key(|candidate| candidate.used);
         for candidate in candidates {
             if left <= size {
                 break;
