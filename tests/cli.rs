@@ -258,7 +258,7 @@ build {
            |                  ^^^^^^^^^^^^
            |
            = help: did you mean `oci-layout`?
-           = help: post-processors are artifice, checksum, compress, docker-archive, docker-tag, manifest, oci-archive, oci-layout, shell-local
+           = help: post-processors are artifice, checksum, compress, docker-archive, docker-import, docker-push, docker-save, docker-tag, manifest, oci-archive, oci-layout, oci-push, shell-local
         "#)
     });
 }

@@ -117,7 +117,7 @@ impl Cache {
         Ok(match self.store.step(key)? {
             StepLookup::Hit(record) if self.is_trusted(&record) => {
                 self.took(&record);
-                Some(Hit::here(record))
+                Some(Hit::here(*record))
             }
             StepLookup::Hit(_) | StepLookup::Miss => None,
             StepLookup::Discarded { reason } => {

@@ -227,7 +227,7 @@ mod tests {
             }
             for record in &records {
                 let found = to.store.step(&record.key).unwrap();
-                assert_eq!(found, StepLookup::Hit(record.clone()), "{name}");
+                assert_eq!(found, StepLookup::Hit(Box::new(record.clone())), "{name}");
             }
         }
         assert_eq!(from.blobs(), blobs + 1, "only the empty object is left");

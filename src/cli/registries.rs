@@ -7,9 +7,13 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Seconds in which something must move, unless the user says otherwise.
+const DEFAULT_TIMEOUT: u64 = 120;
 
 /// How registries are reached, as typed.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 #[command(next_help_heading = "Registries")]
 pub struct RegistryArguments {
     /// Speak to this registry without encryption, or with a certificate that nobody vouches for.
@@ -17,6 +21,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "HOST[:PORT]",
         env = "HARDTACK_INSECURE_REGISTRIES",
         hide_env_values = true,
@@ -28,6 +33,7 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "HOST=URL",
         env = "HARDTACK_REGISTRY_MIRRORS",
         hide_env_values = true,
@@ -39,12 +45,26 @@ pub struct RegistryArguments {
     #[arg(
         long,
         global = true,
+        hide_short_help = true,
         value_name = "FILE",
         env = "HARDTACK_REGISTRY_CA",
         hide_env_values = true,
         value_delimiter = ','
     )]
     pub registry_ca: Vec<PathBuf>,
+
+    /// Give up on a registry when nothing has moved for this long.
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "SECONDS",
+        env = "HARDTACK_REGISTRY_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = DEFAULT_TIMEOUT,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub registry_timeout: u64,
 }
 
 /// The same, checked and read.
@@ -56,12 +76,28 @@ pub struct RegistryChoices {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// Certificate authorities, in PEM.
     pub authorities: Vec<u8>,
+    /// How long nothing may move.
+    pub budget: Duration,
+}
+
+impl Default for RegistryArguments {
+    fn default() -> Self {
+        Self {
+            insecure_registry: Vec::new(),
+            registry_mirror: Vec::new(),
+            registry_ca: Vec::new(),
+            registry_timeout: DEFAULT_TIMEOUT,
+        }
+    }
 }
 
 impl RegistryArguments {
     /// Checks what was typed and reads the files; relative ones are below `working_folder`.
     pub fn choices(&self, working_folder: &Path) -> Result<RegistryChoices, CommandError> {
-        let mut choices = RegistryChoices::default();
+        let mut choices = RegistryChoices {
+            budget: Duration::from_secs(self.registry_timeout),
+            ..RegistryChoices::default()
+        };
         // A variable that is empty says nothing.
         for host in self.insecure_registry.iter().filter(|it| !it.is_empty()) {
             if !is_registry(host) {
@@ -123,6 +159,7 @@ mod tests {
                 insecure_registry: strings(insecure),
                 registry_mirror: strings(mirrors),
                 registry_ca: authorities.iter().map(PathBuf::from).collect(),
+                ..RegistryArguments::default()
             }
             .choices(folder.path())
         };

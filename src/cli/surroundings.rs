@@ -19,7 +19,6 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -123,7 +122,7 @@ impl Surroundings {
             insecure: self.registries.insecure.clone(),
             mirrors: self.registries.mirrors.clone(),
             authorities: self.registries.authorities.clone(),
-            budget: Duration::from_secs(120),
+            budget: self.registries.budget,
             is_cancelled: Arc::new(move || cancel.is_cancelled()),
         }
     }

@@ -9,7 +9,6 @@ use crate::image::{self, archive, docker};
 use crate::registry::{Pushed, Reference, push};
 use crate::store::{Descriptor, Platform, Store};
 use std::path::{Path, PathBuf};
-use std::slice;
 
 /// A place that is to be written; nothing has been touched.
 pub(super) struct Target<'a> {
@@ -172,12 +171,7 @@ impl OpenTarget<'_> {
                 store_documents(store, graph)?;
                 let root = &graph.root.descriptor;
                 let image = image::load(store, root, &Platform::host())?;
-                docker::write(
-                    store,
-                    &image,
-                    &path,
-                    name.as_ref().map_or(&[], slice::from_ref),
-                )?;
+                docker::write(store, &image, &path, name.as_slice())?;
             }
             Kind::Store(name) => {
                 store_documents(store, graph)?;

@@ -171,10 +171,10 @@ impl DockerPush {
     fn client(&self, client: &Client, registry: &str) -> Client {
         match self.login.as_ref().filter(|login| login.server == registry) {
             None => client.clone(),
-            Some(login) => client.with_login(Credentials::Password {
-                user: login.user.clone(),
-                password: login.password.clone(),
-            }),
+            Some(login) => {
+                let (user, password) = (login.user.clone(), login.password.clone());
+                client.with_login(registry, Credentials::Password { user, password })
+            }
         }
     }
 }

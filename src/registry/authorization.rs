@@ -7,6 +7,7 @@
 
 use super::challenge::Challenge;
 use super::endpoint::{Endpoint, is_loopback, may_be_plain, stall};
+use super::error::harmless;
 use super::patience::{Failure, Patience};
 use super::reference::Repository;
 use super::transport::{Body, Outgoing, Transport};
@@ -31,8 +32,8 @@ const LONGEST_LIFETIME: u64 = 24 * 60 * 60;
 
 /// What registries want to be shown, and what there is to show.
 pub(super) struct Authorizer {
-    /// Used in place of those of the user's files.
-    given: Option<Credentials>,
+    /// A registry, and what it is shown in place of what the user's files have for it.
+    given: Option<(String, Credentials)>,
     /// What the registry of an address wants.
     schemes: Mutex<BTreeMap<String, Scheme>>,
     /// Tokens by address and scopes. The inner lock is held while one is fetched.
@@ -87,7 +88,7 @@ struct TokenAnswer {
 }
 
 impl Authorizer {
-    pub(super) fn new(given: Option<Credentials>) -> Self {
+    pub(super) fn new(given: Option<(String, Credentials)>) -> Self {
         Self {
             given,
             schemes: Mutex::default(),
@@ -223,7 +224,9 @@ impl Authorizer {
     }
 
     fn credentials(&self, purpose: &Purpose<'_>) -> Result<Option<Credentials>, RegistryError> {
-        if let Some(given) = &self.given {
+        if let Some((registry, given)) = &self.given
+            && *registry == purpose.endpoint.registry
+        {
             return Ok(Some(given.clone()));
         }
         let repository = Repository {
@@ -324,10 +327,10 @@ impl Authorizer {
     ) -> Result<(HeaderValue, Duration), Failure> {
         let registry = &purpose.endpoint.registry;
         let wrong = |reason: &str| {
-            Failure::Final(RegistryError::Invalid {
-                subject: format!("{}: the token for {registry}", purpose.subject),
-                reason: reason.to_owned(),
-            })
+            Failure::Final(RegistryError::invalid(
+                format!("{}: the token for {registry}", purpose.subject),
+                reason.to_owned(),
+            ))
         };
         if matches!(
             answer.status,
@@ -441,7 +444,7 @@ fn scheme(
             true => "wants to know who asks, and does not say how".to_owned(),
             false => format!(
                 "wants to know who asks by {}, which is not supported",
-                schemes.join(" or ")
+                harmless(&schemes.join(" or "))
             ),
         },
     ))
@@ -452,7 +455,10 @@ fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
     let wrong = |reason: &str| {
         unauthorized(
             purpose,
-            &format!("says that tokens are to be had at {realm:?}, {reason}"),
+            &format!(
+                "says that tokens are to be had at {:?}, {reason}",
+                harmless(realm)
+            ),
         )
     };
     let url = Url::parse(realm)

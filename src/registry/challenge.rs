@@ -120,4 +120,13 @@ mod tests {
         }
         assert!(Challenge::parse(&"a=1,".repeat(100_000)).is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read(header in "[a-zA-Z=\", \\\\é]{0,60}|.{0,40}") {
+            for challenge in Challenge::parse(&header) {
+                proptest::prop_assert!(!challenge.scheme.is_empty());
+            }
+        }
+    }
 }

@@ -58,8 +58,8 @@ impl Client {
         Self::with_credentials(settings, None)
     }
 
-    /// A client that shows these credentials to whoever asks, and no others.
-    fn with_credentials(settings: Settings, credentials: Option<Credentials>) -> Self {
+    /// A client that shows a registry these credentials.
+    fn with_credentials(settings: Settings, given: Option<(String, Credentials)>) -> Self {
         let transport = Transport::new(
             &settings.environment,
             CONNECT.min(settings.budget / 2),
@@ -70,14 +70,16 @@ impl Client {
                 settings,
                 transport,
                 endpoints: Endpoints::default(),
-                authorizer: Authorizer::new(credentials),
+                authorizer: Authorizer::new(given),
             }),
         }
     }
 
-    /// A client for the same registries that shows these credentials to whoever asks.
-    pub fn with_login(&self, credentials: Credentials) -> Self {
-        Self::with_credentials(self.inner.settings.clone(), Some(credentials))
+    /// A client that shows `registry` these credentials in place of those of the user's files; others,
+    /// its mirrors among them, do not see them.
+    pub fn with_login(&self, registry: &str, credentials: Credentials) -> Self {
+        let given = Some((registry.to_owned(), credentials));
+        Self::with_credentials(self.inner.settings.clone(), given)
     }
 
     /// What a reference means at this moment, without reading it; none if there is no such thing.
@@ -190,7 +192,9 @@ impl Client {
     ) -> Result<(), RegistryError> {
         match credentials {
             None => login::check(self, registry),
-            Some(credentials) => login::check(&self.with_login(credentials.clone()), registry),
+            Some(credentials) => {
+                login::check(&self.with_login(registry, credentials.clone()), registry)
+            }
         }
     }
 

@@ -62,6 +62,7 @@ pub(super) fn describe(
         let answer = session.ask(Method::HEAD, url, accepting(), patience)?;
         match answer.status {
             StatusCode::OK => described(session, reference, &answer),
+            status if status.is_redirection() => Ok(None),
             // An error has no body here that could say more.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
             _ => Err(session.missing(answer, &what)),
@@ -136,10 +137,8 @@ pub(super) fn write(
             limit: MANIFEST_LIMIT,
         });
     }
-    let refers_to = refers_to(text).map_err(|error| RegistryError::Invalid {
-        subject: subject.clone(),
-        reason: error.to_string(),
-    })?;
+    let refers_to = refers_to(text)
+        .map_err(|error| RegistryError::invalid(subject.clone(), error.to_string()))?;
     let content_type = HeaderValue::from_str(media_type.as_ref());
     let content_type = content_type.map_err(|_| RegistryError::Invalid {
         subject: subject.clone(),
@@ -242,7 +241,7 @@ impl Refusal {
         let subject = subject.to_owned();
         match self {
             Refusal::Schema1 => RegistryError::Schema1 { subject },
-            Refusal::Invalid(reason) => RegistryError::Invalid { subject, reason },
+            Refusal::Invalid(reason) => RegistryError::invalid(subject, reason),
         }
     }
 }

@@ -86,7 +86,11 @@ pub(super) fn size(
     let subject = format!("{what} of {repository}");
     client.for_reading(repository, &subject, |session, patience| {
         let url = session.url(&format!("blobs/{digest}"))?;
-        let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
+        let mut answer = session.ask(Method::HEAD, url.clone(), HeaderMap::new(), patience)?;
+        if answer.status.is_redirection() {
+            // The head of the whole; its body is not waited for.
+            answer = session.ask(Method::GET, url, HeaderMap::new(), patience)?;
+        }
         if answer.status != StatusCode::OK {
             return Err(session.missing(answer, &what));
         }

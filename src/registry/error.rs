@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::format;
 use crate::network::NetworkError;
 use crate::store::StoreError;
+use crate::text;
 use std::time::Duration;
 
 /// Why something was not read from a registry, or not written to it.
@@ -179,7 +180,19 @@ pub enum RegistryError {
     },
 }
 
+/// The most that is shown of what others wrote, in columns.
+const SHOWN: usize = 300;
+
 impl RegistryError {
+    /// An answer or a document contradicts the specification. The reason may quote it, however long
+    /// and harmful that is.
+    pub(super) fn invalid(subject: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Self::Invalid {
+            subject: subject.into(),
+            reason: harmless(&reason.to_string()),
+        }
+    }
+
     /// Whether the registry has answered, and what it gives is not there or not right; else asking
     /// again, or asking otherwise, could help.
     pub fn is_wrong_answer(&self) -> bool {
@@ -194,6 +207,13 @@ impl RegistryError {
                 | Self::Schema1 { .. }
         )
     }
+}
+
+/// What others wrote, as one short line that does nothing to a terminal.
+pub(super) fn harmless(text: &str) -> String {
+    // What is cut off need not be looked at.
+    let text = text::neutralise(&text::shorten(text, 16 * SHOWN)).replace('\n', " ");
+    text::cut(text.trim(), SHOWN).into_owned()
 }
 
 fn wait(after: Option<Duration>) -> String {

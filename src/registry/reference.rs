@@ -414,4 +414,13 @@ mod tests {
             assert_eq!(Reference::names_registry(text), expected, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(text in "[a-zA-Z0-9.:/@_\\[\\]-]{0,60}|.{0,20}") {
+            if let Ok(reference) = text.parse::<Reference>() {
+                proptest::prop_assert_eq!(reference.to_string().parse(), Ok(reference));
+            }
+        }
+    }
 }

@@ -88,10 +88,7 @@ pub(super) fn list(
             let parsed = fallback.entries.into_iter().map(serde_json::from_value);
             parsed
                 .collect::<Result<_, _>>()
-                .map_err(|error| RegistryError::Invalid {
-                    subject,
-                    reason: error.to_string(),
-                })?
+                .map_err(|error| RegistryError::invalid(subject, error.to_string()))?
         }
     };
     // A registry may not know what its filter is for, or list the same twice.
@@ -128,10 +125,10 @@ pub(super) fn add(
     if Fallback::read(client, &reference)?.has(&ours) {
         return Ok(());
     }
-    Err(RegistryError::Invalid {
-        subject: format!("{reference}, which lists what refers to {}", subject.digest),
-        reason: "others write it again and again".to_owned(),
-    })
+    Err(RegistryError::invalid(
+        format!("{reference}, which lists what refers to {}", subject.digest),
+        "others write it again and again".to_owned(),
+    ))
 }
 
 /// Whether a registry answers with this status that it keeps track of referrers. One that does not
@@ -187,10 +184,7 @@ impl Fallback {
             }
             Err(error) => return Err(error),
         };
-        let invalid = |reason: String| RegistryError::Invalid {
-            subject: reference.to_string(),
-            reason,
-        };
+        let invalid = |reason: String| RegistryError::invalid(reference.to_string(), reason);
         let mut rest: Map<String, Value> =
             serde_json::from_slice(&document.text).map_err(|error| invalid(error.to_string()))?;
         let entries = match rest.remove("manifests") {

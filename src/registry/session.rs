@@ -7,11 +7,11 @@
 use super::authorization::{Authorizer, Purpose};
 use super::credentials::CredentialsError;
 use super::endpoint::{Endpoint, may_be_plain, stall};
+use super::error::harmless;
 use super::patience::{Failure, Patience};
 pub(super) use super::transport::Incoming;
 use super::transport::{Body, Outgoing, Transport, TransportError};
 use super::{RegistryError, Repository, Settings};
-use crate::text;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -23,9 +23,8 @@ use std::time::Duration;
 const REDIRECTS: usize = 5;
 /// Times that a registry may ask who asks, for one request.
 const CHALLENGES: usize = 3;
-/// How much of an error is read, and how much of it is shown.
+/// How much of an error is read.
 const DETAIL_LIMIT: usize = 64 * 1024;
-const SHOWN: usize = 300;
 
 /// Requests to one endpoint for one purpose.
 pub(super) struct Session<'a> {
@@ -64,8 +63,8 @@ impl Session<'_> {
         self.send(method, url, headers, Content::Empty, patience)
     }
 
-    /// Sends a request. The answer has any status but 401, a redirect or one that says to try
-    /// again later.
+    /// Sends a request. The answer has any status but 401, one that says to try again later, or,
+    /// unless only the head was asked for, a redirect.
     pub(super) fn send(
         &self,
         method: Method,
@@ -131,6 +130,10 @@ impl Session<'_> {
                 continue;
             }
             if let Some(target) = self.redirection(&url, &answer)? {
+                // It is there; and an address with a signature may be good for reading alone.
+                if method == Method::HEAD && target.origin() != url.origin() {
+                    return Ok(answer);
+                }
                 redirects += 1;
                 if redirects > REDIRECTS {
                     return Err(Failure::Final(self.invalid("it redirects too often")));
@@ -181,11 +184,8 @@ impl Session<'_> {
         failure(error, &self.subject, &self.endpoint.registry)
     }
 
-    pub(super) fn invalid(&self, reason: impl Into<String>) -> RegistryError {
-        RegistryError::Invalid {
-            subject: self.subject.clone(),
-            reason: reason.into(),
-        }
+    pub(super) fn invalid(&self, reason: impl std::fmt::Display) -> RegistryError {
+        RegistryError::invalid(&self.subject, reason)
     }
 
     /// Where an answer to an upload says that it goes on. A registry behind a proxy that encrypts
@@ -384,9 +384,8 @@ pub(super) fn detail(answer: &mut Incoming) -> String {
         parts.collect::<Vec<_>>().join(": ")
     });
     let said = entries.collect::<Vec<_>>().join(", ");
-    let said = text::neutralise(&said).replace('\n', " ");
-    match said.trim() {
-        "" => String::new(),
-        said => format!(": {}", text::cut(said, SHOWN)),
+    match harmless(&said) {
+        said if said.is_empty() => said,
+        said => format!(": {said}"),
     }
 }

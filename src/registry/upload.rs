@@ -173,6 +173,7 @@ impl Upload<'_> {
         let answer = session.ask(Method::HEAD, url, HeaderMap::new(), patience)?;
         match answer.status {
             StatusCode::OK => Ok(true),
+            status if status.is_redirection() => Ok(true),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
             _ => Err(session.refused(answer)),
         }

@@ -46,7 +46,7 @@ pub struct StepRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepLookup {
     /// The step has run, and its layer is stored or can be fetched.
-    Hit(StepRecord),
+    Hit(Box<StepRecord>),
     /// The step has not run, as far as the store knows.
     Miss,
     /// There was a record that cannot be used; it was removed. Worth a warning, and a miss.
@@ -62,7 +62,7 @@ impl Store {
         let path = self.step_path(key);
         let reason = match write::read_limited(&path, RECORD_LIMIT) {
             Ok(text) => match self.check_step(key, &text)? {
-                Ok(record) => return Ok(StepLookup::Hit(record)),
+                Ok(record) => return Ok(StepLookup::Hit(Box::new(record))),
                 Err(reason) => reason,
             },
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -192,7 +192,7 @@ mod tests {
         store.put_step(&record).unwrap();
         assert_eq!(
             store.step(&record.key).unwrap(),
-            StepLookup::Hit(record.clone())
+            StepLookup::Hit(Box::new(record.clone()))
         );
         let nothing_changed = StepRecord {
             layer: None,
@@ -201,7 +201,7 @@ mod tests {
         store.put_step(&nothing_changed).unwrap();
         assert_eq!(
             store.step(&nothing_changed.key).unwrap(),
-            StepLookup::Hit(nothing_changed)
+            StepLookup::Hit(Box::new(nothing_changed))
         );
     }
 

@@ -289,10 +289,11 @@ refused "another digest than asked for" "is to have the digest" \
     "$HARDTACK" copy oci:hop/layout:q "$REGISTRY/x@$multi"
 refused "an index for docker" "choose one with --platform" "$HARDTACK" copy "$REGISTRY/team/multi:1" docker-archive:x.tar
 if mkdir full && mount -t tmpfs -o size=600k tmpfs full 2> /dev/null; then
-    at_exit+=("umount '$WORK/full'")
+    at_exit+=("umount --lazy '$WORK/full' 2> /dev/null")
     refused "a full disk" "No space left on device" "$HARDTACK" copy oci:hop/layout:q oci:full/layout:q
     [ ! -e full/layout/index.json ] || fail "a full disk: there is a name"
     equal "a full disk: nothing unfinished" 0 "$(find full -name '.unfinished*' | wc -l)"
+    umount full
 fi
 open=$REGISTRY
 start_registry "auth:" "  htpasswd:" "    realm: test" "    path: $WORK/htpasswd"

@@ -307,3 +307,106 @@ fn a_scope_that_the_registry_asks_for_beside_ours_is_added() {
     let app = repository(&double.host, "app");
     assert_eq!(client.blob_size(&app, &digest).unwrap(), Some(4));
 }
+
+#[test]
+fn a_login_for_one_registry_is_shown_to_no_other() {
+    let asks = |asked: &Asked, _: &mut Content| {
+        let shown = asked.header("authorization") == "Basic YW5uYTpwYXNz";
+        (!shown).then(|| Answer::new(401, "").with("WWW-Authenticate", "Basic realm=x"))
+    };
+    let (registry, other) = (Double::start(asks), Double::start(asks));
+    let digest = registry.content().add_blob(b"blob");
+    other.content().add_blob(b"blob");
+    let (folder, _store) = store();
+    let mut settings = settings(folder.path());
+    let mirror = format!("http://{}", other.host);
+    settings.mirrors.insert(registry.host.clone(), vec![mirror]);
+    let client = Client::new(settings).with_login(&registry.host, password());
+    let size = |host: &str| client.blob_size(&repository(host, "app"), &digest);
+    assert_eq!(size(&registry.host).unwrap(), Some(4));
+    assert!(matches!(
+        size(&other.host),
+        Err(RegistryError::Unauthorized { .. })
+    ));
+    assert!(
+        other
+            .asked()
+            .iter()
+            .all(|it| it.header("authorization").is_empty())
+    );
+    assert!(other.asked().len() >= 2);
+}
+
+#[test]
+fn several_at_once_share_a_token() {
+    let double = Double::start(wants_tokens(|_, _| true));
+    let blobs: Vec<Vec<u8>> = (0..8u8).map(|number| vec![number; 300_000]).collect();
+    for blob in &blobs {
+        double.content().add_blob(blob);
+    }
+    let (_folder, store, client) = client_with(&double.host, &password());
+    let app = repository(&double.host, "app");
+    std::thread::scope(|scope| {
+        for blob in &blobs {
+            let (client, app, store) = (&client, &app, &store);
+            scope.spawn(move || {
+                client
+                    .pull_blob(app, &Digest::of(blob), 300_000, store, &|_| {})
+                    .unwrap();
+            });
+        }
+    });
+    assert_eq!(double.count("GET", "/token"), 1);
+    assert_clean(&store);
+}
+
+#[test]
+fn proxies_are_used_but_for_this_machine() {
+    let proxy = Double::start(|asked, _| {
+        asked
+            .target
+            .starts_with("http://")
+            .then(|| Answer::new(200, r#"{"tags": ["t"]}"#))
+    });
+    let (folder, _store) = store();
+    let mut settings = settings(folder.path());
+    let address = format!("http://{}", proxy.host);
+    settings
+        .environment
+        .insert("HTTP_PROXY".to_owned(), address);
+    settings
+        .environment
+        .insert("https_proxy".to_owned(), "http://127.0.0.1:1".to_owned());
+    settings.insecure = vec!["registry.invalid".to_owned()];
+    let client = Client::new(settings);
+    let tags = client.tags(&repository("registry.invalid", "app")).unwrap();
+    assert_eq!(tags, ["t"]);
+    let registry = Double::start(|_, _| None);
+    let app = repository(&registry.host, "app");
+    assert_eq!(client.blob_size(&app, &Digest::of("x")).unwrap(), None);
+    assert_eq!(registry.count("HEAD", "/blobs/"), 1);
+}
+
+#[test]
+fn what_is_elsewhere_is_there() {
+    let elsewhere = Double::start(|asked, _| {
+        (asked.method == "HEAD").then(|| Answer::new(403, "signed for GET"))
+    });
+    let bytes = vec![5; 2_000_000];
+    let digest = elsewhere.content().add_blob(&bytes);
+    let target = format!("http://{}/v2/x/blobs/{digest}", elsewhere.host);
+    let registry = Double::start(move |asked, _| {
+        asked
+            .target
+            .contains("/blobs/sha256:")
+            .then(|| Answer::new(307, "").with("Location", target.clone()))
+    });
+    let (folder, store) = store();
+    store.put_blob(&bytes).unwrap();
+    let client = Client::new(settings(folder.path()));
+    let app = repository(&registry.host, "app");
+    assert_eq!(client.blob_size(&app, &digest).unwrap(), Some(2_000_000));
+    let pushed = client.push_blob(&app, &digest, 2_000_000, &store, &[], &|_| {});
+    assert_eq!(pushed.unwrap(), Pushed::Existed);
+    assert_eq!(elsewhere.count("HEAD", ""), 0);
+}
