@@ -23,6 +23,15 @@ pub fn size(text: &str) -> Result<u64, String> {
     (bytes <= 1e18).then_some(bytes as u64).ok_or_else(wrong)
 }
 
+/// Reads a size that something may have; an empty text, as that of a variable which is set to
+/// nothing, is no limit.
+pub fn limit(text: &str) -> Result<u64, String> {
+    match text {
+        "" => Ok(u64::MAX),
+        text => size(text),
+    }
+}
+
 /// Reads an age: `30m`, `12h`, `7d`, `2w`, `1d12h`.
 pub fn age(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no age; write it like 30m, 12h, 7d or 2w");
@@ -83,6 +92,13 @@ mod tests {
         ] {
             assert_eq!(size(text).ok(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn no_limit() {
+        assert_eq!(limit(""), Ok(u64::MAX));
+        assert_eq!(limit("1kB"), Ok(1000));
+        assert!(limit(" ").is_err());
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub struct Build {
         value_name = "SIZE",
         env = "HARDTACK_CACHE_SIZE",
         hide_env_values = true,
-        value_parser = amounts::size
+        value_parser = amounts::limit
     )]
     pub cache_size: Option<u64>,
 

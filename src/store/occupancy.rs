@@ -93,26 +93,24 @@ impl Store {
 pub(super) fn enter(root: &Path) -> Result<Option<File>, StoreError> {
     let path = root.join(FILE);
     let failed = |source| StoreError::io("lock", &path, source);
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    let file = match opened {
+    // Open for reading alone, so that nobody is kept from making the file system read-only.
+    let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            // Its owner may still want to know that we read.
-            match File::open(&path) {
-                Ok(file) => file,
-                Err(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match OpenOptions::new().append(true).create(true).open(&path) {
+                Ok(_) => File::open(&path).map_err(failed)?,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                    ) =>
+                {
+                    return Ok(None);
+                }
+                Err(source) => return Err(failed(source)),
             }
         }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
         Err(source) => return Err(failed(source)),
     };
     file.lock_shared().map_err(failed)?;

@@ -304,7 +304,7 @@ mod tests {
         ==> oci.base: base layout fixtures/busybox (sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2) found in 3ms
         ==> oci.base [2/5] shell.packages: running
         ==> oci.base [2/5] shell.packages: Running local shell script: /tmp/script.sh
-        ==> oci.base [1/5] shell.packages: cached, 1.2 MB
+        ==> oci.base [1/5] shell.packages: cached (registry.example/cache), 1.2 MB
         ==> oci.base [3/5] shell.packages: waiting for the same step of another build
             oci.base: Unpacking nginx (1.22.1-9) ...
         ==> oci.base [2/5] shell.packages: the script exited with status 100; attempt 2 begins

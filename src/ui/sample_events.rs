@@ -13,7 +13,7 @@ pub(super) fn every_event() -> Vec<Event> {
             place: place(2),
             text: "Running local shell script: /tmp/script.sh".to_owned(),
         },
-        step_cached(place(1)),
+        step_cached(place(1), Some("registry.example/cache")),
         Event::StepWaiting { place: place(3) },
         output(place(2), "Unpacking nginx (1.22.1-9) ..."),
         Event::StepRetried {
@@ -80,7 +80,7 @@ pub(super) fn two_builds() -> Vec<Event> {
         started("oci.base", 5),
         started("oci.web", 2),
         base("oci.base"),
-        step_cached(place(1)),
+        step_cached(place(1), None),
         step_started(place(2)),
         base("oci.web"),
         step_started(web(1)),
@@ -191,12 +191,12 @@ fn base(build: &str) -> Event {
     }
 }
 
-fn step_cached(place: StepPlace) -> Event {
+fn step_cached(place: StepPlace, from: Option<&str>) -> Event {
     Event::StepCached {
         place,
         key: key(),
         layer: layer(),
-        from: None,
+        from: from.map(str::to_owned),
     }
 }
 

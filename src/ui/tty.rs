@@ -373,7 +373,8 @@ mod tests {
         terminal.view.finish();
         insta::assert_snapshot!(terminal.seen(), @r#"
         ✔ oci.base base layout fixtures/busybox  3ms
-        ✔ oci.base [1/5] shell.packages  cached, 1.2 MB
+        ✔ oci.base [1/5] shell.packages  cached (registry.example/ca
+        che), 1.2 MB
         ! oci.base [2/5] shell.packages  the script exited with stat
         us 100; attempt 2 begins
         ✔ oci.base [2/5] shell.packages  12.4s, 1.2 MB
