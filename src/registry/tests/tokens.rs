@@ -282,6 +282,9 @@ fn uploads_elsewhere_get_no_credentials() {
         .push_blob(&app, &digest, 4, &store, &[], &|_| {})
         .unwrap();
     assert_eq!(elsewhere.asked()[0].header("authorization"), "");
+    let asked = registry.asked();
+    let post = asked.iter().find(|it| it.method == "POST").unwrap();
+    assert_eq!(post.header("content-length"), "0");
 }
 
 #[test]
