@@ -217,6 +217,7 @@ fn a_full_disk_is_named_and_nothing_half_stays() {
         seconds: 1.0,
         epoch: None,
         source: None,
+        private: false,
         shared: Vec::new(),
     };
     let error = store.put_step(&record).unwrap_err();

@@ -78,6 +78,7 @@ pub fn layer(
         seconds: begin.elapsed().as_secs_f64(),
         epoch: Some(epoch),
         source: None,
+        private: false,
         shared: Vec::new(),
     };
     context.store.put_step(&record)?;

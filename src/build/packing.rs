@@ -88,6 +88,7 @@ fn pack(environment: &Environment, job: Job) -> Result<LayerDescriptor, BuildErr
         seconds: job.seconds,
         epoch: None,
         source: None,
+        private: job.shared_by.is_none(),
         shared: Vec::new(),
     })?;
     drop(job.lock);

@@ -133,6 +133,7 @@ impl Bench<'_> {
                     seconds,
                     epoch: None,
                     source: None,
+                    private: !is_shared,
                     shared: Vec::new(),
                 })?;
                 if is_shared {

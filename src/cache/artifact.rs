@@ -158,6 +158,7 @@ pub fn read(
         seconds: entry.seconds,
         epoch: entry.epoch,
         source: None,
+        private: false,
         shared: Vec::new(),
     })
 }
@@ -228,6 +229,7 @@ mod tests {
             seconds: 1.5,
             epoch: Some(7),
             source: None,
+            private: false,
             shared: Vec::new(),
         }
     }
@@ -257,6 +259,7 @@ mod tests {
     fn what_stays_here_does_not_travel() {
         let local = StepRecord {
             source: Some("example.com/a".to_owned()),
+            private: false,
             shared: vec!["example.com/b".to_owned()],
             ..record(true)
         };

@@ -357,6 +357,7 @@ mod tests {
                 seconds: 1.0,
                 epoch: None,
                 source: source.map(str::to_owned),
+                private: false,
                 shared: Vec::new(),
             };
             store.put_step(&record).unwrap();

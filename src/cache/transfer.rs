@@ -35,6 +35,11 @@ pub fn export(store: &Store, path: &Path) -> Result<Transferred, ImageError> {
     let mut needed_only_now = Vec::new();
     for record in store.steps()?.into_iter().filter_map(|step| step.record) {
         let key = record.key.0.short();
+        if record.private {
+            done.skipped
+                .push(format!("{key}: it is not to leave this machine"));
+            continue;
+        }
         if let Some(layer) = &record.layer {
             if !store.has_blob(&layer.digest, layer.size)? {
                 done.skipped
@@ -198,6 +203,7 @@ mod tests {
                 seconds: 2.0,
                 epoch: None,
                 source: None,
+                private: false,
                 shared: Vec::new(),
             };
             self.store.put_step(&record).unwrap();

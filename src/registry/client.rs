@@ -182,7 +182,13 @@ impl Client {
     ) -> Result<Descriptor, RegistryError> {
         let (descriptor, subject) = documents::write(self, reference, media_type, text)?;
         if let Some(subject) = subject {
-            referrers::add(&self.direct(), &reference.repository, &subject, text, &descriptor)?;
+            referrers::add(
+                &self.direct(),
+                &reference.repository,
+                &subject,
+                text,
+                &descriptor,
+            )?;
         }
         Ok(descriptor)
     }

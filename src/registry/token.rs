@@ -212,10 +212,7 @@ fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
     // the tokens.
     let endpoint = purpose.endpoint;
     let is_registry = endpoint.is_plain() && url.host_str() == endpoint.base.host_str();
-    if url.scheme() == "http"
-        && !is_registry
-        && !is_local
-        && !may_be_plain(purpose.settings, &url)
+    if url.scheme() == "http" && !is_registry && !is_local && !may_be_plain(purpose.settings, &url)
     {
         return Err(wrong("which is not encrypted"));
     }

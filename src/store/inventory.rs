@@ -319,6 +319,7 @@ mod tests {
             seconds: 0.0,
             epoch: None,
             source: None,
+            private: false,
             shared: Vec::new(),
         };
         store.put_step(&record).unwrap();

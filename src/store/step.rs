@@ -35,6 +35,9 @@ pub struct StepRecord {
     /// for those who still trust that repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Whether it must not leave this machine: something sensitive decided it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// The repositories that this record was written to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
@@ -178,6 +181,7 @@ mod tests {
             seconds: 0.25,
             epoch: None,
             source: None,
+            private: false,
             shared: Vec::new(),
         }
     }

@@ -97,6 +97,7 @@ impl Sample {
             seconds: 1.0,
             epoch: None,
             source: None,
+            private: false,
             shared: Vec::new(),
         };
         self.store.put_step(&record).unwrap();
