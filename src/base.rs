@@ -118,6 +118,8 @@ pub enum Place {
     Path(PathBuf),
     /// An image of a registry, by tag.
     Registry(Reference),
+    /// An image of the store, by name.
+    Store(String),
 }
 
 /// One source with its options, ready to be resolved.

@@ -17,6 +17,7 @@ mod go_flags;
 mod images;
 pub mod init;
 pub mod inspect;
+mod interrupt;
 pub mod legacy;
 mod listing;
 mod lock_file;

@@ -175,7 +175,9 @@ impl Oci {
         reference: &Reference,
     ) -> Result<Image, BaseError> {
         let digest = pins.digest(reference, client)?;
-        remote::find(client, store, &reference.repository, digest, &self.platform)
+        let image = remote::find(client, store, &reference.repository, digest, &self.platform)?;
+        pins.confirm(reference);
+        Ok(image)
     }
 }
 
@@ -185,16 +187,19 @@ enum Named {
     Remote(Reference),
 }
 
-/// A name that has a registry's host is that registry's; any other is looked up in the store first.
-fn named(store: &Store, name: &str) -> Result<Named, BaseError> {
-    if !Reference::names_registry(name) {
+/// A name that has a registry's host, or is pinned, is that registry's; any other is looked up in
+/// the store first.
+fn named(store: &Store, name: &str, pins: &Pins) -> Result<Named, BaseError> {
+    let reference = name.parse::<Reference>();
+    let is_pinned = reference.as_ref().is_ok_and(|it| pins.has(it));
+    if !Reference::names_registry(name) && !is_pinned {
         match store.resolve(name) {
             Ok(descriptor) => return Ok(Named::Stored(descriptor)),
             Err(StoreError::UnknownReference { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let reference = name.parse().map_err(|error| BaseError::Name {
+    let reference = reference.map_err(|error| BaseError::Name {
         name: name.to_owned(),
         error,
     })?;
@@ -230,8 +235,16 @@ impl Base for Oci {
     fn input(&self, context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
         let store = context.store;
         if let Origin::Named { name } = &self.origin {
-            let Named::Remote(reference) = named(store, name)? else {
-                return Ok(None);
+            let reference = match named(store, name, context.pins)? {
+                Named::Remote(reference) => reference,
+                Named::Stored(descriptor) => {
+                    return Ok(Some(Input {
+                        place: Place::Store(name.clone()),
+                        reference: None,
+                        platform: None,
+                        digest: descriptor.digest,
+                    }));
+                }
             };
             // A lock file names nothing that cannot be built on.
             self.remote(store, context.registries, context.pins, &reference)?;
@@ -284,7 +297,7 @@ impl Base for Oci {
                 let archive = archive::open(path, context.store)?;
                 self.import(context, archive.as_ref(), reference.as_deref())?
             }
-            Origin::Named { name } => match named(context.store, name)? {
+            Origin::Named { name } => match named(context.store, name, context.pins)? {
                 Named::Stored(descriptor) => {
                     image::load(context.store, &descriptor, &self.platform)?
                 }

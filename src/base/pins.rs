@@ -15,9 +15,17 @@ pub struct Pins {
     /// The pins that the run began with.
     known: BTreeMap<Reference, Digest>,
     /// Those that it added.
-    found: Mutex<BTreeMap<Reference, Digest>>,
+    found: Mutex<BTreeMap<Reference, Found>>,
     /// Whether a reference without a pin is refused.
     is_strict: bool,
+}
+
+/// What a reference was found to stand for.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    digest: Digest,
+    /// Whether there is an image under that digest: a registry can announce anything.
+    is_confirmed: bool,
 }
 
 impl Pins {
@@ -35,16 +43,30 @@ impl Pins {
         self.is_strict
     }
 
-    /// What the run has added so far.
+    /// Whether the run began with a pin of this reference.
+    pub fn has(&self, reference: &Reference) -> bool {
+        self.known.contains_key(reference)
+    }
+
+    /// What the run has added so far, of what was confirmed.
     pub fn found(&self) -> BTreeMap<Reference, Digest> {
-        self.found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let confirmed = found.iter().filter(|(_, found)| found.is_confirmed);
+        confirmed
+            .map(|(reference, found)| (reference.clone(), found.digest))
+            .collect()
+    }
+
+    /// Tells that there is an image under the digest of a reference.
+    pub fn confirm(&self, reference: &Reference) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = found.get_mut(reference) {
+            found.is_confirmed = true;
+        }
     }
 
     /// The digest of a reference: its own, else the pinned one, else what the registry says now,
-    /// which is a pin from then on.
+    /// which holds for the whole run, and is a pin once it is confirmed.
     pub fn digest(&self, reference: &Reference, client: &Client) -> Result<Digest, BaseError> {
         if let Some(digest) = reference.digest {
             return Ok(digest);
@@ -59,15 +81,23 @@ impl Pins {
         }
         // Held while the registry is asked: two builds of a run must see the same image.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(digest) = found.get(reference) {
-            return Ok(*digest);
+        if let Some(found) = found.get(reference) {
+            return Ok(found.digest);
         }
         let Some(descriptor) = client.describe(reference)? else {
             return Err(BaseError::UnknownReference {
                 reference: reference.clone(),
             });
         };
-        found.insert(reference.clone(), descriptor.digest);
-        Ok(descriptor.digest)
+        let digest = descriptor.digest;
+        let is_confirmed = false;
+        found.insert(
+            reference.clone(),
+            Found {
+                digest,
+                is_confirmed,
+            },
+        );
+        Ok(digest)
     }
 }

@@ -78,12 +78,14 @@ pub fn trees(
     })
 }
 
-/// Takes the next piece of work, the lowest layer first.
+/// Takes the next piece of work, the lowest layer first. Once it is all over, what is left is
+/// dropped: whoever waits for some of it is to learn that it never comes.
 fn next<T>(work: &Mutex<impl Iterator<Item = T>>, is_over: &AtomicBool) -> Option<T> {
+    let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
     if is_over.load(Ordering::Relaxed) {
-        return None;
+        work.by_ref().for_each(drop);
     }
-    work.lock().unwrap_or_else(PoisonError::into_inner).next()
+    work.next()
 }
 
 fn say_what_is_fetched(environment: &Environment, missing: &[Missing]) -> Result<(), BuildError> {

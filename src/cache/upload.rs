@@ -65,8 +65,8 @@ impl Uploads {
         Self {
             shared: Arc::new(Shared {
                 store,
-                reader,
-                client,
+                reader: reader.direct(),
+                client: client.direct(),
                 sharing: sharing.clone(),
                 warn,
                 queue: Mutex::default(),

@@ -248,6 +248,7 @@ fn keep_pins(
     if pins.found().is_empty() {
         return Ok(());
     }
+    let _held = file.hold()?;
     // Read again: another build may have written it meanwhile.
     let mut lock = file.read(surroundings, masker)?.unwrap_or_default();
     lock.adopt(pins);

@@ -3,16 +3,15 @@
 use super::arguments::go_boolean;
 use super::build::open_store;
 use super::error::CommandError;
+use super::interrupt;
 use super::output;
 use super::surroundings::Surroundings;
 use crate::copy::{self, CopyError, Place, Settings};
 use crate::postprocess::Meter;
 use crate::provision::Said;
 use crate::registry::Client;
-use crate::sandbox::Cancel;
 use crate::store::Platform;
 use clap::Args;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// `hardtack copy`.
@@ -63,8 +62,11 @@ pub fn run(
     surroundings: &Surroundings,
 ) -> Result<ExitCode, CommandError> {
     let store = open_store(surroundings)?;
-    let client = Client::new(surroundings.registry_settings(&Cancel::default()));
-    let meter = Meter::new(&say, "moved");
+    let cancel = interrupt::cancel_on_signals();
+    // What killed runs have left; folders that only the sandbox can empty wait for a build.
+    store.sweep().map_err(CommandError::host)?;
+    let client = Client::new(surroundings.registry_settings(&cancel));
+    let meter = Meter::new(&output::note, "moved");
     let settings = Settings {
         client: &client,
         store: &store,
@@ -80,7 +82,7 @@ pub fn run(
     if copied.referrers > 0 {
         text.push_str(&format!(" ({} that refer to another)", copied.referrers));
     }
-    say(Said::Note(&format!(
+    output::note(Said::Note(&format!(
         "{text}, {}",
         copied.moved.in_words("copied")
     )));
@@ -91,11 +93,4 @@ pub fn run(
 fn failed(error: CopyError, from: &Place, to: &Place) -> CommandError {
     let context = format!("cannot copy {from} to {to}");
     CommandError::user(anyhow::Error::new(error).context(context))
-}
-
-fn say(said: Said<'_>) {
-    if let Said::Note(text) = said {
-        // Nobody is left to be told if stderr is closed.
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
 }

@@ -5,6 +5,7 @@
 
 use super::build::open_store;
 use super::error::CommandError;
+use super::interrupt;
 use super::lock_file::LockFile;
 use super::output;
 use super::surroundings::Surroundings;
@@ -16,7 +17,6 @@ use crate::plan::lock::{Lock, Moved, Name};
 use crate::plan::packer_components::of_plugin;
 use crate::plan::{Plan, plugins};
 use crate::registry::Client;
-use crate::sandbox::Cancel;
 use crate::template::{RequiredPlugin, Template};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -69,7 +69,7 @@ pub fn run(
     };
     let context = InputContext {
         store: &open_store(surroundings)?,
-        registries: &Client::new(surroundings.registry_settings(&Cancel::default())),
+        registries: &Client::new(surroundings.registry_settings(&interrupt::cancel_on_signals())),
         pins: &pins,
     };
     let found = look_at_bases(&plan, &context, file.folder())?;

@@ -7,7 +7,7 @@ use crate::mask::Masker;
 use crate::plan::lock::{self, Lock};
 use crate::template::NamedText;
 use anyhow::Context as _;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,16 @@ impl LockFile {
                 Err(CommandError::reported())
             }
         }
+    }
+
+    /// Held while it is read, changed and written.
+    pub fn hold(&self) -> Result<File, CommandError> {
+        let hold = || -> io::Result<File> {
+            let folder = File::open(self.folder())?;
+            folder.lock()?;
+            Ok(folder)
+        };
+        Ok(hold().with_context(|| format!("cannot lock {}", self.shown.display()))?)
     }
 
     /// Writes it; a reader sees the old text or the new one.

@@ -1,6 +1,7 @@
 //! Standard output: data for whoever called, and nothing else.
 
 use super::error::CommandError;
+use crate::provision::Said;
 use anyhow::Context as _;
 use std::io::{ErrorKind, Write};
 
@@ -22,4 +23,12 @@ pub fn print_json(document: &serde_json::Value) -> Result<(), CommandError> {
     let mut text = serde_json::to_string_pretty(document).context("cannot write JSON")?;
     text.push('\n');
     print(&text)
+}
+
+/// Tells on standard error how far a command is.
+pub fn note(said: Said<'_>) {
+    if let Said::Note(text) = said {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }

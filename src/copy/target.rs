@@ -196,7 +196,7 @@ fn finish_registry(
     reference: &Reference,
     graph: &Graph,
 ) -> Result<String, CopyError> {
-    let (client, repository) = (settings.client, &reference.repository);
+    let (client, repository) = (&settings.client.direct(), &reference.repository);
     for document in &graph.others {
         let (kind, text) = (&document.descriptor.media_type, &document.text);
         match document.subject {

@@ -77,14 +77,15 @@ impl fmt::Display for BaseName {
 impl Name {
     /// The name of a base's input; `folder` is that of the template.
     pub fn of(kind: &str, input: &Input, folder: &Path) -> Self {
-        let path = match &input.place {
+        let place = match &input.place {
             Place::Registry(reference) => return Self::Image(reference.clone()),
-            Place::Path(path) => path,
+            Place::Path(path) => relative(path, folder),
+            Place::Store(name) => format!("store:{name}"),
         };
         let platform = input.platform.as_ref();
         Self::Base(BaseName {
             kind: kind.to_owned(),
-            place: relative(path, folder),
+            place,
             reference: input.reference.clone().unwrap_or_default(),
             platform: platform
                 .map(|it| format!("{}/{}", it.os, it.architecture))
@@ -158,14 +159,18 @@ impl Lock {
         template::read_constants(text, world, |arguments| {
             let mut lock = Self::default();
             for block in arguments.labelled_blocks("image", 1) {
-                if let Some((reference, digest)) = read_image(&block) {
-                    lock.images.insert(reference, digest);
+                if let Some((reference, digest)) = read_image(&block)
+                    && lock.images.insert(reference, digest).is_some()
+                {
+                    report_second(&block);
                 }
                 block.finish();
             }
             for block in arguments.labelled_blocks("base", 2) {
-                if let Some((name, digest)) = read_entry(&block) {
-                    lock.bases.insert(name, digest);
+                if let Some((name, digest)) = read_entry(&block)
+                    && lock.bases.insert(name, digest).is_some()
+                {
+                    report_second(&block);
                 }
                 block.finish();
             }
@@ -201,6 +206,15 @@ impl Lock {
         }
         text
     }
+}
+
+/// As a merge of two branches can leave it.
+fn report_second(block: &Arguments<'_>) {
+    block.error(
+        block.header(),
+        "this is locked twice",
+        &["keep one of the blocks, or remove both and run `hardtack init` again"],
+    );
 }
 
 fn read_image(block: &Arguments<'_>) -> Option<(Reference, Digest)> {
@@ -356,8 +370,17 @@ base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
             ("image \"x\" {\n}\n", "digest"),
             ("bases \"x\" {\n}\n", "bases"),
             ("base {", "this brace is not closed"),
+            (
+                "base \"oci\" \"x\" {\n  digest = \"DIGEST\"\n}\nbase \"oci\" \"x\" {\n  digest = \"DIGEST\"\n}\n",
+                "locked twice",
+            ),
+            (
+                "image \"x\" {\n  digest = \"DIGEST\"\n}\nimage \"docker.io/library/x\" {\n  digest = \"DIGEST\"\n}\n",
+                "locked twice",
+            ),
         ] {
-            let error = parse(text).unwrap_err();
+            let text = text.replace("DIGEST", &Digest::of("x").to_string());
+            let error = parse(&text).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -163,7 +163,17 @@ impl Authorizer {
         let Some(shown) = shown else {
             return Ok(());
         };
+        let is_denied = challenges
+            .iter()
+            .any(|it| it.get("error") == Some("insufficient_scope"));
         let refused = || {
+            if is_denied && self.has_credentials(purpose) {
+                return Failure::Final(RegistryError::Denied {
+                    subject: purpose.subject.to_owned(),
+                    registry: purpose.endpoint.registry.clone(),
+                    detail: detail.to_owned(),
+                });
+            }
             let reason = match self.has_credentials(purpose) {
                 true => format!("does not accept the credentials that there are for it{detail}"),
                 false => {

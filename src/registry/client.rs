@@ -10,7 +10,9 @@ use super::{documents, download, login, referrers, tags, upload};
 use crate::digest::Digest;
 use crate::store::{Descriptor, Store};
 use oci_spec::image::MediaType;
-use std::sync::Arc;
+use reqwest::Url;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Until a connection stands, encryption included; less if the budget is smaller.
@@ -20,6 +22,8 @@ const CONNECT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Whether what is read may come from mirrors.
+    uses_mirrors: bool,
 }
 
 struct Inner {
@@ -27,6 +31,8 @@ struct Inner {
     transport: Transport,
     endpoints: Endpoints,
     authorizer: Authorizer,
+    /// Mirrors that have not answered; they are not asked again.
+    silent: Mutex<BTreeSet<Url>>,
 }
 
 /// A manifest or an index, byte by byte as the registry has it.
@@ -71,7 +77,18 @@ impl Client {
                 transport,
                 endpoints: Endpoints::default(),
                 authorizer: Authorizer::new(given),
+                silent: Mutex::default(),
             }),
+            uses_mirrors: true,
+        }
+    }
+
+    /// The same client without mirrors, for whoever writes: what a mirror has says nothing about
+    /// what the registry has.
+    pub fn direct(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            uses_mirrors: false,
         }
     }
 
@@ -165,7 +182,7 @@ impl Client {
     ) -> Result<Descriptor, RegistryError> {
         let (descriptor, subject) = documents::write(self, reference, media_type, text)?;
         if let Some(subject) = subject {
-            referrers::add(self, &reference.repository, &subject, text, &descriptor)?;
+            referrers::add(&self.direct(), &reference.repository, &subject, text, &descriptor)?;
         }
         Ok(descriptor)
     }
@@ -229,13 +246,22 @@ impl Client {
         mut attempt: impl FnMut(&mut Session<'_>, &mut Patience) -> Result<T, Failure>,
     ) -> Result<T, RegistryError> {
         let inner = &*self.inner;
-        for endpoint in endpoint::mirrors(&inner.settings, &repository.registry)? {
+        let mirrors = endpoint::mirrors(&inner.settings, &repository.registry)?;
+        for endpoint in mirrors.into_iter().filter(|_| self.uses_mirrors) {
+            let base = endpoint.base.clone();
+            if self.silent().contains(&base) {
+                continue;
+            }
             let mut session = self.session(endpoint, repository, "pull", subject);
             // Patience with a mirror is for nobody's good: there is another place.
             let mut patience = self.patience(inner.settings.budget / 4);
             match patience.repeat(|patience| attempt(&mut session, patience)) {
                 Err(error @ (RegistryError::Interrupted | RegistryError::Store(_))) => {
                     return Err(error);
+                }
+                // Whatever else is asked would wait as long.
+                Err(RegistryError::Timeout { .. } | RegistryError::Connection { .. }) => {
+                    self.silent().insert(base);
                 }
                 // The registry itself knows better, or fails in its own words.
                 Err(_) => {}
@@ -266,6 +292,11 @@ impl Client {
             scopes,
             subject: subject.to_owned(),
         }
+    }
+
+    fn silent(&self) -> MutexGuard<'_, BTreeSet<Url>> {
+        let silent = &self.inner.silent;
+        silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn patience(&self, budget: Duration) -> Patience {

@@ -91,7 +91,7 @@ pub enum RegistryError {
         detail: String,
     },
     /// The registry wants to be asked less often, for longer than the budget.
-    #[error("{subject}: {registry} has been asked too often{}", wait(*.after))]
+    #[error("{subject}: {registry} has been asked too often{}{detail}", wait(*.after))]
     TooManyRequests {
         /// What was asked for.
         subject: String,
@@ -99,6 +99,8 @@ pub enum RegistryError {
         registry: String,
         /// When it wants to be asked again.
         after: Option<Duration>,
+        /// What else it says, behind a colon.
+        detail: String,
     },
     /// Encryption is expected and not spoken.
     #[error(

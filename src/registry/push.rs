@@ -161,7 +161,7 @@ fn without_bytes(
     blob: &Descriptor,
     elsewhere: &[Repository],
 ) -> Result<Option<Pushed>, RegistryError> {
-    if client.blob_size(repository, &blob.digest)? == Some(blob.size) {
+    if client.direct().blob_size(repository, &blob.digest)? == Some(blob.size) {
         return Ok(Some(Pushed::Existed));
     }
     for from in elsewhere {
@@ -217,7 +217,7 @@ pub fn document(
         tags => tags.iter().map(|tag| name(Some(tag))).collect(),
     };
     for name in names {
-        let found = client.describe(&name)?;
+        let found = client.direct().describe(&name)?;
         if found.is_none_or(|found| found.digest != digest) {
             client.push_document(&name, media_type, text)?;
         }

@@ -278,6 +278,7 @@ pub(super) fn status(mut answer: Incoming, subject: &str, registry: &str) -> Fai
             subject: subject.to_owned(),
             registry: registry.to_owned(),
             after,
+            detail: detail(&mut answer),
         },
         status => RegistryError::Status {
             subject: subject.to_owned(),

@@ -192,7 +192,7 @@ fn ask(
     Ok(answer)
 }
 
-/// The address of the server that gives out tokens: encrypted, unless the registry is not.
+/// The address of the server that gives out tokens: encrypted, unless it may be asked without.
 fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
     let wrong = |reason: &str| {
         unauthorized(
@@ -208,8 +208,12 @@ fn realm_address(purpose: &Purpose<'_>, realm: &str) -> Result<Url, Failure> {
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| wrong("which is no address"))?;
     let is_local = url.host_str().is_some_and(is_loopback);
+    // What the registry itself may be sent without encryption, it is sent as well when it gives out
+    // the tokens.
+    let endpoint = purpose.endpoint;
+    let is_registry = endpoint.is_plain() && url.host_str() == endpoint.base.host_str();
     if url.scheme() == "http"
-        && !purpose.endpoint.is_plain()
+        && !is_registry
         && !is_local
         && !may_be_plain(purpose.settings, &url)
     {

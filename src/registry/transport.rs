@@ -12,7 +12,7 @@ mod worker;
 use crate::network::{NetworkError, Proxies, Trust, chain, place};
 use body::Upload;
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use reqwest::{Method, StatusCode, Url};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -132,11 +132,14 @@ impl Transport {
         let (sender, events) = mpsc::channel();
         let (wanted, unwanted) = oneshot::channel();
         let credit = Arc::new(Semaphore::new(AHEAD));
+        let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(&outgoing.method);
         let mut request = client
             .request(outgoing.method, outgoing.url)
             .headers(outgoing.headers);
         let mut source = None;
         match outgoing.body {
+            // Some servers insist on a length, even of nothing.
+            Body::Empty if has_body => request = request.header(CONTENT_LENGTH, "0"),
             Body::Empty => {}
             Body::Bytes(bytes) => request = request.body(bytes),
             Body::Reader(reader, length, taken) => {

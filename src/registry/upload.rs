@@ -330,10 +330,6 @@ impl Upload<'_> {
             headers.extend(range.ok().map(|range| (CONTENT_RANGE, range)));
         }
         if length == 0 {
-            headers.insert(
-                reqwest::header::CONTENT_LENGTH,
-                HeaderValue::from_static("0"),
-            );
             return session.send(method, url, headers, session::Content::Empty, patience);
         }
         let mut file = self.store.open_blob(&self.digest)?;

@@ -41,8 +41,6 @@ pub struct StepRecord {
 }
 
 /// What the store knows about a key.
-// It is looked at and dropped at once.
-#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepLookup {
     /// The step has run, and its layer is stored or can be fetched.

@@ -282,6 +282,9 @@ fn uploads_elsewhere_get_no_credentials() {
         .push_blob(&app, &digest, 4, &store, &[], &|_| {})
         .unwrap();
     assert_eq!(elsewhere.asked()[0].header("authorization"), "");
+    let asked = registry.asked();
+    let post = asked.iter().find(|it| it.method == "POST").unwrap();
+    assert_eq!(post.header("content-length"), "0");
 }
 
 #[test]
@@ -409,4 +412,31 @@ fn what_is_elsewhere_is_there() {
     let pushed = client.push_blob(&app, &digest, 2_000_000, &store, &[], &|_| {});
     assert_eq!(pushed.unwrap(), Pushed::Existed);
     assert_eq!(elsewhere.count("HEAD", ""), 0);
+}
+
+#[test]
+fn a_token_that_is_not_good_for_that_is_a_denial() {
+    let double = Double::start(|asked, _| {
+        if asked.target.starts_with("/token") {
+            return Some(Answer::new(200, r#"{"token": "t"}"#));
+        }
+        let host = asked.header("host");
+        let mut challenge = format!(r#"Bearer realm="http://{host}/token""#);
+        if !asked.header("authorization").is_empty() {
+            challenge.push_str(r#",error="insufficient_scope""#);
+        }
+        Some(Answer::error(401, "DENIED", "read only").with("WWW-Authenticate", challenge))
+    });
+    let (folder, store, client) = client_with(&double.host, &password());
+    let digest = store.put_blob(b"blob").unwrap();
+    let app = repository(&double.host, "app");
+    let push = |client: &Client| client.push_blob(&app, &digest, 4, &store, &[], &|_| {});
+    let error = push(&client).unwrap_err();
+    assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+    credentials::forget(&settings(folder.path()), &double.host).unwrap();
+    let error = push(&Client::new(settings(folder.path()))).unwrap_err();
+    assert!(
+        matches!(error, RegistryError::Unauthorized { .. }),
+        "{error}"
+    );
 }

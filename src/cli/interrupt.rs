@@ -1,0 +1,48 @@
+//! Interruption of commands that build nothing: what they have begun is cleaned up.
+
+use crate::sandbox::Cancel;
+use std::thread;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What a process ends with that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// A [`Cancel`] that the first SIGINT or SIGTERM sets off; the second ends the process.
+///
+/// Without handlers the default applies: the process ends at once, and the next build removes what
+/// is left.
+pub fn cancel_on_signals() -> Cancel {
+    let cancel = Cancel::default();
+    let ours = cancel.clone();
+    // A thread that cannot be started is as good as no handler.
+    let _ = thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(wait(&ours));
+            }
+        });
+    cancel
+}
+
+async fn wait(cancel: &Cancel) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if cancel.is_cancelled() {
+            std::process::exit(INTERRUPTED);
+        }
+        cancel.cancel();
+    }
+}
