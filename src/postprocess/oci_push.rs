@@ -151,7 +151,7 @@ impl OciPush {
             {
                 Joint::Waiting(builds) => {
                     let builds = builds.join(", ");
-                    let text = format!("{name} is written when all is there: {builds} is missing");
+                    let text = format!("the index {name} waits for {builds}");
                     (context.say)(Said::Note(&text));
                 }
                 Joint::Complete(text) => {

@@ -82,6 +82,33 @@ equal "annotations: the layers are the same" \
     "$(skopeo inspect --tls-verify=false "$remote/team/quick:1" | jq -c .Layers)" \
     "$(skopeo inspect --tls-verify=false "$remote/team/quick:annotated" | jq -c .Layers)"
 
+# An empty store moves no layer between repositories of one registry; an archive needs the layers.
+mkdir empty
+cat > empty/t.pkr.hcl <<HCL
+source "oci" "quick" {
+  image = "$REGISTRY/team/quick:1"
+}
+build {
+  sources = ["source.oci.quick"]
+  post-processor "oci-push" {
+    repository = "$REGISTRY/empty/quick"
+  }
+  post-processor "oci-archive" {
+    path = "empty.tar"
+  }
+}
+HCL
+layers=$(skopeo inspect --tls-verify=false "$remote/team/quick:1" | jq -r '.Layers | join("|")')
+forget_requests
+build empty-store empty.json --except oci-archive empty
+equal "an empty store reads no layer" 0 "$(count_requests "^GET .*/blobs/($layers)")"
+equal "an empty store sends no layer" 0 "$(count_requests "^PUT .*digest=sha256%3A(${layers//sha256:/})")"
+contains "an empty store mounts them" empty.json.err "4 blobs mounted"
+build empty-store empty.json empty
+contains "an archive fetches what it reads" empty.json.err "fetching 4 layers"
+equal "the archive is whole" "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "$remote/empty/quick:latest")" \
+    "$(digest oci-archive:empty.tar)"
+
 # Docker, podman and containerd pull and run it.
 start_docker
 $DOCKER pull --quiet "$REGISTRY/team/quick:1" > /dev/null
