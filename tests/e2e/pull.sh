@@ -173,6 +173,88 @@ contains "what is no reference is said" err "is no reference"
 sed -i 's/image = .*/&\n  platform = "linux\/s390x"/' template/t.pkr.hcl
 if "$HARDTACK" build --store store template > out 2> err; then fail "an image for another platform was used"; fi
 contains "another platform is told" err "s390x"
+# A name that the store has is as much an input as a tag.
+mkdir named
+cat > named/t.pkr.hcl <<'HCL'
+source "oci" "base" {
+  image = "team/base"
+}
+build {
+  name    = "named"
+  sources = ["source.oci.base"]
+}
+HCL
+"$HARDTACK" copy --store store "docker://$REGISTRY/team/base:v1" store:team/base > /dev/null 2>&1
+if "$HARDTACK" build --store store --locked named > out 2> err; then fail "--locked takes an image of the store that is not locked"; fi
+contains "--locked names the image of the store" err "store:team/base"
+"$HARDTACK" init --store store named > /dev/null
+build store h.json --locked named
+
+# Twelve layers, of which the lowest is gone from the registry, with more threads than layers are
+# fetched at once: one error, soon.
+cp -a made many
+for number in $(seq 9); do
+    rm -rf bundle
+    umoci unpack --image many:v1 bundle > /dev/null 2>&1
+    head -c 1000 /dev/urandom > "bundle/rootfs/more-$number"
+    umoci repack --image many:v1 bundle > /dev/null 2>&1
+done
+skopeo copy --quiet --dest-tls-verify=false oci:many:v1 "docker://$REGISTRY/team/many:v1"
+lowest=$(skopeo inspect oci:many:v1 | jq -r '.Layers[0]' | cut -d: -f2)
+find "$WORK"/registry-*/docker/registry/v2/repositories/team/many/_layers/sha256/"$lowest" -delete
+cat > many.pkr.hcl <<HCL
+source "oci" "base" {
+  image = "$REGISTRY/team/many:v1"
+}
+build {
+  name    = "many"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["true"]
+  }
+}
+HCL
+code=0
+timeout 60 "$HARDTACK" build --store many-store --threads 16 many.pkr.hcl > out 2> err || code=$?
+equal "a layer that is gone is an error" 1 $code
+contains "which names it" err "$lowest"
+left_behind many-store
+
+# What is pushed is looked for in the registry, whatever its mirror has; what is read comes from the
+# mirror.
+original=$REGISTRY original_log=$REGISTRY_LOG
+start_registry
+mirror=$REGISTRY mirror_log=$REGISTRY_LOG REGISTRY=$original REGISTRY_LOG=$original_log
+cat > mirrored.pkr.hcl <<HCL
+source "oci" "base" {
+  image = "$REGISTRY/team/base@$second"
+}
+build {
+  name    = "mirrored"
+  sources = ["source.oci.base"]
+  post-processor "oci-push" {
+    repository = "$REGISTRY/team/pushed"
+  }
+}
+HCL
+skopeo copy --quiet --src-tls-verify=false --dest-tls-verify=false "docker://$REGISTRY/team/base@$second" "docker://$mirror/team/base:v1"
+skopeo copy --quiet --src-tls-verify=false --dest-tls-verify=false "docker://$REGISTRY/team/base@$second" "docker://$mirror/team/pushed:latest"
+build mirrored-store m.json --registry-mirror "$REGISTRY=http://$mirror" mirrored.pkr.hcl
+equal "the registry has what was pushed" "$(digest_of m.json mirrored.oci.base)" \
+    "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$REGISTRY/team/pushed")"
+REGISTRY_LOG=$mirror_log REQUESTS_FROM=0
+[ "$(count_requests 'GET /v2/team/base/manifests')" -gt 0 ] || fail "the mirror was not asked"
+echo "ok: the mirror was asked"
+REGISTRY_LOG=$original_log
+
+# A pull that is interrupted leaves nothing.
+"$HARDTACK" pull --store interrupted "$REGISTRY/team/many:v1" > out 2>&1 &
+pid=$!
+sleep 0.05
+kill -INT $pid 2> /dev/null || true
+wait $pid || true
+left_behind interrupted
+
 cat > foreign.pkr.hcl <<'HCL'
 source "oci" "scratch" {
   scratch  = true
