@@ -6,6 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# A test whose tools are missing fails in CI and is left out elsewhere. Here they are installed.
+export CI=true
+
 work=$PWD/tests/.work
 mkdir -p "$work/logs"
 passed=0

@@ -7,7 +7,7 @@ use super::say::Say;
 use super::surroundings::Surroundings;
 use super::terminal::{self, Asked};
 use crate::mask::Masker;
-use crate::registry::{Client, Credentials, credentials, is_registry};
+use crate::registry::{Client, Credentials, RegistryError, credentials, is_registry};
 use crate::sandbox::Cancel;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -54,10 +54,11 @@ pub fn login(
         Some(user) => user.clone(),
         None => ask_user(&registry, &cancel)?,
     };
-    // What separates name and password in a header.
-    if user.is_empty() || user.contains(':') {
+    // A colon separates name and password in a header.
+    let is_odd = |character: char| character == ':' || character.is_control();
+    if user.is_empty() || user.contains(is_odd) {
         return Err(CommandError::user(anyhow!(
-            "{user:?} is no name of a user: it is empty or has a colon"
+            "{user:?} is no name of a user: it is empty, or has a colon or a control character"
         )));
     }
     let password = match arguments.password_stdin {
@@ -74,7 +75,7 @@ pub fn login(
     let settings = surroundings.registry_settings(&cancel);
     Client::new(settings.clone())
         .check_login(&registry, Some(&credentials))
-        .map_err(CommandError::user)?;
+        .map_err(refused)?;
     let place =
         credentials::keep(&settings, &registry, &credentials).map_err(CommandError::host)?;
     Say::new(surroundings).text(
@@ -82,6 +83,16 @@ pub fn login(
         &Masker::default(),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error of a login, without the advice to log in.
+fn refused(error: RegistryError) -> CommandError {
+    match error {
+        RegistryError::Unauthorized {
+            registry, reason, ..
+        } => CommandError::user(anyhow!("{registry} {reason}")),
+        error => CommandError::user(error),
+    }
 }
 
 /// Removes credentials from wherever they are kept.

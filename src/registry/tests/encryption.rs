@@ -34,7 +34,8 @@ fn certificates(folder: &Path) -> Option<(PathBuf, PathBuf, PathBuf)> {
         "x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile leaf.ext -out leaf.crt",
     );
     if !made {
-        eprintln!("skipped: openssl is not installed");
+        // Elsewhere than in CI, what needs it is left out.
+        assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
         return None;
     }
     Some((path("ca.crt"), path("leaf.crt"), path("leaf.key")))
