@@ -182,8 +182,7 @@ impl Shared {
             digest: None,
         };
         // Who does not answer this is spared the bytes, and we the wait.
-        let is_there = self.reader.describe(&reference)?.is_some();
-        if is_there && !replaces {
+        if self.has_record(&reference, &record.key)? && !replaces {
             self.remember(record, name);
             return Ok(());
         }
@@ -201,6 +200,16 @@ impl Shared {
             .push_document(&reference, &MediaType::ImageManifest, &text)?;
         self.remember(record, name);
         Ok(())
+    }
+
+    /// Whether a repository has a record that can be read; one that cannot is as good as none.
+    fn has_record(&self, reference: &Reference, key: &StepKey) -> Result<bool, RegistryError> {
+        match self.reader.document(reference) {
+            Ok(found) => Ok(artifact::read(key, &found.descriptor.media_type, &found.text).is_ok()),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(error) if error.is_wrong_answer() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Brings the empty object into a repository, which all records there refer to.

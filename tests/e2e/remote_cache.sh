@@ -213,6 +213,15 @@ IS_THERE=1 poisoned "a layer that is gone" "is not there" 2
 mv gone "$data"
 cp kept "$data"
 
+# Who only writes mends what cannot be read.
+with "$record = \"{\""
+put "$first" poison.json
+build writer writer.json --cache-to "$CACHE" poison.pkr.hcl
+equal "a broken record is replaced by who only writes" "$(jq -r "$record | fromjson | .key" <<< "${good[$first]}")" \
+    "$(manifest "$first" | jq -r "$record | fromjson | .key")"
+printf '%s' "${good[$first]}" > good.json
+put "$first" good.json
+
 echo "--- outputs find out too"
 template output.pkr.hcl "cat /one > /three; head -c 10 /two > /five" "post-processor \"oci-archive\" {
     path = \"out.tar\"
