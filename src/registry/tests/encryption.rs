@@ -125,7 +125,7 @@ fn only_loopback_and_what_is_allowed_are_spoken_to_without_encryption() {
             .contains(&format!("--insecure-registry {other}")),
         "{error}"
     );
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    assert!(begin.elapsed() < Duration::from_secs(20));
     settings.insecure = vec![other.clone()];
     Client::new(settings).check_login(&other, None).unwrap();
 }
