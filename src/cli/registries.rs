@@ -62,9 +62,21 @@ pub struct RegistryArguments {
         env = "HARDTACK_REGISTRY_TIMEOUT",
         hide_env_values = true,
         default_value_t = DEFAULT_TIMEOUT,
-        value_parser = clap::value_parser!(u64).range(1..=86_400)
+        value_parser = seconds
     )]
     pub registry_timeout: u64,
+}
+
+/// Reads a time limit; a variable that is empty says nothing.
+fn seconds(text: &str) -> Result<u64, String> {
+    match text {
+        "" => Ok(DEFAULT_TIMEOUT),
+        text => text
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=86_400).contains(seconds))
+            .ok_or_else(|| "it is a number of seconds, up to a day".to_owned()),
+    }
 }
 
 /// The same, checked and read.
