@@ -30,6 +30,14 @@ start_registry() {
     fail "docker-registry does not start"
 }
 
+# password_file USER PASSWORD: a line for the registry's file of passwords, which takes bcrypt only.
+password_file() {
+    /usr/bin/python3 -W ignore - "$1" "$2" <<'PYTHON'
+import crypt, sys
+print(f"{sys.argv[1]}:{crypt.crypt(sys.argv[2], crypt.mksalt(crypt.METHOD_BLOWFISH))}")
+PYTHON
+}
+
 # forget_requests: count_requests counts from here on.
 forget_requests() {
     REQUESTS_FROM=$(wc -l < "$REGISTRY_LOG")

@@ -10,8 +10,8 @@ fi
 packages=(
     # Readers and runners of images that we did not write.
     buildah containerd docker.io oci-image-tool podman runc skopeo umoci
-    # A registry that we did not write, its passwords, and certificates.
-    apache2-utils docker-registry openssl
+    # A registry that we did not write, and certificates.
+    docker-registry openssl
     # What the Debian template and rootless builds with subordinate ids need.
     mmdebstrap uidmap
     # For odd files, and for looking at results.

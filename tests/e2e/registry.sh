@@ -3,18 +3,19 @@
 # skopeo use, by plain HTTP and with certificates of an own authority.
 
 . "$(dirname "$0")/../lib.sh"
+. "$REPO/tests/registry.sh"
 
-for tool in docker-registry htpasswd openssl skopeo; do
+for tool in docker-registry openssl skopeo; do
     command -v $tool > /dev/null || fail "$tool is not installed"
 done
 
 export HOME=$WORK/home
 mkdir -p "$HOME"
 unset REGISTRY_AUTH_FILE DOCKER_CONFIG XDG_RUNTIME_DIR
-htpasswd -Bbn anna 'pa:ss' > users
+password_file anna 'pa:ss' > users
 
-# start_registry NAME PORT [CONFIGURATION]: with the passwords of `users`.
-start_registry() {
+# start_locked_registry NAME PORT [CONFIGURATION]: with the passwords of `users`.
+start_locked_registry() {
     cat > "$1.yml" << END
 version: 0.1
 log: { level: error }
@@ -46,7 +47,7 @@ refused() {
 }
 
 plain=127.0.0.1:5177
-start_registry plain 5177
+start_locked_registry plain 5177
 
 refused "a wrong password is told at once" "does not accept the credentials" \
     "$HARDTACK" login -u anna --password-stdin $plain <<< wrong
@@ -112,7 +113,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -su
 openssl req -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN=leaf 2> /dev/null
 openssl x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile leaf.ext -out leaf.crt 2> /dev/null
 secure=127.0.0.1:5178
-start_registry secure 5178 "  tls: { certificate: $WORK/leaf.crt, key: $WORK/leaf.key }"
+start_locked_registry secure 5178 "  tls: { certificate: $WORK/leaf.crt, key: $WORK/leaf.key }"
 login() { "$HARDTACK" login -u anna --password-stdin "$@" <<< 'pa:ss'; }
 refused "an unknown authority is not trusted" "--registry-ca FILE" login $secure
 login --registry-ca ca.crt $secure > /dev/null

@@ -313,10 +313,7 @@ equal "a registry that is down is told once" 1 "$(grep -c 'not asked any more' d
 equal "for each direction" 1 "$(grep -c 'not shared' down.json.err)"
 equal "and everything is built" 0 "$(cached down.json)"
 build down down2.json --cache-from "127.0.0.1:1/cache" --cache-from "$CACHE" t.pkr.hcl
-htpasswd -Bbn reader secret > htpasswd 2> /dev/null || python3 - > htpasswd <<'PY'
-import crypt
-print("reader:" + crypt.crypt("secret", crypt.mksalt(crypt.METHOD_BLOWFISH)))
-PY
+password_file reader secret > htpasswd
 OPEN=$REGISTRY OPEN_LOG=$REGISTRY_LOG
 start_registry "auth:" "  htpasswd:" "    realm: test" "    path: $WORK/htpasswd"
 build locked locked.json --cache-from "$REGISTRY/c" --cache-to "$REGISTRY/c" t.pkr.hcl
