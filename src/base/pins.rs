@@ -101,3 +101,56 @@ impl Pins {
         Ok(digest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn client() -> Client {
+        Client::new(crate::registry::Settings {
+            environment: BTreeMap::new(),
+            home: None,
+            insecure: Vec::new(),
+            mirrors: BTreeMap::new(),
+            authorities: Vec::new(),
+            budget: Duration::from_secs(1),
+            is_cancelled: Arc::new(|| true),
+        })
+    }
+
+    #[test]
+    fn what_is_pinned_needs_no_registry() {
+        let locked: Reference = "debian:12".parse().unwrap();
+        let digest = Digest::of("locked");
+        let pins = Pins::new(BTreeMap::from([(locked.clone(), digest)]), true);
+        assert_eq!(pins.digest(&locked, &client()).unwrap(), digest);
+        let own = Digest::of("own");
+        let reference: Reference = format!("debian:13@{own}").parse().unwrap();
+        assert_eq!(pins.digest(&reference, &client()).unwrap(), own);
+        let other = "debian:13".parse().unwrap();
+        assert!(matches!(
+            pins.digest(&other, &client()),
+            Err(BaseError::NotLocked { .. })
+        ));
+        assert!(pins.found().is_empty());
+    }
+
+    #[test]
+    fn only_what_was_confirmed_becomes_a_pin() {
+        let reference: Reference = "debian:12".parse().unwrap();
+        let digest = Digest::of("announced");
+        let pins = Pins::default();
+        let found = Found {
+            digest,
+            is_confirmed: false,
+        };
+        pins.found.lock().unwrap().insert(reference.clone(), found);
+        // The run stays with it, and the lock file does not learn of it.
+        assert_eq!(pins.digest(&reference, &client()).unwrap(), digest);
+        assert!(pins.found().is_empty());
+        pins.confirm(&reference);
+        assert_eq!(pins.found(), BTreeMap::from([(reference, digest)]));
+    }
+}

@@ -440,3 +440,27 @@ fn a_token_that_is_not_good_for_that_is_a_denial() {
         "{error}"
     );
 }
+
+/// That the registry itself is asked without encryption says nothing about others.
+#[test]
+fn credentials_go_to_no_other_host_without_encryption() {
+    for realm in [
+        "http://192.0.2.2:1/token",
+        "http://token.example/token",
+        "ftp://127.0.0.1/token",
+    ] {
+        let double = Double::start(move |asked, _| {
+            (asked.target != "/v2/").then(|| {
+                let challenge = format!("Bearer realm=\"{realm}\",service=\"s\"");
+                Answer::new(401, "").with("WWW-Authenticate", challenge)
+            })
+        });
+        let (_folder, _store, client) = client_with(&double.host, &password());
+        let begin = Instant::now();
+        let error = client.tags(&repository(&double.host, "app")).unwrap_err();
+        let said = error.to_string();
+        let is_refused = said.contains("not encrypted") || said.contains("no address");
+        assert!(is_refused, "{said}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{said}");
+    }
+}
