@@ -1,10 +1,8 @@
 //! Fetching: brings layers into the store that were left where they are until somebody needs them.
 
-use super::{Client, Progress, RegistryError, Repository};
+use super::{Client, Progress, RegistryError, Repository, parallel};
 use crate::store::{LayerDescriptor, Store};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 /// How many layers are fetched at once.
 const PARALLEL: usize = 4;
@@ -23,31 +21,15 @@ pub fn layers(
             missing.push(layer);
         }
     }
-    let waiting = Mutex::new(missing.iter());
     let failure = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(missing.len()) {
-            scope.spawn(|| {
-                while let Some(layer) = next(&waiting) {
-                    if let Err(error) = one(client, store, layer, progress) {
-                        failure
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert(error);
-                    }
-                }
-            });
+    let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = parallel::for_each(&missing, PARALLEL, |layer| {
+        if let Err(error) = one(client, store, layer, progress) {
+            failed().get_or_insert(error);
         }
+        Ok(())
     });
-    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), Err)
-}
-
-fn next<'a, T>(waiting: &Mutex<std::slice::Iter<'a, T>>) -> Option<&'a T> {
-    waiting
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .next()
+    all.and(failed().take().map_or(Ok(()), Err))
 }
 
 /// Brings one layer into the store.

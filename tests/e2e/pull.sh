@@ -40,7 +40,6 @@ build {
 }
 HCL
 
-# requests: what the registry was asked since the last call, as METHOD PATH.
 build store a.json template
 contains "the first build pulls" a.json.err "pulling 3 layers"
 contains "the first build writes the lock file" template/hardtack.lock.hcl "$first"
