@@ -410,10 +410,7 @@ impl Provisioner for Shell {
                 .unwrap_or_default();
             actions.push(Action::Run {
                 files,
-                argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
-                env: start.environment.clone(),
-                user: start.user.clone(),
-                workdir: start.workdir.clone(),
+                command: start.command(["/bin/sh", "-c", &command]),
                 accept: self.valid_exit_codes.clone(),
             });
         }
