@@ -2,8 +2,9 @@
 
 use super::connection::Connection;
 use super::identity::IdMap;
+use super::means::Means;
 use super::protocol::{Answer, Envelope, Request};
-use super::{Cancel, HELPER_NAME, OutputStream, SandboxError, Settings};
+use super::{Cancel, HELPER_NAME, Mode, OutputStream, SandboxError, Settings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read};
@@ -17,22 +18,22 @@ const CHUNK: usize = 64 * 1024;
 /// Asks for something that is quick or whose helper may simply be killed.
 pub(super) fn ask(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    converse(settings, map, request, &mut |_, _| {}, cancel)
+    converse(settings, mode, request, &mut |_, _| {}, cancel)
 }
 
 /// Asks, and passes on what commands write until the helper has ended.
 pub(super) fn converse(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    run(settings, Some(map), request, None, output, cancel)
+    run(settings, Some(mode), request, None, output, cancel)
 }
 
 /// Asks the helper to run a command of the host; there is no sandbox around it.
@@ -48,7 +49,7 @@ pub(super) fn host(
 
 fn run(
     settings: &Settings,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
     descriptor: Option<BorrowedFd<'_>>,
     output: &mut dyn FnMut(OutputStream, &[u8]),
@@ -63,13 +64,13 @@ fn run(
         .stderr(Stdio::piped())
         // Ctrl-C on the terminal reaches hardtack, which then ends its helpers in good order.
         .process_group(0);
-    if map.is_some() {
+    if mode.is_some() {
         command.env_clear();
     }
     let mut child = command.spawn().map_err(SandboxError::Spawn)?;
     drop(command);
     let answer = (|| {
-        open(&mut connection, &child, map, request, descriptor)?;
+        open(&mut connection, &child, mode, request, descriptor)?;
         listen(
             &mut connection,
             &mut child,
@@ -89,7 +90,7 @@ fn run(
 /// Runs a command with this process' own standard streams.
 pub(super) fn interactive(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
@@ -103,7 +104,7 @@ pub(super) fn interactive(
         open(
             &mut connection,
             &child,
-            Some(map),
+            Some(mode),
             request,
             Some(io::stdin().as_fd()),
         )?;
@@ -119,22 +120,24 @@ pub(super) fn interactive(
 
 /// Whether a helper with this request may be killed at any moment: it has no process below it.
 fn is_killable(request: &Request) -> bool {
-    matches!(request, Request::Task(_) | Request::Probe)
+    matches!(request, Request::Task(_) | Request::Probe { scratch: None })
 }
 
 /// Sends the request and maps the ids of the helper's user namespace.
 fn open(
     connection: &mut Connection,
     child: &Child,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
     descriptor: Option<BorrowedFd<'_>>,
 ) -> Result<(), SandboxError> {
     let lost = |error: io::Error| SandboxError::Lost(error.to_string());
+    let map = mode.map(|mode| &mode.map);
     let user_namespace = map.is_some_and(IdMap::has_user_namespace);
     let envelope = Envelope {
         user_namespace,
         many_ids: map.is_some_and(|map| map.isolation() != super::Isolation::SingleId),
+        means: mode.map_or(Means::BEST, |mode| mode.means),
         request: request.clone(),
     };
     match descriptor {

@@ -2,6 +2,10 @@
 //! step must not have, runs the actions, and reaps. Its end is the end of all processes inside.
 
 use super::connection::Connection;
+use super::descendants;
+use super::error::Failure;
+use super::landlock;
+use super::means::Means;
 use super::protocol::{Action, FailureKind, Network, PlacedFile};
 use super::root::Stub;
 use super::transfer::{Download, Upload};
@@ -27,6 +31,7 @@ pub(super) struct InitSpec {
     pub(super) lowers: Vec<PathBuf>,
     pub(super) scratch: PathBuf,
     pub(super) network: Network,
+    pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
     /// Mount points that the supervisor has made in the upper.
@@ -59,8 +64,6 @@ pub(super) enum InitReport {
     /// The sandbox could not be set up, or an action could not be carried out.
     Failed { kind: FailureKind, text: String },
 }
-
-type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
@@ -135,16 +138,21 @@ fn work(
             .into(),
     };
 
+    if !spec.means.has_process_namespace() {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.lowers, &spec.scratch, spec.network)
-        .map_err(|text| (FailureKind::Setup, text))?;
+    let made = mounts::enter_root(&spec.lowers, &spec.scratch, spec.network, spec.means)?;
     stubs.extend(made);
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     let _ = rustix::system::setdomainname(b"(none)");
     if spec.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
+    }
+    if !spec.means.has_process_namespace() {
+        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
     }
     let listener = harden::harden(spec.user_namespace, spec.many_ids)
         .map_err(|text| (FailureKind::Setup, text))?;
