@@ -18,6 +18,7 @@ use super::shell::ShellArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
+use crate::sandbox::Confinement;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -46,6 +47,19 @@ pub struct Arguments {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
+
+    /// The least isolation that steps may run with; what the host allows is tried out, the best
+    /// first.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "LEVEL",
+        env = "HARDTACK_ISOLATION",
+        hide_env_values = true
+    )]
+    pub isolation: Confinement,
 
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]

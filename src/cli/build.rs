@@ -128,7 +128,7 @@ fn build(
         let store = open_store(surroundings)?;
         if let Err(error) = limit(
             &store,
-            &LazySandbox::default(),
+            &LazySandbox::new(surroundings.sandbox_settings()),
             size,
             surroundings.now.into(),
         ) {
