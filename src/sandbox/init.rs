@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::protocol::{Action, FailureKind, Network, PlacedFile};
 use super::root::Stub;
 use super::transfer::{Download, Upload};
+use super::users::User;
 use super::{chown, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Signal, WaitOptions};
@@ -226,7 +227,12 @@ impl Opened {
                 source,
                 contents_only,
                 destination,
-            } => Self::Upload(Upload::open(&source, contents_only, destination)?),
+                owner,
+                mode,
+            } => {
+                let upload = Upload::open(&source, contents_only, destination)?;
+                Self::Upload(upload.owned_by(owner).with_mode(mode))
+            }
             Action::Download {
                 source,
                 destination,
@@ -238,9 +244,10 @@ impl Opened {
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
     fn execute(&self, stdin: OwnedFd, interactive: bool) -> Result<i32, Failure> {
+        let user = users::resolve(&self.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
-            match place(file, source) {
+            match place(file, source, &user) {
                 Ok(one) => placed.push(one),
                 Err(error) => {
                     return Err((FailureKind::Work, format!("write {}: {error}", file.path)));
@@ -259,7 +266,7 @@ impl Run {
                 let text = format!("enter the working directory {name} of the image: {error}");
                 (FailureKind::Work, text)
             })?;
-        let code = self.command(stdin, interactive)?;
+        let code = self.command(&user, stdin, interactive)?;
         for folder in workdir.iter().rev() {
             // It stays if the command has put something into it.
             let _ = inside::remove_empty_folder(folder);
@@ -270,8 +277,7 @@ impl Run {
         Ok(code)
     }
 
-    fn command(&self, stdin: OwnedFd, interactive: bool) -> Result<i32, Failure> {
-        let user = users::resolve(&self.user).map_err(|text| (FailureKind::Work, text))?;
+    fn command(&self, user: &User, stdin: OwnedFd, interactive: bool) -> Result<i32, Failure> {
         let Some((program, arguments)) = self.argv.split_first() else {
             return Err((FailureKind::Work, "there is no command to run".to_owned()));
         };
@@ -284,7 +290,7 @@ impl Run {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if !user.is_root() {
-            sys::run_as(&mut command, user.ids);
+            sys::run_as(&mut command, user.ids.clone());
         }
         let child = match command.spawn() {
             Ok(child) => child,
@@ -339,7 +345,8 @@ struct Placed {
     keep: bool,
 }
 
-fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
+/// Puts a file there for a command that `user` runs, who may read it and change its mode.
+fn place(file: &PlacedFile, source: &File, user: &User) -> io::Result<Placed> {
     let path = Path::new("/").join(&file.path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -351,6 +358,7 @@ fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut target = File::from(openat(&folder.descriptor, name, flags, mode)?);
     io::copy(&mut &*source, &mut target)?;
+    inside::give(target.as_fd(), user)?;
     rustix::fs::fchmod(&target, mode)?;
     Ok(Placed {
         name: name.to_owned(),
