@@ -30,7 +30,7 @@ pub use lookup::environment_of;
 pub use on_error::OnError;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
-pub use try_image::{run_image, unpack_image};
+pub use try_image::{open_image, unpack_image};
 
 use crate::base::Pins;
 use crate::cache::Cache;

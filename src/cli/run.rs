@@ -6,9 +6,8 @@ use super::error::CommandError;
 use super::show;
 use super::surroundings::Surroundings;
 use crate::build;
-use crate::sandbox::{Network, RunSpec};
+use crate::sandbox::{Network, RootCommand, attach};
 use anyhow::anyhow;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The exit code for a failure of hardtack itself, as Docker has it.
@@ -58,16 +57,14 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         NetworkArgument::None => Network::None,
     };
     let environment = surroundings.build_environment(store, crate::ui::silent());
-    let spec = |lowers: Vec<PathBuf>, scratch: PathBuf| RunSpec {
-        lowers,
-        scratch,
+    let command = RootCommand {
         argv,
         env,
         user,
         workdir,
-        network,
     };
-    let code = build::run_image(&environment, &image, spec)
+    let visit = |root: &_| attach::run(root, &command, &environment.cancel);
+    let code = build::open_image(&environment, &image, network, visit)
         .map_err(|error| CommandError::own(error, OWN_FAILURE))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(OWN_FAILURE)))
 }

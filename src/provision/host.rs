@@ -32,7 +32,7 @@ pub struct HostContext<'a> {
     /// Who answers questions.
     pub operator: &'a dyn Operator,
     /// Takes what is said, as it comes.
-    pub say: &'a dyn Fn(Said<'_>),
+    pub say: &'a (dyn Fn(Said<'_>) + Sync),
 }
 
 /// Something that a provisioner of the host, or a post-processor, says while it works.

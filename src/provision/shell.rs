@@ -324,15 +324,18 @@ impl Shell {
         })
     }
 
-    /// Who runs a command, and where it starts.
-    fn place(&self, start: &StartState) -> (String, String) {
-        let user = self.user.as_ref().unwrap_or(&start.user).clone();
-        let workdir = match &self.workdir {
-            Some(folder) if folder.starts_with('/') => folder.clone(),
-            Some(folder) => format!("{}/{folder}", start.workdir),
-            None => start.workdir.clone(),
-        };
-        (user, workdir)
+    /// How its commands start in a root where others start like that.
+    fn own_start(&self, start: &StartState) -> StartState {
+        let mut own = start.clone();
+        if let Some(user) = &self.user {
+            own.user.clone_from(user);
+        }
+        match &self.workdir {
+            Some(folder) if folder.starts_with('/') => own.workdir.clone_from(folder),
+            Some(folder) => own.workdir = format!("{}/{folder}", start.workdir),
+            None => {}
+        }
+        own
     }
 }
 
@@ -423,22 +426,21 @@ impl Provisioner for Shell {
     }
 
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+        let start = self.own_start(start);
         let mut actions = Vec::with_capacity(self.scripts.len());
         for (index, script) in self.scripts.iter().enumerate() {
             let Some(remote_path) = self.remote_paths.get(index) else {
                 continue;
             };
-            let (user, workdir) = self.place(start);
             if let Script::Program { argv } = script {
-                let mut env = start.environment.clone();
-                env.retain(|(name, _)| !self.variables.contains_key(name));
-                env.extend(self.variables.clone());
+                let mut command = start.command(argv.iter().map(String::as_str));
+                command
+                    .env
+                    .retain(|(name, _)| !self.variables.contains_key(name));
+                command.env.extend(self.variables.clone());
                 actions.push(Action::Run {
                     files: Vec::new(),
-                    argv: argv.clone(),
-                    env,
-                    user,
-                    workdir,
+                    command,
                     accept: self.valid_exit_codes.clone(),
                 });
                 continue;
@@ -468,10 +470,7 @@ impl Provisioner for Shell {
                 .unwrap_or_default();
             actions.push(Action::Run {
                 files,
-                argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
-                env: start.environment.clone(),
-                user,
-                workdir,
+                command: start.command(["/bin/sh", "-c", &command]),
                 accept: self.valid_exit_codes.clone(),
             });
         }

@@ -1,6 +1,6 @@
 //! Mounts: the root of a step, built inside the mount namespace of its PID 1.
 
-use super::protocol::Network;
+use super::protocol::RootSpec;
 use super::root::{self, Stub};
 use super::sys;
 use rustix::fs::{CWD, Mode, OFlags, open};
@@ -46,11 +46,12 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Mounts the layers and makes them this process' root; gives the mount points that were made for
 /// it in the upper.
-pub fn enter_root(
-    lowers: &[PathBuf],
-    scratch: &Path,
-    network: Network,
-) -> Result<Vec<Stub>, String> {
+pub fn enter_root(spec: &RootSpec) -> Result<Vec<Stub>, String> {
+    let RootSpec {
+        lowers,
+        scratch,
+        network,
+    } = spec;
     make_private().map_err(|error| format!("make mounts private: {error}"))?;
     let target = scratch.join("root");
     let overlay = writable(lowers, scratch)?;
@@ -65,7 +66,7 @@ pub fn enter_root(
     mount_proc(&target.join("proc"))?;
     mount_sys(&target.join("sys"))?;
     mount_dev(&target.join("dev"))?;
-    let stubs = root::bind_host_files(&target, network)?;
+    let stubs = root::bind_host_files(&target, *network)?;
     pivot(&target)?;
     Ok(stubs)
 }

@@ -1,7 +1,7 @@
 //! What a step leaves in its layer: what it changed, and nothing of the sandbox.
 
 use super::support::{Bench, shell};
-use hardtack::sandbox::{Action, Network, PlacedFile};
+use hardtack::sandbox::{Action, Network, PlacedFile, RootCommand};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -123,11 +123,13 @@ fn an_image_without_layers_gets_nothing() {
     };
     let run = Action::Run {
         files: Vec::new(),
-        argv: vec!["/busybox".into(), "ls".into(), "/".into()],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["/busybox".into(), "ls".into(), "/".into()],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     };
     let ran = bench.step(vec![upload("bin/busybox", "/"), run]).done();
     assert_eq!(ran.stdout, "busybox\ndev\netc\nproc\nsys\n");
@@ -149,11 +151,13 @@ fn placed_files_go_with_the_folders_made_for_them() {
             mode: 0o755,
             keep,
         }],
-        argv: vec!["sh".into(), "-c".into(), format!("{before}{path}")],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["sh".into(), "-c".into(), format!("{before}{path}")],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     };
     let (temporary, kept, busy) = (
         run("/tmp/deep/er/script.sh", false, ""),

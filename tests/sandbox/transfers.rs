@@ -1,7 +1,7 @@
 //! Files into the root and out of it.
 
 use super::support::{Bench, SHARED, shell};
-use hardtack::sandbox::Action;
+use hardtack::sandbox::{Action, RootCommand};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -124,10 +124,12 @@ fn scripts_belong_to_who_runs_them() {
                 mode: 0o500,
                 keep: false,
             }],
-            argv: vec!["/tmp/script.sh".into()],
-            env: Vec::new(),
-            user: "1000:1000".into(),
-            workdir: String::new(),
+            command: RootCommand {
+                argv: vec!["/tmp/script.sh".into()],
+                env: Vec::new(),
+                user: "1000:1000".into(),
+                workdir: String::new(),
+            },
             accept: vec![0],
         }])
         .done();
