@@ -50,6 +50,8 @@ pub struct StartState {
     pub user: String,
     /// `WORKDIR` of the base, empty for `/`.
     pub workdir: String,
+    /// To whom uploaded files belong, as `USER[:GROUP]`; empty for root.
+    pub upload_owner: String,
 }
 
 impl StartState {

@@ -11,7 +11,8 @@ use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, Roo
 use super::root::Stub;
 use super::serve::{self, End};
 use super::transfer::{Download, Upload};
-use super::{chown, harden, inside, mounts, sys};
+use super::users::User;
+use super::{chown, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -194,7 +195,12 @@ impl Opened {
                 source,
                 contents_only,
                 destination,
-            } => Self::Upload(Upload::open(&source, contents_only, destination)?),
+                owner,
+                mode,
+            } => {
+                let upload = Upload::open(&source, contents_only, destination)?;
+                Self::Upload(upload.owned_by(owner).with_mode(mode))
+            }
             Action::Download {
                 source,
                 destination,
@@ -206,9 +212,10 @@ impl Opened {
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
     fn execute(&self, stdin: OwnedFd) -> Result<i32, Failure> {
+        let user = users::resolve(&self.command.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
-            match place(file, source) {
+            match place(file, source, &user) {
                 Ok(one) => placed.push(one),
                 Err(error) => {
                     return Err((FailureKind::Work, format!("write {}: {error}", file.path)));
@@ -255,7 +262,8 @@ struct Placed {
     keep: bool,
 }
 
-fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
+/// Puts a file there for a command that `user` runs, who may read it and change its mode.
+fn place(file: &PlacedFile, source: &File, user: &User) -> io::Result<Placed> {
     let path = Path::new("/").join(&file.path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -267,6 +275,7 @@ fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut target = File::from(openat(&folder.descriptor, name, flags, mode)?);
     io::copy(&mut &*source, &mut target)?;
+    inside::give(target.as_fd(), user)?;
     rustix::fs::fchmod(&target, mode)?;
     Ok(Placed {
         name: name.to_owned(),

@@ -79,6 +79,10 @@ pub enum Action {
         contents_only: bool,
         /// In the root; a trailing `/` says that it is a folder.
         destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has on the host.
+        mode: Option<u32>,
     },
     /// Copies a file or folder of the root to the host.
     Download {
