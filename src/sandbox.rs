@@ -37,6 +37,7 @@ mod seccomp;
 mod supervisor;
 mod sys;
 mod tasks;
+mod temporary;
 mod transfer;
 mod users;
 

@@ -4,6 +4,7 @@
 use super::connection::Connection;
 use super::protocol::{Action, FailureKind, Network, PlacedFile};
 use super::root::Stub;
+use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::{chown, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
@@ -152,8 +153,13 @@ fn work(
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }
 
+    let mut temporary = Vec::new();
     for (index, step) in steps.into_iter().enumerate() {
         match step {
+            Opened::Temporary(path) => {
+                let noted = Temporary::note(&path).map_err(|text| (FailureKind::Work, text))?;
+                temporary.extend(noted);
+            }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
                 let code = run.execute(stdin, is_interactive)?;
@@ -176,6 +182,10 @@ fn work(
             }
         }
     }
+    // After a failure they stay, for whoever looks at what is left.
+    for one in temporary.into_iter().rev() {
+        one.remove().map_err(|text| (FailureKind::Work, text))?;
+    }
     Ok(InitReport::Done { stubs })
 }
 
@@ -184,6 +194,8 @@ enum Opened {
     Run(Run),
     Upload(Upload),
     Download(Download),
+    /// A path to note; there is nothing to open.
+    Temporary(String),
 }
 
 /// A command to run.
@@ -231,6 +243,7 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Temporary { path } => Self::Temporary(path),
         })
     }
 }
