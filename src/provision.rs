@@ -8,6 +8,7 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible_local;
 mod breakpoint;
 pub mod error;
 pub mod file;
@@ -16,6 +17,8 @@ pub mod input;
 pub mod shell;
 mod shell_local;
 mod sleep;
+mod staging;
+mod tool_options;
 
 pub use error::ProvisionError;
 pub use host::{HostContext, HostProvisioner, Operator, Said};
@@ -27,6 +30,9 @@ use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// What Packer gives as its HTTP server's address where there is none, as here.
+pub const NO_HTTP_ADDRESS: &str = "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER";
 
 /// What every provisioner may need to know about the template and the run.
 #[derive(Clone, Debug)]
@@ -76,6 +82,11 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The actions, in order. Files that exist only for the step are written to `scratch`, an
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+
+    /// What to do about a command that ended with this code, if the provisioner knows.
+    fn hint(&self, _code: i32) -> Option<String> {
+        None
+    }
 }
 
 /// A provisioner by where it works.
@@ -95,8 +106,12 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        ("file", file::prepare as Prepare<dyn Provisioner>),
-        ("shell", shell::prepare as Prepare<dyn Provisioner>),
+        (
+            "ansible-local",
+            ansible_local::prepare as Prepare<dyn Provisioner>,
+        ),
+        ("file", file::prepare as Prepare<_>),
+        ("shell", shell::prepare as Prepare<_>),
     ])
 }
 

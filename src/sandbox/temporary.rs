@@ -24,10 +24,13 @@ impl Temporary {
     pub fn note(path: &str) -> Result<Option<Self>, String> {
         let failed = |error: io::Error| format!("look at {path}: {error}");
         let path = Path::new("/").join(path);
-        let is_plain = |part: Component<'_>| !matches!(part, Component::ParentDir);
-        let Some(above) = path.parent().filter(|_| path.components().all(is_plain)) else {
-            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
         };
+        let leads_up = |part: Component<'_>| matches!(part, Component::ParentDir);
+        if path.components().any(leads_up) {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
         let mut missing = Vec::new();
         let mut folders: Vec<&Path> = above.ancestors().collect();
         folders.reverse();
@@ -42,9 +45,6 @@ impl Temporary {
         }
         if missing.is_empty() {
             let folder = inside::open_folder(above).map_err(failed)?;
-            let Some(name) = path.file_name() else {
-                return Ok(None);
-            };
             match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => {}
                 Ok(_) => return Ok(None),
