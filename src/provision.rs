@@ -14,6 +14,7 @@ pub mod error;
 pub mod file;
 pub mod host;
 pub mod input;
+mod puppet_masterless;
 pub mod shell;
 mod shell_local;
 mod sleep;
@@ -111,6 +112,10 @@ fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
             ansible_local::prepare as Prepare<dyn Provisioner>,
         ),
         ("file", file::prepare as Prepare<_>),
+        (
+            "puppet-masterless",
+            puppet_masterless::prepare as Prepare<_>,
+        ),
         ("shell", shell::prepare as Prepare<_>),
     ])
 }
