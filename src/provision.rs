@@ -15,6 +15,7 @@ pub mod file;
 pub mod host;
 pub mod input;
 mod puppet_masterless;
+mod salt_masterless;
 pub mod shell;
 mod shell_local;
 mod sleep;
@@ -116,6 +117,7 @@ fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
             "puppet-masterless",
             puppet_masterless::prepare as Prepare<_>,
         ),
+        ("salt-masterless", salt_masterless::prepare as Prepare<_>),
         ("shell", shell::prepare as Prepare<_>),
     ])
 }

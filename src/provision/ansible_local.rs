@@ -425,12 +425,12 @@ impl Provisioner for AnsibleLocal {
         if let Some(galaxy) = &self.galaxy {
             requirements = galaxy.requirements()?;
             for command in galaxy.commands(&self.staging, requirements) {
-                actions.push(staging::run(command, start, vec![0]));
+                actions.push(staging::run_python(command, start, vec![0]));
             }
         }
         for playbook in &self.playbooks {
             let command = self.command(playbook, requirements);
-            actions.push(staging::run(command, start, vec![0]));
+            actions.push(staging::run_python(command, start, vec![0]));
         }
         Ok(actions)
     }

@@ -30,6 +30,25 @@ const DEFAULT_COMMAND: &str = concat!(
 /// Without and with changes, as `--detailed-exitcodes` tells them.
 const SUCCESSES: [i32; 2] = [0, 2];
 
+/// Where Puppet keeps its state: as Debian, Puppet's own packages and old ones have it.
+const STATE_FOLDERS: [&str; 3] = [
+    "/var/cache/puppet",
+    "/opt/puppetlabs/puppet/cache",
+    "/var/lib/puppet",
+];
+/// What tells when and how a run went. It is of no use in an image, and differs each time.
+const RECORDS_OF_RUN: [&str; 7] = [
+    "public/last_run_summary.yaml",
+    "reports",
+    "reports/localhost",
+    "state/last_run_report.yaml",
+    "state/last_run_summary.yaml",
+    "state/state.yaml",
+    "state/transactionstore.yaml",
+];
+/// Where newer packages of Puppet put one of them.
+const PUBLIC_SUMMARY: &str = "/opt/puppetlabs/puppet/public/last_run_summary.yaml";
+
 /// A `puppet-masterless` provisioner.
 #[derive(Clone, Debug)]
 pub struct PuppetMasterless {
@@ -230,6 +249,13 @@ impl Provisioner for PuppetMasterless {
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
         let folder = Some((self.staging.as_str(), self.keeps_staging));
         let mut actions = staging::stage(&self.staged, folder, scratch, start)?;
+        let records = STATE_FOLDERS.iter().flat_map(|folder| {
+            RECORDS_OF_RUN
+                .iter()
+                .map(move |name| format!("{folder}/{name}"))
+        });
+        let records = records.chain([PUBLIC_SUMMARY.to_owned()]);
+        actions.extend(records.map(|path| Action::Temporary { path }));
         let command = self
             .rendered(staging::is_root(start))
             .map_err(|(option, problem)| ProvisionError::GoTemplate { option, problem })?;

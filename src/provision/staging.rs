@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// What a checkout has beside its files: it changes with every commit, and no tool reads it.
 const HISTORY: &str = ".git";
 
+/// Keeps Python from writing `__pycache__` folders.
+const NO_BYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
+
 /// Something that lies in the root while the step runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staged {
@@ -243,6 +246,21 @@ pub fn run(command: String, start: &StartState, accept: Vec<i32>) -> Action {
         workdir: start.workdir.clone(),
         accept,
     }
+}
+
+/// Runs a command line of a tool that is written in Python. What the tool consists of is part of
+/// the layers below, so it is not the step's work to compile it.
+pub fn run_python(command: String, start: &StartState, accept: Vec<i32>) -> Action {
+    let mut start = start.clone();
+    if start
+        .environment
+        .iter()
+        .all(|(name, _)| name != NO_BYTECODE)
+    {
+        let variable = (NO_BYTECODE.to_owned(), "1".to_owned());
+        start.environment.push(variable);
+    }
+    run(command, &start, accept)
 }
 
 fn run_as_root(command: String, start: &StartState) -> Action {

@@ -34,6 +34,11 @@ impl<'a, 'b> ToolOptions<'a, 'b> {
         }
     }
 
+    /// Where relative host paths start from.
+    pub fn working_folder(&self) -> &Path {
+        self.working_folder
+    }
+
     /// Whether nothing was wrong.
     pub fn is_right(&self) -> bool {
         self.is_right.get()

@@ -24,7 +24,10 @@ const OPTIONS_LIMIT: usize = 4095;
 /// Parts of /proc that could be used against the host.
 const PROC_READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// Parts of /proc that tell of the host's devices, kernel and other users, as Docker hides them.
-const PROC_MASKED: [&str; 11] = [
+const PROC_MASKED: [&str; 12] = [
+    // Empty instead of forbidden: programs look there for the kind of their container, and PID 1
+    // lets nobody read it.
+    "1/environ",
     "acpi",
     "asound",
     "interrupts",
