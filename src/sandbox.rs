@@ -47,6 +47,7 @@ mod session;
 mod supervisor;
 mod sys;
 mod tasks;
+mod temporary;
 mod transfer;
 mod users;
 

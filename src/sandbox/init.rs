@@ -10,6 +10,7 @@ use super::means::Means;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
 use super::root::Stub;
 use super::serve::{self, End};
+use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
 use super::{chown, harden, inside, mounts, sys, users};
@@ -119,8 +120,13 @@ fn work(
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }
 
+    let mut temporary = Vec::new();
     for (index, step) in steps.into_iter().enumerate() {
         match step {
+            Opened::Temporary(path) => {
+                let noted = Temporary::note(&path).map_err(|text| (FailureKind::Work, text))?;
+                temporary.extend(noted);
+            }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
                 let code = run.execute(stdin)?;
@@ -152,6 +158,10 @@ fn work(
             }
         }
     }
+    // After a failure they stay, for whoever looks at what is left.
+    for one in temporary.into_iter().rev() {
+        one.remove().map_err(|text| (FailureKind::Work, text))?;
+    }
     Ok(InitReport::Done { stubs })
 }
 
@@ -161,6 +171,8 @@ enum Opened {
     Open,
     Upload(Upload),
     Download(Download),
+    /// A path to note; there is nothing to open.
+    Temporary(String),
 }
 
 /// A command to run.
@@ -205,6 +217,7 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Temporary { path } => Self::Temporary(path),
         })
     }
 }

@@ -91,6 +91,12 @@ pub enum Action {
         /// On the host.
         destination: PathBuf,
     },
+    /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
+    /// the folders above that had to be made for it.
+    Temporary {
+        /// In the root.
+        path: String,
+    },
 }
 
 impl Action {
