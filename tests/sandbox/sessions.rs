@@ -258,7 +258,7 @@ fn a_visitor_learns_that_the_root_is_gone() {
 
 #[test]
 fn a_root_is_open_however_deep_its_folder_lies() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let scratch = bench.host(&"deep/".repeat(30));
     fs::create_dir_all(&scratch).unwrap();
     let root = bench.root(&scratch);
