@@ -12,6 +12,7 @@ pub mod event;
 mod failure;
 mod host;
 mod lookup;
+mod mounts;
 mod on_error;
 mod outputs;
 mod packing;

@@ -31,6 +31,7 @@ mod init;
 mod inside;
 mod lazy;
 mod lines;
+mod mount_point;
 mod mounts;
 mod protocol;
 mod read_ahead;
@@ -50,8 +51,8 @@ pub use identity::Isolation;
 pub use lazy::LazySandbox;
 pub use lines::LineSplitter;
 pub use protocol::{
-    Action, Extracted, Network, PackedLayer, PlacedFile, RootCommand, RootSpec, StepOutcome,
-    StepReport, StepSpec, Task, TaskReport,
+    Action, Extracted, Mount, MountKind, Network, PackedLayer, PlacedFile, RootCommand, RootSpec,
+    StepOutcome, StepReport, StepSpec, Task, TaskReport,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

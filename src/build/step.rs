@@ -4,7 +4,7 @@ use super::chain::{Blob, Chain, Link, Origin};
 use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, trees};
+use super::{BuildError, Environment, host, mounts, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
@@ -309,6 +309,7 @@ impl Bench<'_> {
                 lowers: trees.to_vec(),
                 scratch: tree.path().to_owned(),
                 network: layer.network,
+                mounts: mounts::of(layer),
             },
             actions,
             timeout: step.timeout,

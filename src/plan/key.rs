@@ -8,6 +8,7 @@
 //! | provisioner | `provisioner`, `options` | fully rendered, in the provisioner's own words |
 //! | host files | `inputs`: path, type, permission bits, link target, bytes | never times or owners: a fresh clone hits |
 //! | `inputs = [...]` | `inputs` too | what a step reads without naming it in an option |
+//! | mounts | `mounts`: kind, target, owner and mode; the files of this host are in `inputs` | never what a cache holds |
 //! | network | `network` | a step without network can yield something else |
 //! | platform | `platform` | the same script gives other bytes |
 //! | source date epoch | `epoch` | it is written into the layer |
@@ -45,6 +46,8 @@ pub struct Ingredients<'a> {
     pub options: Value,
     /// The entries of all host files.
     pub inputs: BTreeMap<String, String>,
+    /// What each `mount` block says.
+    pub mounts: Vec<Value>,
     /// `host` or `none`.
     pub network: &'a str,
     /// As `linux/amd64`.
@@ -73,6 +76,10 @@ impl KeyMaterial {
             "platform": ingredients.platform,
             "epoch": ingredients.epoch,
         });
+        // Steps without mounts have the keys that they had before there were any.
+        if !ingredients.mounts.is_empty() {
+            document["mounts"] = Value::Array(ingredients.mounts);
+        }
         hide(&mut document, ingredients.masker);
         Self(document)
     }
@@ -291,6 +298,7 @@ mod tests {
             provisioner: "shell",
             options: json!({ "scripts": [{ "inline": "echo hunter2" }], "binary": false }),
             inputs: BTreeMap::from([("a/b".to_owned(), "file 0644 x".to_owned())]),
+            mounts: Vec::new(),
             network: "host",
             platform: "linux/amd64",
             epoch: 0,
@@ -320,6 +328,7 @@ mod tests {
             material(|it| it.options = json!({})),
             material(|it| it.inputs.clear()),
             material(|it| it.network = "none"),
+            material(|it| it.mounts = vec![json!({ "kind": "tmpfs", "target": "/x" })]),
             material(|it| it.platform = "linux/arm64"),
             material(|it| it.epoch = 1),
         ]

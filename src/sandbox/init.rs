@@ -3,8 +3,9 @@
 
 use super::command::{self, Start, Streams};
 use super::connection::Connection;
+use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
-use super::root::Stub;
+
 use super::serve::{self, End};
 use super::transfer::{Download, Upload};
 use super::{chown, harden, inside, mounts, sys};

@@ -1,7 +1,10 @@
 //! Mounts: the root of a step, built inside the mount namespace of its PID 1.
 
+mod wanted;
+
+use super::mount_point::Stub;
 use super::protocol::RootSpec;
-use super::root::{self, Stub};
+use super::root;
 use super::sys;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
@@ -51,6 +54,7 @@ pub fn enter_root(spec: &RootSpec) -> Result<Vec<Stub>, String> {
         lowers,
         scratch,
         network,
+        ..
     } = spec;
     make_private().map_err(|error| format!("make mounts private: {error}"))?;
     let target = scratch.join("root");
@@ -66,7 +70,8 @@ pub fn enter_root(spec: &RootSpec) -> Result<Vec<Stub>, String> {
     mount_proc(&target.join("proc"))?;
     mount_sys(&target.join("sys"))?;
     mount_dev(&target.join("dev"))?;
-    let stubs = root::bind_host_files(&target, *network)?;
+    let mut stubs = root::bind_host_files(&target, *network)?;
+    wanted::attach(&target, spec, &mut stubs)?;
     pivot(&target)?;
     Ok(stubs)
 }
@@ -265,7 +270,11 @@ fn mount_sys(target: &Path) -> Result<(), String> {
     mask(target, &SYS_MOUNTED)?;
     let mounted = open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .map_err(|error| failed(error.into()))?;
-    sys::make_read_only_recursively(mounted.as_fd()).map_err(failed)
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    sys::add_mount_attributes(mounted.as_fd(), attributes).map_err(failed)
 }
 
 fn mount_dev(target: &Path) -> Result<(), String> {

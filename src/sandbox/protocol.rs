@@ -1,5 +1,7 @@
 //! What hardtack and its helper say to each other, as JSON over a socket.
 
+mod mount;
+
 use super::SandboxError;
 use crate::digest::{DiffId, Digest};
 use crate::store::LayerDescriptor;
@@ -7,6 +9,8 @@ use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use mount::{Mount, MountKind};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +100,7 @@ impl Action {
 }
 
 /// The root that something runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootSpec {
     /// The trees of the layers below, lowest first.
     pub lowers: Vec<PathBuf>,
@@ -104,6 +108,8 @@ pub struct RootSpec {
     pub scratch: PathBuf,
     /// What commands can reach.
     pub network: Network,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
 }
 
 /// One run of a step.

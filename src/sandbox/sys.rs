@@ -1,6 +1,7 @@
 //! The system calls that no safe wrapper offers. The only unsafe code of hardtack.
 #![allow(unsafe_code)]
 
+use rustix::mount::MountAttrFlags;
 use rustix::thread::UnshareFlags;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -44,8 +45,8 @@ pub fn reset_signals() {
     }
 }
 
-/// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
-pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
+/// Adds attributes to a mount and all below it (`mount_setattr(2)`, Linux 5.12).
+pub fn add_mount_attributes(mount: BorrowedFd<'_>, added: MountAttrFlags) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -53,12 +54,8 @@ pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
         propagation: u64,
         user_namespace: u64,
     }
-    const READ_ONLY: u64 = 0x1;
-    const NO_SUID: u64 = 0x2;
-    const NO_DEVICES: u64 = 0x4;
-    const NO_EXECUTE: u64 = 0x8;
     let attributes = MountAttributes {
-        set: READ_ONLY | NO_SUID | NO_DEVICES | NO_EXECUTE,
+        set: u64::from(added.bits()),
         clear: 0,
         propagation: 0,
         user_namespace: 0,
