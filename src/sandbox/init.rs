@@ -3,6 +3,10 @@
 
 use super::command::{self, Start, Streams};
 use super::connection::Connection;
+use super::descendants;
+use super::error::Failure;
+use super::landlock;
+use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
 
@@ -24,6 +28,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct InitSpec {
     pub(super) actions: Vec<Action>,
     pub(super) root: RootSpec,
+    pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
     /// Mount points that the supervisor has made in the upper.
@@ -44,8 +49,6 @@ pub(super) enum InitReport {
     /// The sandbox could not be set up, or an action could not be carried out.
     Failed { kind: FailureKind, text: String },
 }
-
-type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
@@ -94,15 +97,21 @@ fn work(
         .map_err(setup("open /dev/null"))?
         .into();
 
+    if !spec.means.has_process_namespace() {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.root).map_err(|text| (FailureKind::Setup, text))?;
+    let made = mounts::enter_root(&spec.root, spec.means)?;
     stubs.extend(made);
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     let _ = rustix::system::setdomainname(b"(none)");
     if spec.root.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
+    }
+    if !spec.means.has_process_namespace() {
+        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
     }
     let listener = harden::harden(spec.user_namespace, spec.many_ids)
         .map_err(|text| (FailureKind::Setup, text))?;

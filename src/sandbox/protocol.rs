@@ -3,6 +3,7 @@
 mod mount;
 
 use super::SandboxError;
+use super::means::Means;
 use crate::digest::{DiffId, Digest};
 use crate::store::LayerDescriptor;
 use oci_spec::image::MediaType;
@@ -293,8 +294,12 @@ impl PackedLayer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// Whether namespaces can be made at all.
-    Probe,
+    /// Whether a step can be run with what the envelope says, on the file system of an empty
+    /// folder; without one, whether namespaces can be made.
+    Probe {
+        /// The folder, left empty.
+        scratch: Option<PathBuf>,
+    },
     /// To run a step; the listener for those who enter its root comes with the request.
     Step(StepSpec),
     /// To keep a root open, on an upper that is thrown away; the listener comes with the request.
@@ -321,6 +326,8 @@ pub(super) struct Envelope {
     pub(super) user_namespace: bool,
     /// Whether more than one id is mapped into it.
     pub(super) many_ids: bool,
+    /// What a step is made with.
+    pub(super) means: Means,
     /// What is asked.
     pub(super) request: Request,
 }
@@ -358,6 +365,10 @@ pub(super) enum Answer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum FailureKind {
     UserNamespace,
+    /// There can be no process namespace with a `/proc` of its own.
+    Processes,
+    /// There can be no overlay to write to.
+    Overlay,
     Setup,
     Work,
     Cancelled,
@@ -371,6 +382,14 @@ impl Answer {
                 kind: FailureKind::UserNamespace,
                 text,
             } => SandboxError::UserNamespace(text),
+            Self::Failed {
+                kind: FailureKind::Processes,
+                text,
+            } => SandboxError::Processes(text),
+            Self::Failed {
+                kind: FailureKind::Overlay,
+                text,
+            } => SandboxError::Overlay(text),
             Self::Failed {
                 kind: FailureKind::Setup,
                 text,

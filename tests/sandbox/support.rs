@@ -237,6 +237,7 @@ pub fn settings() -> Settings {
     let helper = std::env::var_os(HELPER);
     Settings {
         helper: helper.map_or(env!("CARGO_BIN_EXE_hardtack").into(), PathBuf::from),
+        ..Settings::default()
     }
 }
 
