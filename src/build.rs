@@ -13,6 +13,7 @@ mod failure;
 mod host;
 mod kept;
 mod lookup;
+mod mounts;
 mod on_error;
 mod outputs;
 mod packing;
