@@ -10,6 +10,7 @@
 
 mod ansible_local;
 mod breakpoint;
+mod chef_solo;
 pub mod error;
 pub mod file;
 pub mod host;
@@ -146,6 +147,7 @@ fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
             "ansible-local",
             ansible_local::prepare as Prepare<dyn Provisioner>,
         ),
+        ("chef-solo", chef_solo::prepare as Prepare<_>),
         ("file", file::prepare as Prepare<_>),
         (
             "puppet-masterless",

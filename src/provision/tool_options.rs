@@ -5,7 +5,7 @@
 //! variables on.
 
 use super::Context;
-use crate::template::Arguments;
+use crate::template::{Arguments, Value};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +118,12 @@ impl<'a, 'b> ToolOptions<'a, 'b> {
             );
         }
         plain
+    }
+
+    /// Whether an option is written that is to be refused.
+    pub fn refuses(&self, name: &str) -> bool {
+        let _: Option<Value> = self.arguments.unrendered(name);
+        self.arguments.has(name)
     }
 
     /// Says that an option is wrong.
