@@ -17,6 +17,7 @@ mod outputs;
 mod packing;
 mod post;
 mod predict;
+mod root_archive;
 mod run;
 mod schedule;
 mod step;

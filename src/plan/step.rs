@@ -90,13 +90,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error.
+/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
 pub fn plan_step(
-    template: &Template,
-    settings: &Settings,
+    (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
+    network: Network,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -119,7 +119,7 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
@@ -171,11 +171,12 @@ struct Sandboxed {
 }
 
 impl Sandboxed {
-    fn decode(arguments: &Arguments<'_>, settings: &Settings) -> Self {
+    fn decode(arguments: &Arguments<'_>, settings: &Settings, default: Network) -> Self {
         let cache = arguments.optional("cache").unwrap_or(true);
         let network: Option<String> = arguments.optional("network");
         let network = match network.as_deref() {
-            None | Some("host") => Some(Network::Host),
+            None => Some(default),
+            Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
             Some(other) => {
                 arguments.error(
