@@ -25,7 +25,7 @@ pub use packer_components::Group;
 pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
-use crate::base::Base;
+use crate::base::{Base, ResolvedBase};
 use crate::cache::Sharing;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
@@ -234,23 +234,19 @@ impl Plan {
         pushes::partners(&self.builds, name)
     }
 
-    /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its
-    /// image if it is one; an error is the rendered diagnostics.
+    /// Evaluates the options of a post-processor now that the artifact named `id` is there, its image
+    /// if it is one, and what it was built on; an error is the rendered diagnostics.
     pub fn post_processor(
         &self,
         build: &PlannedBuild,
         planned: &PlannedPostProcessor,
         id: &str,
         image: Option<&Image>,
+        base: Option<&ResolvedBase>,
     ) -> Result<Box<dyn PostProcessor>, String> {
         let diagnostics = Diagnostics::new();
-        let digests = image.map(|image| {
-            let config = image.config_descriptor.digest.to_string();
-            (image.manifest.digest.to_string(), config)
-        });
-        let digests = digests.as_ref();
-        let digests = digests.map(|(a, b)| (a.as_str(), b.as_str()));
-        let known = build_values(id, digests, &self.settings);
+        let names = names::image_names(build, image, base);
+        let known = build_values(id, names.as_ref(), &self.settings);
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,

@@ -41,6 +41,18 @@ pub fn image(
     for step in history {
         entry(&step.created_by, step.has_layer);
     }
+    if let Some(message) = planned.base.message() {
+        if history.is_empty() {
+            entries.push(NewLayer {
+                layer: None,
+                created_by: String::new(),
+                comment: None,
+            });
+        }
+        if let Some(last) = entries.last_mut() {
+            last.comment = Some(message.to_owned());
+        }
+    }
     let store = &environment.store;
     let image = image::assemble(
         store,
@@ -53,6 +65,8 @@ pub fn image(
             epoch: base.epoch,
         },
     )?;
-    store.set_reference(name, &image.manifest, Some(&environment.now.to_string()))?;
+    if planned.base.outcome().is_image() {
+        store.set_reference(name, &image.manifest, Some(&environment.now.to_string()))?;
+    }
     Ok(image)
 }

@@ -61,7 +61,7 @@ pub fn open<T: Send>(
     let below = run::image_below(order)?;
     let (base, mut chain) =
         run::foundation(order, planned, below.as_ref(), Instant::now()).map_err(fail)?;
-    let start = run::start(&base);
+    let start = run::start(planned, &base);
     let bench = Bench {
         environment,
         plan,

@@ -232,6 +232,15 @@ pub enum Task {
         /// Absolute paths.
         paths: Vec<PathBuf>,
     },
+    /// Writes what trees show as one into a tar.
+    Archive {
+        /// The trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// An existing file, whose content is replaced.
+        archive: PathBuf,
+    },
     /// Counts how much of the disk folders take, whoever owns what is in them.
     Measure {
         /// Absolute paths.
