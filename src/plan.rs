@@ -17,6 +17,7 @@ mod select;
 pub mod shard;
 mod sharing;
 mod step;
+pub mod test_blocks;
 
 pub use packer_components::Group;
 pub use shard::{Costs, Shard};
@@ -24,6 +25,7 @@ pub use step::{LayerStep, Step, Work};
 
 use crate::base::Base;
 use crate::cache::Sharing;
+use crate::check::Test;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
@@ -95,6 +97,8 @@ pub struct PlannedBuild {
     pub steps: Vec<Step>,
     /// What runs when a step has failed, on what it left.
     pub error_cleanup: Option<Step>,
+    /// What the image must fulfil before anything is done with it.
+    pub tests: Vec<Test>,
     /// The chains of post-processors.
     pub post_processors: Vec<Vec<PlannedPostProcessor>>,
     /// The `build` block's own name.
@@ -172,6 +176,7 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
+        test_blocks::refuse_outside_of_builds(&template, &diagnostics);
         let sharing = sharing::read(&template, &diagnostics);
         let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);

@@ -4,7 +4,9 @@ use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps};
+use super::{
+    BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps, tests_of_image,
+};
 use crate::image::Image;
 use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
@@ -34,6 +36,7 @@ pub fn run(
         build: build.name.clone(),
         steps: build.steps.len(),
     });
+    tests_of_image::announce(environment, build);
     let result = match &build.product {
         Product::Image(planned) => again::run(environment, &build.name, |is_again| {
             let order = (environment, plan, build);
@@ -166,15 +169,12 @@ fn image(
     };
     let done = steps::run(&bench, chain)?;
     let layers = done.chain.finish().map_err(fail)?;
-    let image = assemble::image(
-        environment,
-        &build.name,
-        planned,
-        &base,
-        &layers,
-        &done.history,
-    )
-    .map_err(fail)?;
+    let image =
+        assemble::image(environment, planned, &base, &layers, &done.history).map_err(fail)?;
+    tests_of_image::run(environment, plan, build, &image).map_err(fail)?;
+    let now = environment.now.to_string();
+    let named = environment.store.set_reference(&build.name, &image.manifest, Some(&now));
+    named.map_err(|error| fail(error.into()))?;
     Ok((image, layers, done.cached))
 }
 

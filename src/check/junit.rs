@@ -154,8 +154,24 @@ mod tests {
             result("later", skipped),
         ];
         let suites = BTreeMap::from([("web.oci.base".to_owned(), results)]);
-        insta::assert_snapshot!(document(&suites, "2026-01-02T03:04:05.6Z"));
-        insta::assert_snapshot!(document(&BTreeMap::new(), ""));
+        insta::assert_snapshot!(document(&suites, "2026-01-02T03:04:05.6Z"), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="hardtack" tests="3" failures="1" errors="0" time="0.750">
+          <testsuite name="web.oci.base" tests="3" failures="1" errors="0" skipped="1" time="0.750" timestamp="2026-01-02T03:04:05">
+            <testcase name="runs" classname="web.oci.base" time="0.250"/>
+            <testcase name="says &quot;hello&quot;&#10;again" classname="web.oci.base" time="0.250">
+              <failure message="stdout: expected something that matches &quot;&lt;a &amp; b&gt;&quot;, found &quot;]]&gt;�&quot;" type="check">stdout: expected something that matches "&lt;a &amp; b&gt;", found "]]&gt;�" (web.pkr.hcl:12:3)</failure>
+              <system-out>one
+        �[1mtwo</system-out>
+            </testcase>
+            <testcase name="later" classname="web.oci.base" time="0.250">
+              <skipped message="--skip-tests"/>
+            </testcase>
+          </testsuite>
+        </testsuites>
+        "#);
+        let none = document(&BTreeMap::new(), "");
+        assert!(none.contains("tests=\"0\"") && !none.contains("<testsuite "));
     }
 
     proptest! {

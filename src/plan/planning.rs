@@ -3,7 +3,7 @@
 use super::names::{Names, UNKNOWN, build_values};
 use super::{
     Group, PlannedBuild, PlannedImage, PlannedPostProcessor, Product, Settings, Step, config,
-    dependencies, packer_components, select, step,
+    dependencies, packer_components, select, step, test_blocks,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use crate::image::ConfigChanges;
@@ -102,13 +102,6 @@ fn plan_build(
     } else {
         plan_image(template, settings, names, block, source, diagnostics)
     };
-    if let Some(test) = block.tests.first() {
-        diagnostics.push(
-            Diagnostic::error("test blocks are not supported yet")
-                .at(test.header())
-                .help("try the image with `hardtack run`, or test it in a shell provisioner"),
-        );
-    }
     // Without an image there is nothing for a command in the sandbox to run on.
     let is_imageless = imageless::kinds().contains(&source.kind.as_str());
     let plan_step = |component: &Component, before: &[Step]| {
@@ -126,6 +119,17 @@ fn plan_build(
     let error_cleanup = cleanup
         .filter(|it| it.applies_to(source))
         .and_then(|component| plan_step(component, &steps));
+    let own_tests = block.tests.iter().filter(|it| it.applies_to(source));
+    let tests = match is_imageless {
+        true => {
+            own_tests.for_each(|test| test_blocks::report_no_image(test, source, diagnostics));
+            Vec::new()
+        }
+        false => {
+            let scope = template.scope(&names.scope(build_values(&name, None, settings)));
+            test_blocks::decode(template, &scope, own_tests, diagnostics)
+        }
+    };
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
@@ -188,6 +192,7 @@ fn plan_build(
         depends_on: None,
         steps,
         error_cleanup,
+        tests,
         post_processors: chains,
         build_name: block.name.clone(),
     })
