@@ -19,6 +19,7 @@ mod select;
 pub mod shard;
 mod sharing;
 mod step;
+pub mod test_blocks;
 
 pub use mount::{StepMount, StepMountKind};
 pub use packer_components::Group;
@@ -27,6 +28,7 @@ pub use step::{LayerStep, Step, Work};
 
 use crate::base::{Base, ResolvedBase};
 use crate::cache::Sharing;
+use crate::check::Test;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
@@ -98,6 +100,8 @@ pub struct PlannedBuild {
     pub steps: Vec<Step>,
     /// What runs when a step has failed, on what it left.
     pub error_cleanup: Option<Step>,
+    /// What the image must fulfil before anything is done with it.
+    pub tests: Vec<Test>,
     /// The chains of post-processors.
     pub post_processors: Vec<Vec<PlannedPostProcessor>>,
     /// The `build` block's own name.
@@ -175,6 +179,7 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
+        test_blocks::refuse_outside_of_builds(&template, &diagnostics);
         let sharing = sharing::read(&template, &diagnostics);
         let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);

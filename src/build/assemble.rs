@@ -1,4 +1,4 @@
-//! From layers to an image: configuration, manifest, and the build's name in the store.
+//! From layers to an image: configuration and manifest.
 
 use super::{BuildError, BuiltLayer, Environment};
 use crate::base::ResolvedBase;
@@ -13,10 +13,9 @@ pub struct StepHistory {
     pub has_layer: bool,
 }
 
-/// Writes the image of a build to the store and gives it the build's name.
+/// Writes the image of a build to the store, where nothing names it yet.
 pub fn image(
     environment: &Environment,
-    name: &str,
     planned: &PlannedImage,
     base: &ResolvedBase,
     layers: &[BuiltLayer],
@@ -54,7 +53,7 @@ pub fn image(
         }
     }
     let store = &environment.store;
-    let image = image::assemble(
+    Ok(image::assemble(
         store,
         &Assembly {
             base: base.image.as_ref(),
@@ -64,9 +63,5 @@ pub fn image(
             annotations: &planned.annotations,
             epoch: base.epoch,
         },
-    )?;
-    if planned.base.outcome().is_image() {
-        store.set_reference(name, &image.manifest, Some(&environment.now.to_string()))?;
-    }
-    Ok(image)
+    )?)
 }

@@ -10,6 +10,12 @@ pub type Failure = Box<(BuildError, String)>;
 
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
+    if let BuildError::Tests { report, .. } = error {
+        let help = "nothing was published, and the build's name stands for what it stood for before; \
+                    the steps are kept, so the next run goes straight to the tests";
+        let summary = Diagnostic::error(one_line(error)).help(help);
+        return report.clone() + &summary.render(plan.sources(), Colours::Off);
+    }
     let (span, label) = match error {
         BuildError::Base { .. } | BuildError::Dependency { .. } => {
             (build.source_span, format!("the source of {}", build.name))

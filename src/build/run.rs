@@ -6,7 +6,7 @@ use super::failure::{self, Failure};
 use super::step::Bench;
 use super::{
     BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, root_archive,
-    steps,
+    steps, tests_of_image,
 };
 use crate::base::{Outcome, ResolvedBase};
 use crate::image::Image;
@@ -40,6 +40,7 @@ pub fn run(
         build: build.name.clone(),
         steps: build.steps.len(),
     });
+    tests_of_image::announce(environment, build);
     let result = match &build.product {
         Product::Image(planned) => again::run(environment, &build.name, |is_again| {
             let order = (environment, plan, build);
@@ -170,30 +171,26 @@ fn image(
         platform: &planned.platform,
     };
     let done = steps::run(&bench, chain)?;
+    let layers = done.chain.finish().map_err(fail)?;
+    let image =
+        assemble::image(environment, planned, &base, &layers, &done.history).map_err(fail)?;
+    tests_of_image::run(environment, plan, build, &image).map_err(fail)?;
     let root_archive = match planned.base.outcome() {
         Outcome::RootArchive { path } => {
-            let written = root_archive::write(environment, &done.chain, base.epoch, &path);
-            match written {
-                Ok(path) => Some(path),
-                Err(error) => {
-                    // What has been built so far is kept.
-                    let _ = done.chain.finish();
-                    return Err(fail(error));
-                }
-            }
+            let chain = Chain::of(&image);
+            let written = root_archive::write(environment, &chain, base.epoch, &path);
+            Some(written.map_err(fail)?)
         }
-        _ => None,
+        outcome => {
+            if outcome.is_image() {
+                let now = environment.now.to_string();
+                let store = &environment.store;
+                let named = store.set_reference(&build.name, &image.manifest, Some(&now));
+                named.map_err(|error| fail(error.into()))?;
+            }
+            None
+        }
     };
-    let layers = done.chain.finish().map_err(fail)?;
-    let image = assemble::image(
-        environment,
-        &build.name,
-        planned,
-        &base,
-        &layers,
-        &done.history,
-    )
-    .map_err(fail)?;
     Ok(Made {
         image,
         base,

@@ -3,7 +3,7 @@
 use super::names::{ImageNames, Names, UNKNOWN, build_values};
 use super::{
     Group, PlannedBuild, PlannedImage, PlannedPostProcessor, Product, Settings, Step, config,
-    dependencies, packer_components, select, step,
+    dependencies, packer_components, select, step, test_blocks,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use crate::image::ConfigChanges;
@@ -110,13 +110,6 @@ fn plan_build(
     } else {
         plan_image(template, settings, names, block, source, diagnostics)
     };
-    if let Some(test) = block.tests.first() {
-        diagnostics.push(
-            Diagnostic::error("test blocks are not supported yet")
-                .at(test.header())
-                .help("try the image with `hardtack run`, or test it in a shell provisioner"),
-        );
-    }
     let base = match &product {
         Some(Product::Image(image)) => Some(&image.base),
         _ => None,
@@ -148,6 +141,17 @@ fn plan_build(
     let error_cleanup = cleanup
         .filter(|it| it.applies_to(source))
         .and_then(|component| plan_step(component, &steps));
+    let own_tests = block.tests.iter().filter(|it| it.applies_to(source));
+    let tests = match is_imageless {
+        true => {
+            own_tests.for_each(|test| test_blocks::report_no_image(test, source, diagnostics));
+            Vec::new()
+        }
+        false => {
+            let scope = template.scope(&names.scope(build_values(&name, None, settings)));
+            test_blocks::decode(template, &scope, own_tests, diagnostics)
+        }
+    };
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
@@ -210,6 +214,7 @@ fn plan_build(
         depends_on: None,
         steps,
         error_cleanup,
+        tests,
         post_processors: chains,
         build_name: block.name.clone(),
     })
