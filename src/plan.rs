@@ -213,6 +213,14 @@ impl Plan {
         })
     }
 
+    /// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of
+    /// a build block or a source alone.
+    pub fn matching(&self, name: &str) -> Vec<&PlannedBuild> {
+        let names: Vec<Names<'_>> = self.builds.iter().map(Names::of).collect();
+        let found = dependencies::matching(&names, name).into_iter();
+        found.filter_map(|index| self.builds.get(index)).collect()
+    }
+
     /// The texts that spans point into.
     pub fn sources(&self) -> &Sources {
         self.template.sources()

@@ -8,25 +8,33 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible_local;
 mod breakpoint;
 pub mod error;
 pub mod file;
 pub mod host;
 pub mod input;
+mod puppet_masterless;
+mod salt_masterless;
 pub mod shell;
 mod shell_local;
 mod sleep;
+mod staging;
+mod tool_options;
 
 pub use error::ProvisionError;
 pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
 pub use shell_local::{Host, ShellLocal};
 
-use crate::sandbox::Action;
+use crate::sandbox::{Action, OpenRoot, RootCommand};
 use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// What Packer gives as its HTTP server's address where there is none, as here.
+pub const NO_HTTP_ADDRESS: &str = "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER";
 
 /// What every provisioner may need to know about the template and the run.
 #[derive(Clone, Debug)]
@@ -50,6 +58,20 @@ pub struct StartState {
     pub user: String,
     /// `WORKDIR` of the base, empty for `/`.
     pub workdir: String,
+    /// To whom uploaded files belong, as `USER[:GROUP]`; empty for root.
+    pub upload_owner: String,
+}
+
+impl StartState {
+    /// A command that starts there.
+    pub fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>) -> RootCommand {
+        RootCommand {
+            argv: argv.into_iter().map(str::to_owned).collect(),
+            env: self.environment.clone(),
+            user: self.user.clone(),
+            workdir: self.workdir.clone(),
+        }
+    }
 }
 
 /// One provisioner with its options, ready to run.
@@ -76,6 +98,31 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The actions, in order. Files that exist only for the step are written to `scratch`, an
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+
+    /// What works on this host while the root is open to it, at the action [`Action::Open`]; none
+    /// where there is no such action.
+    fn visitor(&self) -> Option<&dyn Visitor> {
+        None
+    }
+
+    /// What to do about a command that ended with this code, if the provisioner knows.
+    fn hint(&self, _code: i32) -> Option<String> {
+        None
+    }
+}
+
+/// Work on this host that enters the root of a step.
+pub trait Visitor: Send + Sync {
+    /// Does the work. `start` is how commands of the image begin, `scratch` the folder that
+    /// [`Provisioner::actions`] got. What it runs must end when [`OpenRoot::closed`] is set off, which
+    /// `context.cancel` already is then.
+    fn visit(
+        &self,
+        root: &OpenRoot,
+        start: &StartState,
+        scratch: &Path,
+        context: &HostContext<'_>,
+    ) -> Result<(), ProvisionError>;
 }
 
 /// A provisioner by where it works.
@@ -95,8 +142,17 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        ("file", file::prepare as Prepare<dyn Provisioner>),
-        ("shell", shell::prepare as Prepare<dyn Provisioner>),
+        (
+            "ansible-local",
+            ansible_local::prepare as Prepare<dyn Provisioner>,
+        ),
+        ("file", file::prepare as Prepare<_>),
+        (
+            "puppet-masterless",
+            puppet_masterless::prepare as Prepare<_>,
+        ),
+        ("salt-masterless", salt_masterless::prepare as Prepare<_>),
+        ("shell", shell::prepare as Prepare<_>),
     ])
 }
 

@@ -16,8 +16,10 @@
 //! its connection to hardtack ends, whatever the reason. Mounts exist only in PID 1's own mount
 //! namespace. So nothing is left running or mounted even after SIGKILL.
 
+pub mod attach;
 mod cancel;
 mod chown;
+mod command;
 mod connection;
 mod descendants;
 pub mod emulation;
@@ -40,9 +42,12 @@ mod protocol;
 mod read_ahead;
 mod root;
 mod seccomp;
+mod serve;
+mod session;
 mod supervisor;
 mod sys;
 mod tasks;
+mod temporary;
 mod transfer;
 mod users;
 
@@ -53,13 +58,16 @@ pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use protocol::{
-    Action, Extracted, Network, PackedLayer, PlacedFile, RunSpec, StepOutcome, StepReport,
-    StepSpec, Task, TaskReport,
+    Action, Extracted, Network, PackedLayer, PlacedFile, RootCommand, RootSpec, StepOutcome,
+    StepReport, StepSpec, Task, TaskReport,
 };
+pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 
 use identity::IdMap;
 use protocol::{Answer, Request};
-use std::path::PathBuf;
+use session::Door;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 /// The name under which the helper is started.
 const HELPER_NAME: &str = "hardtack-sandbox";
@@ -166,18 +174,70 @@ impl Sandbox {
         }
     }
 
-    /// Runs one command with the caller's own standard streams, on a throw-away upper; gives its
-    /// exit code: 126 and 127 if it cannot be executed or found, 128 and more for signals.
-    pub fn run_interactive(&self, spec: &RunSpec, cancel: &Cancel) -> Result<i32, SandboxError> {
-        match helper::interactive(
-            &self.settings,
-            &self.mode,
-            &Request::Run(spec.clone()),
-            cancel,
-        )? {
-            Answer::Run { code } => Ok(code),
-            other => Err(other.unexpected()),
+    /// Runs a step whose root is open to `visit` on this host while its action [`Action::Open`]
+    /// lasts. `visit` says whether its work has succeeded, beside what else it gives.
+    ///
+    /// The root may close before `visit` ends, of which [`OpenRoot::closed`] tells; its work is then
+    /// in vain.
+    pub fn run_open_step<T: Send>(
+        &self,
+        spec: &StepSpec,
+        visit: impl FnOnce(&OpenRoot) -> (bool, T) + Send,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<(StepReport, T), SandboxError> {
+        let request = Request::Step(spec.clone());
+        match self.converse_open(&request, &spec.root.scratch, visit, output, cancel)? {
+            (Answer::Step(report), given) => Ok((report, given)),
+            (other, _) => Err(other.unexpected()),
         }
+    }
+
+    /// Keeps a root open to `visit` on this host, on an upper that is thrown away.
+    pub fn open<T: Send>(
+        &self,
+        root: &RootSpec,
+        visit: impl FnOnce(&OpenRoot) -> T + Send,
+        cancel: &Cancel,
+    ) -> Result<T, SandboxError> {
+        let request = Request::Open(root.clone());
+        let visit = |root: &OpenRoot| (true, visit(root));
+        match self.converse_open(&request, &root.scratch, visit, &mut |_, _| {}, cancel)? {
+            (Answer::Closed, given) => Ok(given),
+            (other, _) => Err(other.unexpected()),
+        }
+    }
+
+    fn converse_open<T: Send>(
+        &self,
+        request: &Request,
+        scratch: &Path,
+        visit: impl FnOnce(&OpenRoot) -> (bool, T) + Send,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<(Answer, T), SandboxError> {
+        let Door { listener, root } = Door::new(scratch)?;
+        let root = &root;
+        thread::scope(|scope| {
+            let visitor = scope.spawn(move || {
+                let (done, given) = visit(root);
+                root.close(done);
+                given
+            });
+            let answer = helper::converse_with_door(
+                &self.settings,
+                &self.mode,
+                request,
+                listener.into(),
+                output,
+                cancel,
+            );
+            root.closed().cancel();
+            let given = visitor
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((answer?, given))
+        })
     }
 
     /// Does work on trees, as the owner of their files.

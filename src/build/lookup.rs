@@ -122,6 +122,7 @@ pub fn start_state(config: &ContainerConfig) -> StartState {
         environment: environment_of(config),
         user: config.user.clone().unwrap_or_default(),
         workdir: config.working_dir.clone().unwrap_or_default(),
+        upload_owner: String::new(),
     }
 }
 

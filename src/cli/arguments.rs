@@ -14,6 +14,7 @@ use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
+use super::shell::ShellArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -94,6 +95,8 @@ pub enum Command {
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Open a shell in a build as it is before or after a step, or as a failed step has left it.
+    Shell(ShellArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
     Copy(CopyArguments),
     /// List the images in the store.

@@ -6,10 +6,9 @@ use super::error::CommandError;
 use super::show;
 use super::surroundings::Surroundings;
 use crate::build;
-use crate::sandbox::{LazySandbox, Network, RunSpec};
+use crate::sandbox::{LazySandbox, Network, RootCommand, attach};
 use anyhow::anyhow;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -62,16 +61,14 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
     let mut environment = surroundings.build_environment(store.clone(), crate::ui::silent());
     environment.sandbox =
         LazySandbox::for_steps(surroundings.sandbox_settings(), store, Arc::new(warn));
-    let spec = |lowers: Vec<PathBuf>, scratch: PathBuf| RunSpec {
-        lowers,
-        scratch,
+    let command = RootCommand {
         argv,
         env,
         user,
         workdir,
-        network,
     };
-    let code = build::run_image(&environment, &image, spec)
+    let visit = |root: &_| attach::run(root, &command, &environment.cancel);
+    let code = build::open_image(&environment, &image, network, visit)
         .map_err(|error| CommandError::own(error, OWN_FAILURE))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(OWN_FAILURE)))
 }

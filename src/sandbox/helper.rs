@@ -8,7 +8,7 @@ use super::{Cancel, HELPER_NAME, Mode, OutputStream, SandboxError, Settings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -36,6 +36,19 @@ pub(super) fn converse(
     run(settings, Some(mode), request, None, output, cancel)
 }
 
+/// Asks for something with a root that others enter at `door`, and passes on what commands write
+/// until the helper has ended.
+pub(super) fn converse_with_door(
+    settings: &Settings,
+    mode: &Mode,
+    request: &Request,
+    door: OwnedFd,
+    output: &mut dyn FnMut(OutputStream, &[u8]),
+    cancel: &Cancel,
+) -> Result<Answer, SandboxError> {
+    run(settings, Some(mode), request, Some(door), output, cancel)
+}
+
 /// Asks the helper to run a command of the host; there is no sandbox around it.
 pub(super) fn host(
     settings: &Settings,
@@ -44,6 +57,8 @@ pub(super) fn host(
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
+    let stdout = stdout.map(|it| it.try_clone_to_owned());
+    let stdout = stdout.transpose().map_err(SandboxError::Spawn)?;
     run(settings, None, request, stdout, output, cancel)
 }
 
@@ -51,7 +66,7 @@ fn run(
     settings: &Settings,
     mode: Option<&Mode>,
     request: &Request,
-    descriptor: Option<BorrowedFd<'_>>,
+    descriptor: Option<OwnedFd>,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
@@ -87,37 +102,6 @@ fn run(
     }
 }
 
-/// Runs a command with this process' own standard streams.
-pub(super) fn interactive(
-    settings: &Settings,
-    mode: &Mode,
-    request: &Request,
-    cancel: &Cancel,
-) -> Result<Answer, SandboxError> {
-    let (mut connection, theirs) = Connection::pair().map_err(SandboxError::Spawn)?;
-    // It stays in the terminal's foreground process group, so that the command can read from it.
-    let mut command = Command::new(&settings.helper);
-    command.arg0(HELPER_NAME).stdin(theirs).env_clear();
-    let mut child = command.spawn().map_err(SandboxError::Spawn)?;
-    drop(command);
-    let answer = (|| {
-        open(
-            &mut connection,
-            &child,
-            Some(mode),
-            request,
-            Some(io::stdin().as_fd()),
-        )?;
-        listen(&mut connection, &mut child, &mut |_, _| {}, cancel, false)
-    })();
-    finish(child, answer.is_err());
-    let answer = answer?;
-    match answer {
-        Answer::Failed { .. } => Err(answer.unexpected()),
-        answer => Ok(answer),
-    }
-}
-
 /// Whether a helper with this request may be killed at any moment: it has no process below it.
 fn is_killable(request: &Request) -> bool {
     matches!(request, Request::Task(_) | Request::Probe { scratch: None })
@@ -129,7 +113,7 @@ fn open(
     child: &Child,
     mode: Option<&Mode>,
     request: &Request,
-    descriptor: Option<BorrowedFd<'_>>,
+    descriptor: Option<OwnedFd>,
 ) -> Result<(), SandboxError> {
     let lost = |error: io::Error| SandboxError::Lost(error.to_string());
     let map = mode.map(|mode| &mode.map);
@@ -141,7 +125,10 @@ fn open(
         request: request.clone(),
     };
     match descriptor {
-        Some(descriptor) => connection.send_with(&envelope, descriptor).map_err(lost)?,
+        // Closed here at once, so that its other copies are the last ones.
+        Some(descriptor) => connection
+            .send_with(&envelope, descriptor.as_fd())
+            .map_err(lost)?,
         None => connection.send(&envelope).map_err(lost)?,
     }
     if let Some(map) = map.filter(|_| user_namespace) {

@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::means::{Means, Writable};
-use super::protocol::{FailureKind, Network};
+use super::protocol::{FailureKind, RootSpec};
 use super::root::{self, Stub};
 use super::{entrance, proc, sys};
 use rustix::fs::{CWD, Mode, OFlags, open};
@@ -32,12 +32,12 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Mounts the layers and makes them this process' root; gives the mount points that were made for
 /// it in the upper.
-pub fn enter_root(
-    lowers: &[PathBuf],
-    scratch: &Path,
-    network: Network,
-    means: Means,
-) -> Result<Vec<Stub>, Failure> {
+pub fn enter_root(spec: &RootSpec, means: Means) -> Result<Vec<Stub>, Failure> {
+    let RootSpec {
+        lowers,
+        scratch,
+        network,
+    } = spec;
     let of = |kind: FailureKind| move |text: String| (kind, text);
     let setup = of(FailureKind::Setup);
     make_private().map_err(|error| setup(format!("make mounts private: {error}")))?;
@@ -56,7 +56,7 @@ pub fn enter_root(
     }
     mount_sys(&target.join("sys")).map_err(setup)?;
     mount_dev(&target.join("dev")).map_err(setup)?;
-    let stubs = root::bind_host_files(&target, network).map_err(setup)?;
+    let stubs = root::bind_host_files(&target, *network).map_err(setup)?;
     entrance::enter(&target).map_err(setup)?;
     Ok(stubs)
 }

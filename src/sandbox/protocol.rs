@@ -43,6 +43,19 @@ pub struct PlacedFile {
     pub keep: bool,
 }
 
+/// A command inside a root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootCommand {
+    /// The command and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment, but for PATH and HOME, which have defaults.
+    pub env: Vec<(String, String)>,
+    /// `USER[:GROUP]`, names or numbers; empty for root.
+    pub user: String,
+    /// Empty for `/`.
+    pub workdir: String,
+}
+
 /// One thing that a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,17 +64,13 @@ pub enum Action {
     Run {
         /// Put there before, and removed after it.
         files: Vec<PlacedFile>,
-        /// The command and its arguments.
-        argv: Vec<String>,
-        /// The whole environment, but for PATH and HOME, which have defaults.
-        env: Vec<(String, String)>,
-        /// `USER[:GROUP]`, names or numbers; empty for root.
-        user: String,
-        /// Empty for `/`.
-        workdir: String,
+        /// What it is.
+        command: RootCommand,
         /// Exit codes that are no failure.
         accept: Vec<i32>,
     },
+    /// Lets this host's side enter the root, until it says that it has done its work.
+    Open,
     /// Copies a host file or folder into the root.
     Upload {
         /// On the host.
@@ -70,6 +79,10 @@ pub enum Action {
         contents_only: bool,
         /// In the root; a trailing `/` says that it is a folder.
         destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has on the host.
+        mode: Option<u32>,
     },
     /// Copies a file or folder of the root to the host.
     Download {
@@ -78,27 +91,40 @@ pub enum Action {
         /// On the host.
         destination: PathBuf,
     },
+    /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
+    /// the folders above that had to be made for it.
+    Temporary {
+        /// In the root.
+        path: String,
+    },
 }
 
 impl Action {
     /// Whether it runs something that is in the root, and so for its processor.
     pub fn runs_program(&self) -> bool {
-        matches!(self, Self::Run { .. })
+        matches!(self, Self::Run { .. } | Self::Open)
     }
+}
+
+/// The root that something runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootSpec {
+    /// The trees of the layers below, lowest first.
+    pub lowers: Vec<PathBuf>,
+    /// An empty folder on the store's file system, which takes the overlay's upper.
+    pub scratch: PathBuf,
+    /// What commands can reach.
+    pub network: Network,
 }
 
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSpec {
-    /// The trees of the layers below, lowest first.
-    pub lowers: Vec<PathBuf>,
-    /// An empty folder on the store's file system. After a success it holds `fs`, the tree of the
-    /// new layer; after a failure nothing, or what `keep_failed` says.
-    pub scratch: PathBuf,
-    /// What to do, in order.
+    /// Where. After a success its scratch folder holds `fs`, the tree of the new layer; after a
+    /// failure nothing, or what `keep_failed` says.
+    pub root: RootSpec,
+    /// What to do, in order; [`Action::Open`] at most once.
     pub actions: Vec<Action>,
-    /// What commands can reach.
-    pub network: Network,
     /// The longest that all actions may take.
     pub timeout: Option<Duration>,
     /// Latest time of any entry of the layer, in seconds since 1970.
@@ -106,25 +132,6 @@ pub struct StepSpec {
     /// Whether a failure leaves the upper as the commands left it, in `fs` of the scratch folder,
     /// to be the uppermost layer of another step.
     pub keep_failed: bool,
-}
-
-/// One command in an image, to try it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSpec {
-    /// The trees of the image's layers, lowest first.
-    pub lowers: Vec<PathBuf>,
-    /// An empty folder on the store's file system, left empty.
-    pub scratch: PathBuf,
-    /// The command and its arguments.
-    pub argv: Vec<String>,
-    /// The whole environment, but for PATH, HOME and TERM, which have defaults.
-    pub env: Vec<(String, String)>,
-    /// `USER[:GROUP]`; empty for root.
-    pub user: String,
-    /// Empty for `/`.
-    pub workdir: String,
-    /// What the command can reach.
-    pub network: Network,
 }
 
 /// How a step ended.
@@ -140,6 +147,8 @@ pub enum StepOutcome {
         /// What would have been accepted.
         allowed: Vec<i32>,
     },
+    /// This host's side has left the open root without success.
+    Abandoned,
     /// It took too long, and all of it was killed.
     TimedOut,
     /// The run was cancelled, and all of it was killed.
@@ -155,6 +164,8 @@ pub struct StepReport {
     pub diff_id: Option<DiffId>,
     /// The size of that tar in bytes.
     pub tar_size: u64,
+    /// What the host does not give of what was asked, where the step ran all the same.
+    pub notes: Vec<String>,
 }
 
 /// Work on trees that runs nothing of an image.
@@ -293,10 +304,10 @@ pub(super) enum Request {
         /// The folder, left empty.
         scratch: Option<PathBuf>,
     },
-    /// To run a step.
+    /// To run a step; the listener for those who enter its root comes with the request.
     Step(StepSpec),
-    /// To run one command with the caller's streams.
-    Run(RunSpec),
+    /// To keep a root open, on an upper that is thrown away; the listener comes with the request.
+    Open(RootSpec),
     /// To work on trees.
     Task(Task),
     /// To run a command of the host and see to its end.
@@ -335,11 +346,8 @@ pub(super) enum Answer {
     Ready,
     /// Of [`Request::Step`].
     Step(StepReport),
-    /// Of [`Request::Run`].
-    Run {
-        /// The command's exit code.
-        code: i32,
-    },
+    /// Of [`Request::Open`]: the root was closed as asked.
+    Closed,
     /// Of [`Request::Task`].
     Task(TaskReport),
     /// Of [`Request::HostCommand`].

@@ -3,10 +3,10 @@
 
 use super::connection::Connection;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
-use super::init::{InitReport, InitSpec, Job};
+use super::init::{InitReport, InitSpec};
 use super::means::Means;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Network, Request, RunSpec, StepOutcome, StepReport,
+    Action, Answer, Envelope, FailureKind, Network, Request, RootSpec, StepOutcome, StepReport,
     StepSpec,
 };
 use super::{INIT_NAME, chown, descendants, root, sys, tasks};
@@ -77,8 +77,8 @@ fn serve(
     }
     match envelope.request {
         Request::Probe { scratch } => probe(connection, scratch.as_deref(), &facts),
-        Request::Step(spec) => step(connection, &spec, &facts),
-        Request::Run(spec) => run(connection, &spec, &facts, descriptor),
+        Request::Step(spec) => step(connection, &spec, &facts, descriptor),
+        Request::Open(root) => open(connection, &root, &facts, descriptor),
         Request::Task(task) => {
             die_with_parent();
             tasks::run(task)
@@ -137,17 +137,12 @@ fn probe(
         make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
         return Ok(Answer::Ready);
     };
-    let job = Job::Actions(Vec::new());
-    let end = watched(
-        connection,
-        job,
-        &[],
-        scratch,
-        Network::Host,
-        None,
-        facts,
-        None,
-    );
+    let root = RootSpec {
+        lowers: Vec::new(),
+        scratch: scratch.to_owned(),
+        network: Network::Host,
+    };
+    let end = watched(connection, &[], &root, None, facts, None);
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -170,17 +165,19 @@ fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answer, Failure> {
-    let job = Job::Actions(spec.actions.clone());
+fn step(
+    connection: &Connection,
+    spec: &StepSpec,
+    facts: &Facts,
+    door: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
     let result = watched(
         connection,
-        job,
-        &spec.lowers,
-        &spec.scratch,
-        spec.network,
+        &spec.actions,
+        &spec.root,
         spec.timeout,
         facts,
-        None,
+        door,
     )
     .and_then(|end| finish_step(connection, spec, end));
     let is_done = matches!(
@@ -191,7 +188,7 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
         }))
     );
     if !is_done && !spec.keep_failed {
-        empty(&spec.scratch);
+        empty(&spec.root.scratch);
     }
     result
 }
@@ -200,7 +197,7 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
 fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
     let outcome = match end {
         End::Reported(InitReport::Done { stubs }) => {
-            root::tidy(&spec.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
+            root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
             StepOutcome::Done
         }
         End::Reported(InitReport::Exited { code, action }) => {
@@ -212,6 +209,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
         End::Reported(InitReport::Listening) => return Err(unexpected_report()),
+        End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
     };
@@ -219,6 +217,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         outcome,
         diff_id: None,
         tar_size: 0,
+        notes: Vec::new(),
     };
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
@@ -229,41 +228,28 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
     let (diff_id, tar_size) =
-        tasks::settle_step(&spec.scratch.join("fs"), &spec.lowers, spec.epoch)
+        tasks::settle_step(&spec.root.scratch.join("fs"), &spec.root.lowers, spec.epoch)
             .map_err(|text| (FailureKind::Work, text))?;
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
 }
 
-fn run(
+/// Keeps a root open until it is closed, on an upper that is thrown away.
+fn open(
     connection: &Connection,
-    spec: &RunSpec,
+    root: &RootSpec,
     facts: &Facts,
-    stdin: Option<OwnedFd>,
+    door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let job = Job::Interactive {
-        argv: spec.argv.clone(),
-        env: spec.env.clone(),
-        user: spec.user.clone(),
-        workdir: spec.workdir.clone(),
-    };
-    let result = watched(
-        connection,
-        job,
-        &spec.lowers,
-        &spec.scratch,
-        spec.network,
-        None,
-        facts,
-        stdin,
-    );
-    empty(&spec.scratch);
+    let result = watched(connection, &[Action::Open], root, None, facts, door);
+    empty(&root.scratch);
     match result? {
-        End::Reported(InitReport::Done { .. }) => Ok(Answer::Run { code: 0 }),
-        End::Reported(InitReport::Exited { code, .. }) => Ok(Answer::Run { code }),
+        End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
-        End::Reported(InitReport::Listening) => Err(unexpected_report()),
+        End::Reported(InitReport::Listening | InitReport::Exited { .. }) => {
+            Err(unexpected_report())
+        }
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
 }
@@ -281,23 +267,21 @@ enum End {
 }
 
 /// Starts PID 1 of a step and watches it until it has ended.
-#[allow(clippy::too_many_arguments)] // Each is one fact of the two kinds of jobs.
 fn watched(
     connection: &Connection,
-    job: Job,
-    lowers: &[std::path::PathBuf],
-    scratch: &Path,
-    network: Network,
+    actions: &[Action],
+    root: &RootSpec,
     timeout: Option<Duration>,
     facts: &Facts,
-    stdin: Option<OwnedFd>,
+    door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
-    let stubs = root::prepare_scratch(scratch, lowers).map_err(setup("prepare the upper"))?;
+    let stubs =
+        root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
     let mut namespaces = NAMESPACES_OF_STEP;
-    if network == Network::None {
+    if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
     if facts.means.has_process_namespace() {
@@ -307,34 +291,27 @@ fn watched(
     }
     make_namespaces(namespaces)?;
 
-    let interactive = stdin.is_some();
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0(INIT_NAME).stdin(theirs).env_clear();
     let child = command.spawn().map_err(setup("start the first process"))?;
     drop(command);
-    if interactive {
-        // Ctrl-C is for the command in the terminal, not for the one who watches it.
-        let _ = rustix::process::setpgid(None, None);
-    } else {
-        // What still writes when PID 1 has ended must be the end of the streams.
-        detach_output().map_err(setup("close the output"))?;
-    }
+    // What still writes when PID 1 has ended must be the end of the streams.
+    detach_output().map_err(setup("close the output"))?;
     let spec = InitSpec {
-        job,
-        lowers: lowers.to_vec(),
-        scratch: scratch.to_owned(),
-        network,
+        actions: actions.to_vec(),
+        root: root.clone(),
         means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
         stubs,
     };
-    let sent = match &stdin {
-        Some(stdin) => init.send_with(&spec, stdin.as_fd()),
+    let sent = match &door {
+        Some(door) => init.send_with(&spec, door.as_fd()),
         None => init.send(&spec),
     };
-    drop(stdin);
+    // With PID 1 the last one goes who could answer those that wait at it.
+    drop(door);
     match sent {
         Ok(()) => watch(connection, &mut init, child, timeout),
         Err(error) => {

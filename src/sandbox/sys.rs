@@ -235,6 +235,20 @@ const SECCOMP_IOCTL_NOTIF_SEND: u64 = 0xc018_2101;
 /// `SECCOMP_IOW(2, __u64)`.
 const SECCOMP_IOCTL_NOTIF_ID_VALID: u64 = 0x4008_2102;
 
+/// Makes `command` the leader of a session of its own, with its standard input as the terminal.
+pub fn lead_terminal_session(command: &mut Command) {
+    let change = || {
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing
+    // and takes no lock.
+    unsafe {
+        command.pre_exec(change);
+    }
+}
+
 /// The ids that a command runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids {

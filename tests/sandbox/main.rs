@@ -16,6 +16,8 @@ mod layers;
 mod limits;
 mod owners;
 mod residue;
+
 mod running;
+mod sessions;
 mod support;
 mod transfers;
