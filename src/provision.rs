@@ -30,7 +30,7 @@ pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
 pub use shell_local::{Host, ShellLocal};
 
-use crate::sandbox::Action;
+use crate::sandbox::{Action, OpenRoot, RootCommand};
 use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,6 +61,20 @@ pub struct StartState {
     pub user: String,
     /// `WORKDIR` of the base, empty for `/`.
     pub workdir: String,
+    /// To whom uploaded files belong, as `USER[:GROUP]`; empty for root.
+    pub upload_owner: String,
+}
+
+impl StartState {
+    /// A command that starts there.
+    pub fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>) -> RootCommand {
+        RootCommand {
+            argv: argv.into_iter().map(str::to_owned).collect(),
+            env: self.environment.clone(),
+            user: self.user.clone(),
+            workdir: self.workdir.clone(),
+        }
+    }
 }
 
 /// One provisioner with its options, ready to run.
@@ -88,10 +102,30 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
 
+    /// What works on this host while the root is open to it, at the action [`Action::Open`]; none
+    /// where there is no such action.
+    fn visitor(&self) -> Option<&dyn Visitor> {
+        None
+    }
+
     /// What to do about a command that ended with this code, if the provisioner knows.
     fn hint(&self, _code: i32) -> Option<String> {
         None
     }
+}
+
+/// Work on this host that enters the root of a step.
+pub trait Visitor: Send + Sync {
+    /// Does the work. `start` is how commands of the image begin, `scratch` the folder that
+    /// [`Provisioner::actions`] got. What it runs must end when [`OpenRoot::closed`] is set off, which
+    /// `context.cancel` already is then.
+    fn visit(
+        &self,
+        root: &OpenRoot,
+        start: &StartState,
+        scratch: &Path,
+        context: &HostContext<'_>,
+    ) -> Result<(), ProvisionError>;
 }
 
 /// A provisioner by where it works.

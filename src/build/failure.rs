@@ -36,6 +36,10 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
                 "mend the step and run the same command again: the {count} steps before it are kept"
             ),
         });
+        help.push(format!(
+            "`hardtack shell --failed` on the template, with `--build {}`, shows what it has left",
+            build.name
+        ));
     }
     let label = format!(
         "step {} of {} of {}",
@@ -139,6 +143,10 @@ fn hints(error: &BuildError) -> Vec<String> {
                     .to_owned(),
             );
         }
+        BuildError::NothingFailed => hints.push(
+            "its last run has not failed in a step, or what was left has been pruned; `--before STEP` opens the state that a step begins with"
+                .to_owned(),
+        ),
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

@@ -54,7 +54,8 @@ pub fn step(
     Ok(())
 }
 
-fn event(bench: &Bench<'_>, place: &StepPlace, said: Said<'_>) -> Event {
+/// What is said, as an event.
+pub fn event(bench: &Bench<'_>, place: &StepPlace, said: Said<'_>) -> Event {
     let masker = &bench.plan.masker;
     let place = place.clone();
     match said {

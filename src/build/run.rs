@@ -4,7 +4,10 @@ use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps};
+use super::{
+    BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, steps,
+};
+use crate::base::ResolvedBase;
 use crate::image::Image;
 use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
@@ -59,7 +62,7 @@ pub fn run(
 }
 
 /// What is built, and with what.
-type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
+pub type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
 
 fn image_and_outputs(
     order: Order<'_>,
@@ -80,6 +83,9 @@ fn image_and_outputs(
         layers,
         artifacts,
     };
+    if cached < build.steps.len() {
+        kept::forget(environment, &build.name);
+    }
     // Only now: the registry may have got the layers with the image.
     environment.cache.succeeded(&build.name);
     finished(environment, build, &built, cached, begin);
@@ -88,7 +94,7 @@ fn image_and_outputs(
 }
 
 /// The image that a build starts from, made once more with all that is below it; not its outputs.
-fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
+pub fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
     let (environment, plan, build) = order;
     let mut way: Vec<&PlannedBuild> = Vec::new();
     let mut above = build;
@@ -120,42 +126,8 @@ fn image(
         let text = failure::text(plan, build, &error);
         Box::new((error, text))
     };
-    let output = |line: &str| {
-        environment.emit(Event::Notice {
-            build: Some(build.name.clone()),
-            level: Level::Info,
-            text: line.to_owned(),
-        });
-    };
-    let base = lookup::resolve_base(environment, planned, dependency, &output).map_err(fail)?;
-    environment.emit(Event::BaseResolved {
-        build: build.name.clone(),
-        base: planned.base.description(),
-        digest: base.image.as_ref().map(|image| image.manifest.digest),
-        seconds: begin.elapsed().as_secs_f64(),
-    });
-
-    for layer in &base.layers {
-        environment.cache.made(&build.name, layer.key);
-    }
-    let mut chain = Chain::default();
-    let base_layers = base
-        .image
-        .iter()
-        .flat_map(|image| &image.layers)
-        .chain(base.layers.iter().map(|layer| &layer.layer));
-    for layer in base_layers {
-        chain.push(Link {
-            diff_id: layer.diff_id,
-            blob: Blob::Stored(layer.clone()),
-            origin: None,
-        });
-    }
-    let start = base
-        .image
-        .as_ref()
-        .map(|image| lookup::start_state(&image.config.config))
-        .unwrap_or_default();
+    let (base, chain) = foundation(order, planned, dependency, begin).map_err(fail)?;
+    let start = start(&base);
     let bench = Bench {
         environment,
         plan,
@@ -176,6 +148,54 @@ fn image(
     )
     .map_err(fail)?;
     Ok((image, layers, done.cached))
+}
+
+/// What the steps of a build stand on: its base, and the layers of that.
+pub fn foundation(
+    (environment, _, build): Order<'_>,
+    planned: &PlannedImage,
+    dependency: Option<&Image>,
+    begin: Instant,
+) -> Result<(ResolvedBase, Chain), BuildError> {
+    let output = |line: &str| {
+        environment.emit(Event::Notice {
+            build: Some(build.name.clone()),
+            level: Level::Info,
+            text: line.to_owned(),
+        });
+    };
+    let base = lookup::resolve_base(environment, planned, dependency, &output)?;
+    environment.emit(Event::BaseResolved {
+        build: build.name.clone(),
+        base: planned.base.description(),
+        digest: base.image.as_ref().map(|image| image.manifest.digest),
+        seconds: begin.elapsed().as_secs_f64(),
+    });
+    for layer in &base.layers {
+        environment.cache.made(&build.name, layer.key);
+    }
+    let mut chain = Chain::default();
+    let base_layers = base
+        .image
+        .iter()
+        .flat_map(|image| &image.layers)
+        .chain(base.layers.iter().map(|layer| &layer.layer));
+    for layer in base_layers {
+        chain.push(Link {
+            diff_id: layer.diff_id,
+            blob: Blob::Stored(layer.clone()),
+            origin: None,
+        });
+    }
+    Ok((base, chain))
+}
+
+/// What a command finds when it starts on a base.
+pub fn start(base: &ResolvedBase) -> StartState {
+    let image = base.image.as_ref();
+    image.map_or_else(StartState::default, |image| {
+        lookup::start_state(&image.config.config)
+    })
 }
 
 /// Builds from a source that makes no image: its own artifact first, as in Packer, so that the

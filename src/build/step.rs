@@ -4,18 +4,20 @@ use super::chain::{Blob, Chain, Link, Origin};
 use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, trees};
+use super::{BuildError, Environment, host, state, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
-use crate::provision::StartState;
+use crate::provision::{HostContext, Said, StartState};
 use crate::sandbox::emulation;
-use crate::sandbox::{Action, LineSplitter, OutputStream, StepOutcome, StepReport, StepSpec};
+use crate::sandbox::{
+    Action, LineSplitter, OpenRoot, OutputStream, StepOutcome, StepReport, StepSpec,
+};
 use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many of a step's last lines are kept for the record.
@@ -110,8 +112,7 @@ impl Bench<'_> {
         let trees = trees::materialise(environment, chain)?;
         let place = self.place(step);
         let (report, tree, log) = self.attempts(step, &place, || {
-            let keep_failed = self.build.error_cleanup.is_some();
-            self.attempt(step, layer, &place, &trees, keep_failed)
+            self.attempt(step, layer, &place, &trees, true)
         })?;
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
@@ -303,21 +304,19 @@ impl Bench<'_> {
             emulation::check(self.platform)?;
         }
         let spec = StepSpec {
-            lowers: trees.to_vec(),
-            scratch: tree.path().to_owned(),
+            root: state::root_of(Some(layer), trees.to_vec(), tree.path().to_owned()),
             actions,
-            network: layer.network,
             timeout: step.timeout,
             epoch: self.epoch,
             keep_failed,
         };
-        let mut lines = LastLines::default();
+        let lines = Mutex::new(LastLines::default());
         let masker = &self.plan.masker;
         let mut splitter = LineSplitter::default();
-        let mut emit = |stream: OutputStream, line: &[u8]| {
-            let line = String::from_utf8_lossy(line);
+        let say = |stream: OutputStream, line: &str| {
             // The store keeps the last lines, and must not keep what is sensitive.
-            let line = masker.mask(&line).into_owned();
+            let line = masker.mask(line).into_owned();
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.push(&line);
             environment.emit(Event::StepOutput {
                 place: place.clone(),
@@ -325,15 +324,47 @@ impl Bench<'_> {
                 line,
             });
         };
-        let report = environment.sandbox.get()?.run_step(
-            &spec,
-            &mut |stream, bytes| splitter.feed(stream, bytes, &mut emit),
-            &environment.cancel,
-        );
+        let mut emit =
+            |stream: OutputStream, line: &[u8]| say(stream, &String::from_utf8_lossy(line));
+        let mut output =
+            |stream: OutputStream, bytes: &[u8]| splitter.feed(stream, bytes, &mut emit);
+        let sandbox = environment.sandbox.get()?;
+        let (report, visited) = match layer.provisioner.visitor() {
+            None => {
+                let report = sandbox.run_step(&spec, &mut output, &environment.cancel);
+                (report, Ok(()))
+            }
+            Some(visitor) => {
+                let visit = |root: &OpenRoot| {
+                    let context = HostContext {
+                        working_folder: &environment.working_folder,
+                        run_id: &environment.run_id,
+                        cancel: root.closed(),
+                        operator: &*environment.operator,
+                        say: &|said| match said {
+                            Said::Line(stream, line) => say(stream, line),
+                            Said::Note(_) => environment.emit(host::event(self, place, said)),
+                        },
+                    };
+                    let visited = visitor.visit(root, self.start, files.path(), &context);
+                    (visited.is_ok(), visited)
+                };
+                let cancel = &environment.cancel;
+                match sandbox.run_open_step(&spec, visit, &mut output, cancel) {
+                    Ok((report, visited)) => (Ok(report), visited),
+                    Err(error) => (Err(error), Ok(())),
+                }
+            }
+        };
         splitter.finish(&mut emit);
+        let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
         let result = match report {
             Ok(report) => match report.outcome {
                 StepOutcome::Done => Ok(report),
+                StepOutcome::Abandoned => Err(match visited {
+                    Err(error) => error.into(),
+                    Ok(()) => BuildError::Interrupted,
+                }),
                 StepOutcome::Failed { code, ref allowed } => Err(BuildError::Exit {
                     code,
                     allowed: allowed.clone(),

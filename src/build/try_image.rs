@@ -1,25 +1,28 @@
-//! Trying an image: one command on a throw-away upper, with the caller's own terminal.
+//! Trying an image: its root opened on a throw-away upper.
 
 use super::chain::{Blob, Chain, Link};
 use super::{BuildError, Environment, trees};
 use crate::image::Image;
-use crate::sandbox::RunSpec;
+use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError};
 use std::path::PathBuf;
 
-/// Runs a command in `image` and gives its exit code. `spec` gets the trees of the image's layers
-/// and an empty folder.
-pub fn run_image(
+/// Opens the root of `image` to `visit`; what is changed in it is thrown away.
+pub fn open_image<T: Send>(
     environment: &Environment,
     image: &Image,
-    spec: impl FnOnce(Vec<PathBuf>, PathBuf) -> RunSpec,
-) -> Result<i32, BuildError> {
+    network: Network,
+    visit: impl FnOnce(&OpenRoot) -> Result<T, SandboxError> + Send,
+) -> Result<T, BuildError> {
     let lowers = unpack_image(environment, image)?;
     let scratch = environment.store.scratch()?;
-    let spec = spec(lowers, scratch.path().to_owned());
-    Ok(environment
-        .sandbox
-        .get()?
-        .run_interactive(&spec, &environment.cancel)?)
+    let root = RootSpec {
+        lowers,
+        scratch: scratch.path().to_owned(),
+        network,
+        mounts: Vec::new(),
+    };
+    let sandbox = environment.sandbox.get()?;
+    Ok(sandbox.open(&root, visit, &environment.cancel)??)
 }
 
 /// Fetches and unpacks the layers of `image` that are not unpacked yet; gives their trees, lowest

@@ -139,6 +139,8 @@ impl Staged {
             source,
             contents_only,
             destination,
+            owner: String::new(),
+            mode: None,
         };
         let target = || self.target.clone();
         Ok(match &self.content {
@@ -240,10 +242,7 @@ pub fn stage(
 pub fn run(command: String, start: &StartState, accept: Vec<i32>) -> Action {
     Action::Run {
         files: Vec::new(),
-        argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
-        env: start.environment.clone(),
-        user: start.user.clone(),
-        workdir: start.workdir.clone(),
+        command: start.command(["/bin/sh", "-c", &command]),
         accept,
     }
 }

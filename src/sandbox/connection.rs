@@ -1,5 +1,5 @@
 //! A connection between hardtack, its helper and the init of a step: framed JSON over a socket,
-//! with at most one descriptor beside a message.
+//! with a few descriptors beside a message.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
@@ -17,6 +17,9 @@ use std::os::unix::net::UnixStream;
 /// Requests name every layer of an image; nothing is near this.
 const MESSAGE_LIMIT: u32 = 64 * 1024 * 1024;
 
+/// The most descriptors beside one message: the three streams of a command.
+const DESCRIPTOR_LIMIT: usize = 3;
+
 /// One end of a connection.
 pub struct Connection {
     stream: UnixStream,
@@ -27,6 +30,11 @@ impl Connection {
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self { stream: ours }, theirs.into()))
+    }
+
+    /// One end of a stream that was accepted or opened by somebody else.
+    pub fn of(stream: UnixStream) -> Self {
+        Self { stream }
     }
 
     /// Takes the end that this process was started with, as its standard input.
@@ -49,11 +57,21 @@ impl Connection {
         message: &impl Serialize,
         descriptor: BorrowedFd<'_>,
     ) -> io::Result<()> {
+        self.send_with_all(message, &[descriptor])
+    }
+
+    /// Sends a message and at most three descriptors.
+    pub fn send_with_all(
+        &mut self,
+        message: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let frame = frame(message)?;
-        let descriptors = [descriptor];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let sent = sendmsg(
             &self.stream,
             &[IoSlice::new(&frame)],
@@ -72,8 +90,16 @@ impl Connection {
     pub fn receive_with<T: DeserializeOwned>(
         &mut self,
     ) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+        let received = self.receive_with_all()?;
+        Ok(received.map(|(message, mut descriptors)| (message, descriptors.pop())))
+    }
+
+    /// Receives a message and all descriptors that came with it.
+    pub fn receive_with_all<T: DeserializeOwned>(
+        &mut self,
+    ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let mut header = [0u8; 4];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let flags = RecvFlags::CMSG_CLOEXEC;
@@ -90,10 +116,10 @@ impl Connection {
         if received == 0 {
             return Ok(None);
         }
-        let mut descriptor = None;
+        let mut descriptors = Vec::new();
         for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                descriptor = descriptors.last().or(descriptor);
+            if let RecvAncillaryMessage::ScmRights(received) = message {
+                descriptors.extend(received);
             }
         }
         self.stream.read_exact(&mut header[received..])?;
@@ -106,7 +132,7 @@ impl Connection {
         }
         let mut body = vec![0u8; length as usize];
         self.stream.read_exact(&mut body)?;
-        Ok(Some((serde_json::from_slice(&body)?, descriptor)))
+        Ok(Some((serde_json::from_slice(&body)?, descriptors)))
     }
 
     /// Whether there is something to receive, or the other end has gone.

@@ -2,12 +2,13 @@
 
 use super::connection::Connection;
 use super::identity::IdMap;
+use super::means::Means;
 use super::protocol::{Answer, Envelope, Request};
-use super::{Cancel, HELPER_NAME, OutputStream, SandboxError, Settings};
+use super::{Cancel, HELPER_NAME, Mode, OutputStream, SandboxError, Settings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -17,22 +18,35 @@ const CHUNK: usize = 64 * 1024;
 /// Asks for something that is quick or whose helper may simply be killed.
 pub(super) fn ask(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    converse(settings, map, request, &mut |_, _| {}, cancel)
+    converse(settings, mode, request, &mut |_, _| {}, cancel)
 }
 
 /// Asks, and passes on what commands write until the helper has ended.
 pub(super) fn converse(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    run(settings, Some(map), request, None, output, cancel)
+    run(settings, Some(mode), request, None, output, cancel)
+}
+
+/// Asks for something with a root that others enter at `door`, and passes on what commands write
+/// until the helper has ended.
+pub(super) fn converse_with_door(
+    settings: &Settings,
+    mode: &Mode,
+    request: &Request,
+    door: OwnedFd,
+    output: &mut dyn FnMut(OutputStream, &[u8]),
+    cancel: &Cancel,
+) -> Result<Answer, SandboxError> {
+    run(settings, Some(mode), request, Some(door), output, cancel)
 }
 
 /// Asks the helper to run a command of the host; there is no sandbox around it.
@@ -43,14 +57,16 @@ pub(super) fn host(
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
+    let stdout = stdout.map(|it| it.try_clone_to_owned());
+    let stdout = stdout.transpose().map_err(SandboxError::Spawn)?;
     run(settings, None, request, stdout, output, cancel)
 }
 
 fn run(
     settings: &Settings,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
-    descriptor: Option<BorrowedFd<'_>>,
+    descriptor: Option<OwnedFd>,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
@@ -63,13 +79,13 @@ fn run(
         .stderr(Stdio::piped())
         // Ctrl-C on the terminal reaches hardtack, which then ends its helpers in good order.
         .process_group(0);
-    if map.is_some() {
+    if mode.is_some() {
         command.env_clear();
     }
     let mut child = command.spawn().map_err(SandboxError::Spawn)?;
     drop(command);
     let answer = (|| {
-        open(&mut connection, &child, map, request, descriptor)?;
+        open(&mut connection, &child, mode, request, descriptor)?;
         listen(
             &mut connection,
             &mut child,
@@ -86,59 +102,33 @@ fn run(
     }
 }
 
-/// Runs a command with this process' own standard streams.
-pub(super) fn interactive(
-    settings: &Settings,
-    map: &IdMap,
-    request: &Request,
-    cancel: &Cancel,
-) -> Result<Answer, SandboxError> {
-    let (mut connection, theirs) = Connection::pair().map_err(SandboxError::Spawn)?;
-    // It stays in the terminal's foreground process group, so that the command can read from it.
-    let mut command = Command::new(&settings.helper);
-    command.arg0(HELPER_NAME).stdin(theirs).env_clear();
-    let mut child = command.spawn().map_err(SandboxError::Spawn)?;
-    drop(command);
-    let answer = (|| {
-        open(
-            &mut connection,
-            &child,
-            Some(map),
-            request,
-            Some(io::stdin().as_fd()),
-        )?;
-        listen(&mut connection, &mut child, &mut |_, _| {}, cancel, false)
-    })();
-    finish(child, answer.is_err());
-    let answer = answer?;
-    match answer {
-        Answer::Failed { .. } => Err(answer.unexpected()),
-        answer => Ok(answer),
-    }
-}
-
 /// Whether a helper with this request may be killed at any moment: it has no process below it.
 fn is_killable(request: &Request) -> bool {
-    matches!(request, Request::Task(_) | Request::Probe)
+    matches!(request, Request::Task(_) | Request::Probe { scratch: None })
 }
 
 /// Sends the request and maps the ids of the helper's user namespace.
 fn open(
     connection: &mut Connection,
     child: &Child,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
-    descriptor: Option<BorrowedFd<'_>>,
+    descriptor: Option<OwnedFd>,
 ) -> Result<(), SandboxError> {
     let lost = |error: io::Error| SandboxError::Lost(error.to_string());
+    let map = mode.map(|mode| &mode.map);
     let user_namespace = map.is_some_and(IdMap::has_user_namespace);
     let envelope = Envelope {
         user_namespace,
         many_ids: map.is_some_and(|map| map.isolation() != super::Isolation::SingleId),
+        means: mode.map_or(Means::BEST, |mode| mode.means),
         request: request.clone(),
     };
     match descriptor {
-        Some(descriptor) => connection.send_with(&envelope, descriptor).map_err(lost)?,
+        // Closed here at once, so that its other copies are the last ones.
+        Some(descriptor) => connection
+            .send_with(&envelope, descriptor.as_fd())
+            .map_err(lost)?,
         None => connection.send(&envelope).map_err(lost)?,
     }
     if let Some(map) = map.filter(|_| user_namespace) {

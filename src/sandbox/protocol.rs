@@ -1,12 +1,17 @@
 //! What hardtack and its helper say to each other, as JSON over a socket.
 
+mod mount;
+
 use super::SandboxError;
+use super::means::Means;
 use crate::digest::{DiffId, Digest};
 use crate::store::LayerDescriptor;
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use mount::{Mount, MountKind};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,19 @@ pub struct PlacedFile {
     pub keep: bool,
 }
 
+/// A command inside a root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootCommand {
+    /// The command and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment, but for PATH and HOME, which have defaults.
+    pub env: Vec<(String, String)>,
+    /// `USER[:GROUP]`, names or numbers; empty for root.
+    pub user: String,
+    /// Empty for `/`.
+    pub workdir: String,
+}
+
 /// One thing that a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,17 +68,13 @@ pub enum Action {
     Run {
         /// Put there before, and removed after it.
         files: Vec<PlacedFile>,
-        /// The command and its arguments.
-        argv: Vec<String>,
-        /// The whole environment, but for PATH and HOME, which have defaults.
-        env: Vec<(String, String)>,
-        /// `USER[:GROUP]`, names or numbers; empty for root.
-        user: String,
-        /// Empty for `/`.
-        workdir: String,
+        /// What it is.
+        command: RootCommand,
         /// Exit codes that are no failure.
         accept: Vec<i32>,
     },
+    /// Lets this host's side enter the root, until it says that it has done its work.
+    Open,
     /// Copies a host file or folder into the root.
     Upload {
         /// On the host.
@@ -69,6 +83,10 @@ pub enum Action {
         contents_only: bool,
         /// In the root; a trailing `/` says that it is a folder.
         destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has on the host.
+        mode: Option<u32>,
     },
     /// Copies a file or folder of the root to the host.
     Download {
@@ -88,22 +106,31 @@ pub enum Action {
 impl Action {
     /// Whether it runs something that is in the root, and so for its processor.
     pub fn runs_program(&self) -> bool {
-        matches!(self, Self::Run { .. })
+        matches!(self, Self::Run { .. } | Self::Open)
     }
+}
+
+/// The root that something runs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootSpec {
+    /// The trees of the layers below, lowest first.
+    pub lowers: Vec<PathBuf>,
+    /// An empty folder on the store's file system, which takes the overlay's upper.
+    pub scratch: PathBuf,
+    /// What commands can reach.
+    pub network: Network,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
 }
 
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSpec {
-    /// The trees of the layers below, lowest first.
-    pub lowers: Vec<PathBuf>,
-    /// An empty folder on the store's file system. After a success it holds `fs`, the tree of the
-    /// new layer; after a failure nothing, or what `keep_failed` says.
-    pub scratch: PathBuf,
-    /// What to do, in order.
+    /// Where. After a success its scratch folder holds `fs`, the tree of the new layer; after a
+    /// failure nothing, or what `keep_failed` says.
+    pub root: RootSpec,
+    /// What to do, in order; [`Action::Open`] at most once.
     pub actions: Vec<Action>,
-    /// What commands can reach.
-    pub network: Network,
     /// The longest that all actions may take.
     pub timeout: Option<Duration>,
     /// Latest time of any entry of the layer, in seconds since 1970.
@@ -111,25 +138,6 @@ pub struct StepSpec {
     /// Whether a failure leaves the upper as the commands left it, in `fs` of the scratch folder,
     /// to be the uppermost layer of another step.
     pub keep_failed: bool,
-}
-
-/// One command in an image, to try it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSpec {
-    /// The trees of the image's layers, lowest first.
-    pub lowers: Vec<PathBuf>,
-    /// An empty folder on the store's file system, left empty.
-    pub scratch: PathBuf,
-    /// The command and its arguments.
-    pub argv: Vec<String>,
-    /// The whole environment, but for PATH, HOME and TERM, which have defaults.
-    pub env: Vec<(String, String)>,
-    /// `USER[:GROUP]`; empty for root.
-    pub user: String,
-    /// Empty for `/`.
-    pub workdir: String,
-    /// What the command can reach.
-    pub network: Network,
 }
 
 /// How a step ended.
@@ -145,6 +153,8 @@ pub enum StepOutcome {
         /// What would have been accepted.
         allowed: Vec<i32>,
     },
+    /// This host's side has left the open root without success.
+    Abandoned,
     /// It took too long, and all of it was killed.
     TimedOut,
     /// The run was cancelled, and all of it was killed.
@@ -160,6 +170,8 @@ pub struct StepReport {
     pub diff_id: Option<DiffId>,
     /// The size of that tar in bytes.
     pub tar_size: u64,
+    /// What the host does not give of what was asked, where the step ran all the same.
+    pub notes: Vec<String>,
 }
 
 /// Work on trees that runs nothing of an image.
@@ -292,12 +304,16 @@ impl PackedLayer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// Whether namespaces can be made at all.
-    Probe,
-    /// To run a step.
+    /// Whether a step can be run with what the envelope says, on the file system of an empty
+    /// folder; without one, whether namespaces can be made.
+    Probe {
+        /// The folder, left empty.
+        scratch: Option<PathBuf>,
+    },
+    /// To run a step; the listener for those who enter its root comes with the request.
     Step(StepSpec),
-    /// To run one command with the caller's streams.
-    Run(RunSpec),
+    /// To keep a root open, on an upper that is thrown away; the listener comes with the request.
+    Open(RootSpec),
     /// To work on trees.
     Task(Task),
     /// To run a command of the host and see to its end.
@@ -320,6 +336,8 @@ pub(super) struct Envelope {
     pub(super) user_namespace: bool,
     /// Whether more than one id is mapped into it.
     pub(super) many_ids: bool,
+    /// What a step is made with.
+    pub(super) means: Means,
     /// What is asked.
     pub(super) request: Request,
 }
@@ -334,11 +352,8 @@ pub(super) enum Answer {
     Ready,
     /// Of [`Request::Step`].
     Step(StepReport),
-    /// Of [`Request::Run`].
-    Run {
-        /// The command's exit code.
-        code: i32,
-    },
+    /// Of [`Request::Open`]: the root was closed as asked.
+    Closed,
     /// Of [`Request::Task`].
     Task(TaskReport),
     /// Of [`Request::HostCommand`].
@@ -360,6 +375,10 @@ pub(super) enum Answer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum FailureKind {
     UserNamespace,
+    /// There can be no process namespace with a `/proc` of its own.
+    Processes,
+    /// There can be no overlay to write to.
+    Overlay,
     Setup,
     Work,
     Cancelled,
@@ -373,6 +392,14 @@ impl Answer {
                 kind: FailureKind::UserNamespace,
                 text,
             } => SandboxError::UserNamespace(text),
+            Self::Failed {
+                kind: FailureKind::Processes,
+                text,
+            } => SandboxError::Processes(text),
+            Self::Failed {
+                kind: FailureKind::Overlay,
+                text,
+            } => SandboxError::Overlay(text),
             Self::Failed {
                 kind: FailureKind::Setup,
                 text,

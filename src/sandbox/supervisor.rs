@@ -2,13 +2,14 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
-use super::error::{NAMESPACES, namespace_refusal};
-use super::init::{InitReport, InitSpec, Job};
+use super::error::{Failure, NAMESPACES, namespace_refusal};
+use super::init::{InitReport, InitSpec};
+use super::means::Means;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Network, Request, RunSpec, StepOutcome, StepReport,
+    Action, Answer, Envelope, FailureKind, Network, Request, RootSpec, StepOutcome, StepReport,
     StepSpec,
 };
-use super::{INIT_NAME, chown, root, sys, tasks};
+use super::{INIT_NAME, chown, descendants, root, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -29,13 +30,9 @@ use std::time::{Duration, Instant};
 const BROKEN: i32 = 125;
 
 /// What every step gets of its own, beside its mounts.
-const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWPID
-    .union(UnshareFlags::NEWIPC)
+const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWIPC
     .union(UnshareFlags::NEWUTS)
     .union(UnshareFlags::NEWCGROUP);
-
-/// An error on its way to hardtack.
-pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
@@ -72,15 +69,16 @@ fn serve(
     let facts = Facts {
         user_namespace: envelope.user_namespace,
         many_ids: envelope.many_ids,
+        means: envelope.means,
     };
     if !matches!(envelope.request, Request::HostCommand { .. }) {
         // The same files whatever the caller's.
         rustix::process::umask(Mode::WGRP | Mode::WOTH);
     }
     match envelope.request {
-        Request::Probe => probe(),
-        Request::Step(spec) => step(connection, &spec, &facts),
-        Request::Run(spec) => run(connection, &spec, &facts, descriptor),
+        Request::Probe { scratch } => probe(connection, scratch.as_deref(), &facts),
+        Request::Step(spec) => step(connection, &spec, &facts, descriptor),
+        Request::Open(root) => open(connection, &root, &facts, descriptor),
         Request::Task(task) => {
             die_with_parent();
             tasks::run(task)
@@ -99,11 +97,12 @@ fn serve(
     }
 }
 
-/// What the mapping of ids means for a step.
+/// What the mapping of ids means for a step, and what it is made with.
 #[derive(Clone, Copy)]
 struct Facts {
     user_namespace: bool,
     many_ids: bool,
+    means: Means,
 }
 
 /// Makes a user namespace and waits until hardtack has mapped its ids.
@@ -128,10 +127,30 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(namespace_refusal(&error)))
 }
 
-/// Tries the namespaces that every step needs.
-fn probe() -> Result<Answer, Failure> {
-    make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
-    Ok(Answer::Ready)
+/// Tries the namespaces that every step needs, or runs a step that does nothing.
+fn probe(
+    connection: &Connection,
+    scratch: Option<&Path>,
+    facts: &Facts,
+) -> Result<Answer, Failure> {
+    let Some(scratch) = scratch else {
+        make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
+        return Ok(Answer::Ready);
+    };
+    let root = RootSpec {
+        lowers: Vec::new(),
+        scratch: scratch.to_owned(),
+        network: Network::Host,
+        mounts: Vec::new(),
+    };
+    let end = watched(connection, &[], &root, None, facts, None);
+    empty(scratch);
+    match end? {
+        End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
+        End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
+        End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
+        _ => Err(unexpected_report()),
+    }
 }
 
 fn make_namespaces(kinds: UnshareFlags) -> Result<(), Failure> {
@@ -147,17 +166,19 @@ fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answer, Failure> {
-    let job = Job::Actions(spec.actions.clone());
+fn step(
+    connection: &Connection,
+    spec: &StepSpec,
+    facts: &Facts,
+    door: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
     let result = watched(
         connection,
-        job,
-        &spec.lowers,
-        &spec.scratch,
-        spec.network,
+        &spec.actions,
+        &spec.root,
         spec.timeout,
         facts,
-        None,
+        door,
     )
     .and_then(|end| finish_step(connection, spec, end));
     let is_done = matches!(
@@ -168,7 +189,7 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
         }))
     );
     if !is_done && !spec.keep_failed {
-        empty(&spec.scratch);
+        empty(&spec.root.scratch);
     }
     result
 }
@@ -177,7 +198,7 @@ fn step(connection: &Connection, spec: &StepSpec, facts: &Facts) -> Result<Answe
 fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
     let outcome = match end {
         End::Reported(InitReport::Done { stubs }) => {
-            root::tidy(&spec.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
+            root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
             StepOutcome::Done
         }
         End::Reported(InitReport::Exited { code, action }) => {
@@ -189,6 +210,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
         End::Reported(InitReport::Listening) => return Err(unexpected_report()),
+        End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
     };
@@ -196,6 +218,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         outcome,
         diff_id: None,
         tar_size: 0,
+        notes: Vec::new(),
     };
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
@@ -206,41 +229,28 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
     let (diff_id, tar_size) =
-        tasks::settle_step(&spec.scratch.join("fs"), &spec.lowers, spec.epoch)
+        tasks::settle_step(&spec.root.scratch.join("fs"), &spec.root.lowers, spec.epoch)
             .map_err(|text| (FailureKind::Work, text))?;
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
 }
 
-fn run(
+/// Keeps a root open until it is closed, on an upper that is thrown away.
+fn open(
     connection: &Connection,
-    spec: &RunSpec,
+    root: &RootSpec,
     facts: &Facts,
-    stdin: Option<OwnedFd>,
+    door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let job = Job::Interactive {
-        argv: spec.argv.clone(),
-        env: spec.env.clone(),
-        user: spec.user.clone(),
-        workdir: spec.workdir.clone(),
-    };
-    let result = watched(
-        connection,
-        job,
-        &spec.lowers,
-        &spec.scratch,
-        spec.network,
-        None,
-        facts,
-        stdin,
-    );
-    empty(&spec.scratch);
+    let result = watched(connection, &[Action::Open], root, None, facts, door);
+    empty(&root.scratch);
     match result? {
-        End::Reported(InitReport::Done { .. }) => Ok(Answer::Run { code: 0 }),
-        End::Reported(InitReport::Exited { code, .. }) => Ok(Answer::Run { code }),
+        End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
-        End::Reported(InitReport::Listening) => Err(unexpected_report()),
+        End::Reported(InitReport::Listening | InitReport::Exited { .. }) => {
+            Err(unexpected_report())
+        }
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
 }
@@ -258,54 +268,52 @@ enum End {
 }
 
 /// Starts PID 1 of a step and watches it until it has ended.
-#[allow(clippy::too_many_arguments)] // Each is one fact of the two kinds of jobs.
 fn watched(
     connection: &Connection,
-    job: Job,
-    lowers: &[std::path::PathBuf],
-    scratch: &Path,
-    network: Network,
+    actions: &[Action],
+    root: &RootSpec,
     timeout: Option<Duration>,
     facts: &Facts,
-    stdin: Option<OwnedFd>,
+    door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
-    let stubs = root::prepare_scratch(scratch, lowers).map_err(setup("prepare the upper"))?;
+    let stubs =
+        root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
     let mut namespaces = NAMESPACES_OF_STEP;
-    if network == Network::None {
+    if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
     make_namespaces(namespaces)?;
+    if facts.means.has_process_namespace() {
+        make_namespaces(UnshareFlags::NEWPID)
+            .map_err(|(_, text)| (FailureKind::Processes, text))?;
+    } else {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
 
-    let interactive = stdin.is_some();
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0(INIT_NAME).stdin(theirs).env_clear();
     let child = command.spawn().map_err(setup("start the first process"))?;
     drop(command);
-    if interactive {
-        // Ctrl-C is for the command in the terminal, not for the one who watches it.
-        let _ = rustix::process::setpgid(None, None);
-    } else {
-        // What still writes when PID 1 has ended must be the end of the streams.
-        detach_output().map_err(setup("close the output"))?;
-    }
+    // What still writes when PID 1 has ended must be the end of the streams.
+    detach_output().map_err(setup("close the output"))?;
     let spec = InitSpec {
-        job,
-        lowers: lowers.to_vec(),
-        scratch: scratch.to_owned(),
-        network,
+        actions: actions.to_vec(),
+        root: root.clone(),
+        means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
         stubs,
     };
-    let sent = match &stdin {
-        Some(stdin) => init.send_with(&spec, stdin.as_fd()),
+    let sent = match &door {
+        Some(door) => init.send_with(&spec, door.as_fd()),
         None => init.send(&spec),
     };
-    drop(stdin);
+    // With PID 1 the last one goes who could answer those that wait at it.
+    drop(door);
     match sent {
         Ok(()) => watch(connection, &mut init, child, timeout),
         Err(error) => {
@@ -405,7 +413,8 @@ fn watch(
     })
 }
 
-/// Kills PID 1, and with it everything in its namespace, and waits until all of it has gone.
+/// Kills the first process, and with it everything that it has started, and waits until all of it
+/// has gone.
 fn kill_and_wait(mut child: Child) -> String {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid
@@ -414,9 +423,12 @@ fn kill_and_wait(mut child: Child) -> String {
         // It only fails when the process has ended already.
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
-    child
+    let end = child
         .wait()
-        .map_or_else(|error| error.to_string(), |status| status.to_string())
+        .map_or_else(|error| error.to_string(), |status| status.to_string());
+    // The end of a process namespace has ended all that was in it: there is nothing to find then.
+    descendants::kill_all();
+    end
 }
 
 /// Removes all that is in the scratch folder of a step that failed.
@@ -439,7 +451,7 @@ fn host_command(
         return Err((FailureKind::Work, "no command".to_owned()));
     };
     // Descendants whose parents have gone become children of this process.
-    rustix::process::set_child_subreaper(Pid::from_raw(1))
+    descendants::adopt_orphans()
         .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
     let mut command = Command::new(program);
     command
@@ -488,29 +500,9 @@ fn host_command(
             .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
         _ => 1,
     };
-    kill_descendants();
+    descendants::kill_all();
     if cancelled {
         return Err((FailureKind::Cancelled, "interrupted".to_owned()));
     }
     Ok(Answer::HostCommand { code })
-}
-
-/// Kills what a command has left running; each round may bring up orphans of the one before.
-fn kill_descendants() {
-    for _ in 0..1000 {
-        let list = format!("/proc/self/task/{}/children", std::process::id());
-        let children = fs::read_to_string(list).unwrap_or_default();
-        let children: Vec<Pid> = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw))
-            .collect();
-        for child in &children {
-            let _ = rustix::process::kill_process(*child, Signal::KILL);
-        }
-        match waitpid(None, WaitOptions::empty()) {
-            Ok(Some(_)) => {}
-            // No child is left.
-            _ => return,
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use super::support::{Bench, shell};
 #[cfg(target_arch = "x86_64")]
 use super::support::{copy_program, perl};
-use hardtack::sandbox::{Action, Network, PlacedFile};
+use hardtack::sandbox::{Action, Network, PlacedFile, RootCommand};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -123,6 +123,8 @@ fn the_first_process_gives_nothing_away() {
         source: bench.host("source"),
         contents_only: true,
         destination: "/srv".into(),
+        owner: String::new(),
+        mode: None,
     };
     let download = Action::Download {
         source: "/etc/passwd".into(),
@@ -146,6 +148,8 @@ fn links_of_the_image_do_not_lead_out() {
             source: bench.host("source"),
             contents_only: true,
             destination: destination.into(),
+            owner: String::new(),
+            mode: None,
         };
         let actions = [
             upload("/out/escaped"),
@@ -161,19 +165,23 @@ fn links_of_the_image_do_not_lead_out() {
                     mode: 0o644,
                     keep: true,
                 }],
-                argv: vec!["true".into()],
-                env: Vec::new(),
-                user: String::new(),
-                workdir: String::new(),
                 accept: vec![0],
+                command: RootCommand {
+                    argv: vec!["true".into()],
+                    env: Vec::new(),
+                    user: String::new(),
+                    workdir: String::new(),
+                },
             },
             Action::Run {
                 files: Vec::new(),
-                argv: vec!["cat".into(), "secret".into()],
-                env: Vec::new(),
-                user: String::new(),
-                workdir: out.clone(),
                 accept: vec![0],
+                command: RootCommand {
+                    argv: vec!["cat".into(), "secret".into()],
+                    env: Vec::new(),
+                    user: String::new(),
+                    workdir: out.clone(),
+                },
             },
         ];
         let folder = upload("/srv");

@@ -49,15 +49,7 @@ fn stores_may_have_odd_paths() {
         let inside = PathBuf::from(format!("{name}-scratch"));
         let odd_scratch = bench.host(inside.to_str().unwrap());
         fs::rename(scratch, &odd_scratch).unwrap();
-        let spec = hardtack::sandbox::StepSpec {
-            keep_failed: false,
-            lowers: bench.lowers.clone(),
-            scratch: odd_scratch,
-            actions: vec![super::support::shell("echo x > /new")],
-            network: bench.network,
-            timeout: None,
-            epoch: EPOCH,
-        };
+        let spec = bench.spec(&odd_scratch, vec![super::support::shell("echo x > /new")]);
         let report = bench
             .sandbox
             .run_step(&spec, &mut |_, _| {}, &Cancel::default());

@@ -1,7 +1,7 @@
 //! Limits and the network.
 
 use super::support::Bench;
-use hardtack::sandbox::{Action, Network};
+use hardtack::sandbox::{Action, Network, RootCommand};
 
 #[test]
 fn limits_are_set() {
@@ -43,13 +43,15 @@ fn signals_have_their_defaults() {
     let mut bench = Bench::new();
     let read = Action::Run {
         files: Vec::new(),
-        argv: ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]
-            .map(String::from)
-            .to_vec(),
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: ["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]
+                .map(String::from)
+                .to_vec(),
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     };
     let status = bench.step(vec![read]).done().stdout;
     for line in status.lines() {

@@ -14,8 +14,11 @@ mod host;
 mod identities;
 mod layers;
 mod limits;
+mod mounts;
 mod owners;
 mod residue;
+
 mod running;
+mod sessions;
 mod support;
 mod transfers;

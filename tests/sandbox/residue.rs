@@ -1,7 +1,7 @@
 //! What a step leaves in its layer: what it changed, and nothing of the sandbox.
 
 use super::support::{Bench, shell};
-use hardtack::sandbox::{Action, Network, PlacedFile};
+use hardtack::sandbox::{Action, Network, PlacedFile, RootCommand};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -118,14 +118,18 @@ fn an_image_without_layers_gets_nothing() {
         source: base.join(name),
         contents_only: false,
         destination: to.into(),
+        owner: String::new(),
+        mode: None,
     };
     let run = Action::Run {
         files: Vec::new(),
-        argv: vec!["/busybox".into(), "ls".into(), "/".into()],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["/busybox".into(), "ls".into(), "/".into()],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     };
     let ran = bench.step(vec![upload("bin/busybox", "/"), run]).done();
     assert_eq!(ran.stdout, "busybox\ndev\netc\nproc\nsys\n");
@@ -147,11 +151,13 @@ fn placed_files_go_with_the_folders_made_for_them() {
             mode: 0o755,
             keep,
         }],
-        argv: vec!["sh".into(), "-c".into(), format!("{before}{path}")],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["sh".into(), "-c".into(), format!("{before}{path}")],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     };
     let (temporary, kept, busy) = (
         run("/tmp/deep/er/script.sh", false, ""),
@@ -178,6 +184,8 @@ fn a_failed_step_leaves_nothing() {
         source: bench.host("missing"),
         contents_only: false,
         destination: "/".into(),
+        owner: String::new(),
+        mode: None,
     };
     let ran = bench.step(vec![shell("echo > /new"), missing]);
     let error = ran.result.unwrap_err();
@@ -214,6 +222,8 @@ fn the_caller_does_not_matter() {
             source: program,
             contents_only: false,
             destination: "/opt/".into(),
+            owner: String::new(),
+            mode: None,
         };
         let empty = bench.step(vec![upload]).done();
         format!(

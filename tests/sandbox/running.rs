@@ -1,17 +1,19 @@
 //! Commands: users, environment, working directories, exit codes, output.
 
 use super::support::{Bench, shell, shell_as};
-use hardtack::sandbox::{Action, StepOutcome};
+use hardtack::sandbox::{Action, RootCommand, StepOutcome};
 use std::fs;
 
 fn command(argv: &[&str]) -> Action {
     Action::Run {
         files: Vec::new(),
-        argv: argv.iter().map(|&word| word.to_owned()).collect(),
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     }
 }
 
@@ -58,15 +60,17 @@ fn the_environment_is_what_is_given() {
     );
     let action = Action::Run {
         files: Vec::new(),
-        argv: vec!["sh".into(), "-c".into(), "echo \"$HOME|$A|$PATH\"".into()],
-        env: vec![
-            ("HOME".into(), "/elsewhere".into()),
-            ("A".into(), "b c\n'd\"".into()),
-            ("PATH".into(), "/bin".into()),
-        ],
-        user: "app".into(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["sh".into(), "-c".into(), "echo \"$HOME|$A|$PATH\"".into()],
+            env: vec![
+                ("HOME".into(), "/elsewhere".into()),
+                ("A".into(), "b c\n'd\"".into()),
+                ("PATH".into(), "/bin".into()),
+            ],
+            user: "app".into(),
+            workdir: String::new(),
+        },
     };
     if bench.has_many_ids() {
         assert_eq!(
@@ -75,7 +79,8 @@ fn the_environment_is_what_is_given() {
         );
     }
     let mut bad = command(&["true"]);
-    if let Action::Run { env, .. } = &mut bad {
+    if let Action::Run { command, .. } = &mut bad {
+        let env = &mut command.env;
         env.push(("A".into(), "with\0zero".into()));
     }
     assert!(bench.step(vec![bad]).result.is_err());
@@ -132,11 +137,13 @@ fn working_directories_are_in_the_root() {
     let mut bench = Bench::new();
     let at = |workdir: &str| Action::Run {
         files: Vec::new(),
-        argv: vec!["pwd".into()],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: workdir.into(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["pwd".into()],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: workdir.into(),
+        },
     };
     assert_eq!(bench.step(vec![at("/tmp")]).done().stdout, "/tmp\n");
     assert_eq!(
@@ -206,15 +213,9 @@ fn interactive_commands_give_their_exit_code() {
 #[test]
 fn a_flood_of_output_takes_no_memory() {
     let mut bench = Bench::new();
-    let spec = hardtack::sandbox::StepSpec {
-        keep_failed: false,
-        lowers: bench.lowers.clone(),
-        scratch: bench.scratch(),
-        actions: vec![shell("dd if=/dev/zero bs=1M count=100 2> /dev/null")],
-        network: bench.network,
-        timeout: bench.timeout,
-        epoch: super::support::EPOCH,
-    };
+    let scratch = bench.scratch();
+    let flood = vec![shell("dd if=/dev/zero bs=1M count=100 2> /dev/null")];
+    let spec = bench.spec(&scratch, flood);
     let (mut length, mut largest) = (0, 0);
     let mut output = |_, bytes: &[u8]| {
         length += bytes.len();

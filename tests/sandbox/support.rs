@@ -1,8 +1,8 @@
 //! What the tests share: a root with a static BusyBox, and steps on top of it.
 
 use hardtack::sandbox::{
-    Action, Cancel, Isolation, Network, OutputStream, RunSpec, Sandbox, SandboxError, Settings,
-    StepOutcome, StepReport, StepSpec,
+    Action, Cancel, Isolation, Mount, Network, OpenRoot, OutputStream, RootCommand, RootSpec,
+    Sandbox, SandboxError, Settings, StepOutcome, StepReport, StepSpec, attach,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,6 +32,7 @@ pub struct Bench {
     /// Lowest first.
     pub lowers: Vec<PathBuf>,
     pub network: Network,
+    pub mounts: Vec<Mount>,
     pub timeout: Option<Duration>,
     pub cancel: Cancel,
     scratches: usize,
@@ -85,6 +86,7 @@ impl Bench {
             folder,
             lowers,
             network: Network::None,
+            mounts: Vec::new(),
             timeout: Some(Duration::from_secs(60)),
             cancel: Cancel::default(),
             scratches: 0,
@@ -119,15 +121,7 @@ impl Bench {
     /// Runs a step.
     pub fn step(&mut self, actions: Vec<Action>) -> Ran {
         let scratch = self.scratch();
-        let spec = StepSpec {
-            keep_failed: false,
-            lowers: self.lowers.clone(),
-            scratch: scratch.clone(),
-            actions,
-            network: self.network,
-            timeout: self.timeout,
-            epoch: EPOCH,
-        };
+        let spec = self.spec(&scratch, actions);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut output = |stream, bytes: &[u8]| match stream {
             OutputStream::Stdout => stdout.extend_from_slice(bytes),
@@ -139,6 +133,27 @@ impl Bench {
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
             scratch,
+        }
+    }
+
+    /// A root on the layers.
+    pub fn root(&self, scratch: &Path) -> RootSpec {
+        RootSpec {
+            lowers: self.lowers.clone(),
+            scratch: scratch.to_owned(),
+            network: self.network,
+            mounts: self.mounts.clone(),
+        }
+    }
+
+    /// A step on the layers.
+    pub fn spec(&self, scratch: &Path, actions: Vec<Action>) -> StepSpec {
+        StepSpec {
+            keep_failed: false,
+            root: self.root(scratch),
+            actions,
+            timeout: self.timeout,
+            epoch: EPOCH,
         }
     }
 
@@ -154,16 +169,14 @@ impl Bench {
 
     /// One command with this process' own streams.
     pub fn run(&mut self, script: &str) -> Result<i32, SandboxError> {
-        let spec = RunSpec {
-            lowers: self.lowers.clone(),
-            scratch: self.scratch(),
+        let scratch = self.scratch();
+        let root = self.root(&scratch);
+        let command = RootCommand {
             argv: vec!["sh".into(), "-c".into(), script.into()],
-            env: Vec::new(),
-            user: String::new(),
-            workdir: String::new(),
-            network: self.network,
+            ..RootCommand::default()
         };
-        self.sandbox.run_interactive(&spec, &self.cancel)
+        let visit = |root: &OpenRoot| attach::run(root, &command, &self.cancel);
+        self.sandbox.open(&root, visit, &self.cancel)?
     }
 }
 
@@ -224,6 +237,7 @@ pub fn settings() -> Settings {
     let helper = std::env::var_os(HELPER);
     Settings {
         helper: helper.map_or(env!("CARGO_BIN_EXE_hardtack").into(), PathBuf::from),
+        ..Settings::default()
     }
 }
 
@@ -235,11 +249,13 @@ pub fn shell(script: &str) -> Action {
 pub fn shell_as(user: &str, script: &str) -> Action {
     Action::Run {
         files: Vec::new(),
-        argv: vec!["sh".into(), "-c".into(), script.into()],
-        env: Vec::new(),
-        user: user.into(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["sh".into(), "-c".into(), script.into()],
+            env: Vec::new(),
+            user: user.into(),
+            workdir: String::new(),
+        },
     }
 }
 
@@ -275,11 +291,13 @@ pub fn all_gone(text: &str) {
 pub fn perl(script: &str) -> Action {
     Action::Run {
         files: Vec::new(),
-        argv: vec!["/usr/bin/perl".into(), "-e".into(), script.into()],
-        env: Vec::new(),
-        user: String::new(),
-        workdir: String::new(),
         accept: vec![0],
+        command: RootCommand {
+            argv: vec!["/usr/bin/perl".into(), "-e".into(), script.into()],
+            env: Vec::new(),
+            user: String::new(),
+            workdir: String::new(),
+        },
     }
 }
 
