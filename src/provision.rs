@@ -21,6 +21,8 @@ pub mod shell;
 mod shell_local;
 mod sleep;
 mod staging;
+#[cfg(test)]
+mod testing;
 mod tool_options;
 
 pub use error::ProvisionError;

@@ -361,3 +361,6 @@ impl Provisioner for ChefSolo {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

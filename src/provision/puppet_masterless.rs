@@ -277,3 +277,6 @@ impl Provisioner for PuppetMasterless {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;
