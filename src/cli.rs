@@ -32,6 +32,7 @@ mod registries;
 mod run;
 mod say;
 mod sharing;
+pub mod shell;
 mod show;
 mod surroundings;
 mod template;
@@ -111,6 +112,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Init(init) => init::run(init, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
+        Command::Shell(shell) => shell::run(shell, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),

@@ -8,16 +8,19 @@ mod config;
 mod dependencies;
 pub mod key;
 pub mod lock;
+mod mount;
 mod names;
 pub mod packer_components;
 mod planning;
 pub mod plugins;
 mod pushes;
+mod sandboxed;
 mod select;
 pub mod shard;
 mod sharing;
 mod step;
 
+pub use mount::{StepMount, StepMountKind};
 pub use packer_components::Group;
 pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
@@ -211,6 +214,14 @@ impl Plan {
             Work::Host(provisioner) => provisioner.asks(),
             Work::Layer(_) => false,
         })
+    }
+
+    /// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of
+    /// a build block or a source alone.
+    pub fn matching(&self, name: &str) -> Vec<&PlannedBuild> {
+        let names: Vec<Names<'_>> = self.builds.iter().map(Names::of).collect();
+        let found = dependencies::matching(&names, name).into_iter();
+        found.filter_map(|index| self.builds.get(index)).collect()
     }
 
     /// The texts that spans point into.

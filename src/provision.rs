@@ -8,14 +8,20 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible_local;
 mod breakpoint;
+mod chef_solo;
 pub mod error;
 pub mod file;
 pub mod host;
 pub mod input;
+mod puppet_masterless;
+mod salt_masterless;
 pub mod shell;
 mod shell_local;
 mod sleep;
+mod staging;
+mod tool_options;
 
 pub use error::ProvisionError;
 pub use host::{HostContext, HostProvisioner, Operator, Said};
@@ -27,6 +33,9 @@ use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// What Packer gives as its HTTP server's address where there is none, as here.
+pub const NO_HTTP_ADDRESS: &str = "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER";
 
 /// What every provisioner may need to know about the template and the run.
 #[derive(Clone, Debug)]
@@ -96,6 +105,11 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     fn visitor(&self) -> Option<&dyn Visitor> {
         None
     }
+
+    /// What to do about a command that ended with this code, if the provisioner knows.
+    fn hint(&self, _code: i32) -> Option<String> {
+        None
+    }
 }
 
 /// Work on this host that enters the root of a step.
@@ -129,8 +143,18 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        ("file", file::prepare as Prepare<dyn Provisioner>),
-        ("shell", shell::prepare as Prepare<dyn Provisioner>),
+        (
+            "ansible-local",
+            ansible_local::prepare as Prepare<dyn Provisioner>,
+        ),
+        ("chef-solo", chef_solo::prepare as Prepare<_>),
+        ("file", file::prepare as Prepare<_>),
+        (
+            "puppet-masterless",
+            puppet_masterless::prepare as Prepare<_>,
+        ),
+        ("salt-masterless", salt_masterless::prepare as Prepare<_>),
+        ("shell", shell::prepare as Prepare<_>),
     ])
 }
 

@@ -10,7 +10,7 @@ use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
-use crate::plan::{LayerStep, Plan, PlannedImage};
+use crate::plan::{LayerStep, Plan, PlannedImage, StepMount};
 use crate::provision::{StartState, input};
 use crate::store::Platform;
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ pub fn material(
         provisioner: step.provisioner.kind(),
         options: step.provisioner.key_material(),
         inputs,
+        mounts: step.mounts.iter().map(StepMount::key_material).collect(),
         network: step.network.name(),
         platform: &ground.platform.to_string(),
         epoch: ground.epoch,

@@ -4,8 +4,10 @@ use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
-use super::{BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post};
-use super::{root_archive, steps};
+use super::{
+    BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, root_archive,
+    steps,
+};
 use crate::base::{Outcome, ResolvedBase};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
@@ -63,7 +65,7 @@ pub fn run(
 }
 
 /// What is built, and with what.
-type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
+pub type Order<'a> = (&'a Arc<Environment>, &'a Plan, &'a PlannedBuild);
 
 fn image_and_outputs(
     order: Order<'_>,
@@ -101,6 +103,9 @@ fn image_and_outputs(
         layers,
         artifacts,
     };
+    if cached < build.steps.len() {
+        kept::forget(environment, &build.name);
+    }
     // Only now: the registry may have got the layers with the image.
     environment.cache.succeeded(&build.name);
     finished(environment, build, &built, cached, begin);
@@ -109,7 +114,7 @@ fn image_and_outputs(
 }
 
 /// The image that a build starts from, made once more with all that is below it; not its outputs.
-fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
+pub fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
     let (environment, plan, build) = order;
     let mut way: Vec<&PlannedBuild> = Vec::new();
     let mut above = build;
@@ -154,42 +159,8 @@ fn image(
         let text = failure::text(plan, build, &error);
         Box::new((error, text))
     };
-    let output = |line: &str| {
-        environment.emit(Event::Notice {
-            build: Some(build.name.clone()),
-            level: Level::Info,
-            text: line.to_owned(),
-        });
-    };
-    let base = lookup::resolve_base(environment, planned, dependency, &output).map_err(fail)?;
-    environment.emit(Event::BaseResolved {
-        build: build.name.clone(),
-        base: planned.base.description(),
-        digest: base.image.as_ref().map(|image| image.manifest.digest),
-        seconds: begin.elapsed().as_secs_f64(),
-    });
-
-    for layer in &base.layers {
-        environment.cache.made(&build.name, layer.key);
-    }
-    let mut chain = Chain::default();
-    let base_layers = base
-        .image
-        .iter()
-        .flat_map(|image| &image.layers)
-        .chain(base.layers.iter().map(|layer| &layer.layer));
-    for layer in base_layers {
-        chain.push(Link {
-            diff_id: layer.diff_id,
-            blob: Blob::Stored(layer.clone()),
-            origin: None,
-        });
-    }
-    let config = base.image.as_ref().map(|image| &image.config.config);
-    let start = lookup::start_state(
-        config.unwrap_or(&ContainerConfig::default()),
-        planned.base.start(),
-    );
+    let (base, chain) = foundation(order, planned, dependency, begin).map_err(fail)?;
+    let start = start(planned, &base);
     let bench = Bench {
         environment,
         plan,
@@ -230,6 +201,55 @@ fn image(
         cached: done.cached,
         root_archive,
     })
+}
+
+/// What the steps of a build stand on: its base, and the layers of that.
+pub fn foundation(
+    (environment, _, build): Order<'_>,
+    planned: &PlannedImage,
+    dependency: Option<&Image>,
+    begin: Instant,
+) -> Result<(ResolvedBase, Chain), BuildError> {
+    let output = |line: &str| {
+        environment.emit(Event::Notice {
+            build: Some(build.name.clone()),
+            level: Level::Info,
+            text: line.to_owned(),
+        });
+    };
+    let base = lookup::resolve_base(environment, planned, dependency, &output)?;
+    environment.emit(Event::BaseResolved {
+        build: build.name.clone(),
+        base: planned.base.description(),
+        digest: base.image.as_ref().map(|image| image.manifest.digest),
+        seconds: begin.elapsed().as_secs_f64(),
+    });
+    for layer in &base.layers {
+        environment.cache.made(&build.name, layer.key);
+    }
+    let mut chain = Chain::default();
+    let base_layers = base
+        .image
+        .iter()
+        .flat_map(|image| &image.layers)
+        .chain(base.layers.iter().map(|layer| &layer.layer));
+    for layer in base_layers {
+        chain.push(Link {
+            diff_id: layer.diff_id,
+            blob: Blob::Stored(layer.clone()),
+            origin: None,
+        });
+    }
+    Ok((base, chain))
+}
+
+/// What a command of a step finds when it starts on a base.
+pub fn start(planned: &PlannedImage, base: &ResolvedBase) -> StartState {
+    let config = base.image.as_ref().map(|image| &image.config.config);
+    lookup::start_state(
+        config.unwrap_or(&ContainerConfig::default()),
+        planned.base.start(),
+    )
 }
 
 /// Builds from a source that makes no image: its own artifact first, as in Packer, so that the

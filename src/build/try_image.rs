@@ -19,6 +19,7 @@ pub fn open_image<T: Send>(
         lowers,
         scratch: scratch.path().to_owned(),
         network,
+        mounts: Vec::new(),
     };
     let sandbox = environment.sandbox.get()?;
     Ok(sandbox.open(&root, visit, &environment.cancel)??)

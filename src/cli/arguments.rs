@@ -14,9 +14,11 @@ use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
+use super::shell::ShellArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
+use crate::sandbox::Confinement;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -45,6 +47,19 @@ pub struct Arguments {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
+
+    /// The least isolation that steps may run with; what the host allows is tried out, the best
+    /// first.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "LEVEL",
+        env = "HARDTACK_ISOLATION",
+        hide_env_values = true
+    )]
+    pub isolation: Confinement,
 
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
@@ -80,6 +95,8 @@ pub enum Command {
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Open a shell in a build as it is before or after a step, or as a failed step has left it.
+    Shell(ShellArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
     Copy(CopyArguments),
     /// List the images in the store.

@@ -3,6 +3,7 @@
 use super::{PlannedBuild, Settings};
 use crate::base::ResolvedBase;
 use crate::image::Image;
+use crate::provision;
 use crate::template::gotemplate::GoTemplateData;
 use crate::template::{self, ScopeNames, SourceUse, Template, Value};
 use std::collections::BTreeMap;
@@ -158,7 +159,7 @@ pub fn build_values(
     let of_run = [
         ("ID", id),
         ("PackerRunUUID", &settings.run_id),
-        ("PackerHTTPAddr", "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER"),
+        ("PackerHTTPAddr", provision::NO_HTTP_ADDRESS),
         ("PackerHTTPIP", "ERR_HTTP_IP_NOT_IMPLEMENTED_BY_BUILDER"),
         ("PackerHTTPPort", "ERR_HTTP_PORT_NOT_IMPLEMENTED_BY_BUILDER"),
     ];

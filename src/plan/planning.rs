@@ -21,6 +21,14 @@ pub fn report_unknown(
     kinds: &[&str],
     diagnostics: &Diagnostics,
 ) {
+    if let Some(refusal) = packer_components::refusal(group, kind) {
+        diagnostics.push(
+            Diagnostic::error(format!("the {group} {kind} {}", refusal.reason))
+                .at(place)
+                .help(refusal.instead),
+        );
+        return;
+    }
     let known = format!("{group}s are {}", kinds.join(", "));
     let error = match packer_components::plugin_of(group, kind) {
         // Nobody misspelt it, so the nearest name would mislead.

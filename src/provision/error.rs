@@ -56,6 +56,14 @@ pub enum ProvisionError {
     /// A question has no answer, since nobody is there to give one.
     #[error("nobody answers: standard input is closed")]
     NoAnswer,
+    /// A formula for Salt cannot be fetched.
+    #[error("cannot get the formula of {address}: {reason}")]
+    Formula {
+        /// What git was to clone.
+        address: String,
+        /// Its last words.
+        reason: String,
+    },
     /// A Go template in an option cannot be rendered.
     #[error("cannot render {option}: {problem}")]
     GoTemplate {

@@ -1,5 +1,6 @@
 //! What can go wrong in a sandbox.
 
+use super::protocol::FailureKind;
 use std::fs;
 use std::io;
 
@@ -18,6 +19,12 @@ pub enum SandboxError {
     /// The ids of the user namespace cannot be mapped.
     #[error("cannot map ids into the user namespace: {0}")]
     IdMap(String),
+    /// The host refuses a process namespace with a `/proc` of its own.
+    #[error("cannot set up the sandbox: {0}")]
+    Processes(String),
+    /// The host refuses an overlay to write to.
+    #[error("cannot set up the sandbox: {0}")]
+    Overlay(String),
     /// Something that the sandbox is made of is refused by the host.
     #[error("cannot set up the sandbox: {0}")]
     Setup(String),
@@ -60,17 +67,22 @@ impl SandboxError {
                 "install an emulator that works inside containers (on Debian: apt-get install qemu-user-static binfmt-support); steps whose results are cached need none".to_owned(),
             ),
             Self::UserNamespace(_) | Self::IdMap(_) => Some(user_namespace_hint()),
-            Self::Setup(text) if text.contains(NAMESPACES) => forbidden_namespace(),
-            Self::Setup(text) if text.contains("overlay") => Some(
+            Self::Setup(text) | Self::Processes(text) if text.contains(NAMESPACES) => {
+                forbidden_namespace()
+            }
+            Self::Overlay(_) => Some(
                 "the store must be on a file system that can be the upper of an overlay (ext4, xfs, btrfs, tmpfs), and without root the kernel Linux 5.11 or newer; name another folder with --store".to_owned(),
             ),
-            Self::Setup(text) if text.contains("/proc") => Some(
-                "inside a container a new /proc needs an unmasked one: run it with --privileged, or with --security-opt systempaths=unconfined --security-opt seccomp=unconfined".to_owned(),
+            Self::Processes(_) => Some(
+                "inside a container a new /proc needs an unmasked one: run it with --privileged, or with --security-opt systempaths=unconfined --security-opt seccomp=unconfined (podman: --security-opt unmask=ALL), or build with --isolation=shared-processes".to_owned(),
             ),
             _ => None,
         }
     }
 }
+
+/// An error on its way to hardtack.
+pub(super) type Failure = (FailureKind, String);
 
 /// How errors name namespaces that could not be made.
 pub(super) const NAMESPACES: &str = "make namespaces";

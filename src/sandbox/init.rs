@@ -3,9 +3,15 @@
 
 use super::command::{self, Start, Streams};
 use super::connection::Connection;
+use super::descendants;
+use super::error::Failure;
+use super::landlock;
+use super::means::Means;
+use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
-use super::root::Stub;
+
 use super::serve::{self, End};
+use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
 use super::{chown, harden, inside, mounts, sys, users};
@@ -24,6 +30,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct InitSpec {
     pub(super) actions: Vec<Action>,
     pub(super) root: RootSpec,
+    pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
     /// Mount points that the supervisor has made in the upper.
@@ -44,8 +51,6 @@ pub(super) enum InitReport {
     /// The sandbox could not be set up, or an action could not be carried out.
     Failed { kind: FailureKind, text: String },
 }
-
-type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
@@ -94,9 +99,12 @@ fn work(
         .map_err(setup("open /dev/null"))?
         .into();
 
+    if !spec.means.has_process_namespace() {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.root).map_err(|text| (FailureKind::Setup, text))?;
+    let made = mounts::enter_root(&spec.root, spec.means)?;
     stubs.extend(made);
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
@@ -104,14 +112,22 @@ fn work(
     if spec.root.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
+    if !spec.means.has_process_namespace() {
+        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
+    }
     let listener = harden::harden(spec.user_namespace, spec.many_ids)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }
 
+    let mut temporary = Vec::new();
     for (index, step) in steps.into_iter().enumerate() {
         match step {
+            Opened::Temporary(path) => {
+                let noted = Temporary::note(&path).map_err(|text| (FailureKind::Work, text))?;
+                temporary.extend(noted);
+            }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
                 let code = run.execute(stdin)?;
@@ -143,6 +159,10 @@ fn work(
             }
         }
     }
+    // After a failure they stay, for whoever looks at what is left.
+    for one in temporary.into_iter().rev() {
+        one.remove().map_err(|text| (FailureKind::Work, text))?;
+    }
     Ok(InitReport::Done { stubs })
 }
 
@@ -152,6 +172,8 @@ enum Opened {
     Open,
     Upload(Upload),
     Download(Download),
+    /// A path to note; there is nothing to open.
+    Temporary(String),
 }
 
 /// A command to run.
@@ -196,6 +218,7 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Temporary { path } => Self::Temporary(path),
         })
     }
 }

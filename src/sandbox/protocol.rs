@@ -1,12 +1,17 @@
 //! What hardtack and its helper say to each other, as JSON over a socket.
 
+mod mount;
+
 use super::SandboxError;
+use super::means::Means;
 use crate::digest::{DiffId, Digest};
 use crate::store::LayerDescriptor;
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use mount::{Mount, MountKind};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +95,12 @@ pub enum Action {
         /// On the host.
         destination: PathBuf,
     },
+    /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
+    /// the folders above that had to be made for it.
+    Temporary {
+        /// In the root.
+        path: String,
+    },
 }
 
 impl Action {
@@ -100,7 +111,7 @@ impl Action {
 }
 
 /// The root that something runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootSpec {
     /// The trees of the layers below, lowest first.
     pub lowers: Vec<PathBuf>,
@@ -108,6 +119,8 @@ pub struct RootSpec {
     pub scratch: PathBuf,
     /// What commands can reach.
     pub network: Network,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
 }
 
 /// One run of a step.
@@ -300,8 +313,12 @@ impl PackedLayer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// Whether namespaces can be made at all.
-    Probe,
+    /// Whether a step can be run with what the envelope says, on the file system of an empty
+    /// folder; without one, whether namespaces can be made.
+    Probe {
+        /// The folder, left empty.
+        scratch: Option<PathBuf>,
+    },
     /// To run a step; the listener for those who enter its root comes with the request.
     Step(StepSpec),
     /// To keep a root open, on an upper that is thrown away; the listener comes with the request.
@@ -328,6 +345,8 @@ pub(super) struct Envelope {
     pub(super) user_namespace: bool,
     /// Whether more than one id is mapped into it.
     pub(super) many_ids: bool,
+    /// What a step is made with.
+    pub(super) means: Means,
     /// What is asked.
     pub(super) request: Request,
 }
@@ -365,6 +384,10 @@ pub(super) enum Answer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum FailureKind {
     UserNamespace,
+    /// There can be no process namespace with a `/proc` of its own.
+    Processes,
+    /// There can be no overlay to write to.
+    Overlay,
     Setup,
     Work,
     Cancelled,
@@ -378,6 +401,14 @@ impl Answer {
                 kind: FailureKind::UserNamespace,
                 text,
             } => SandboxError::UserNamespace(text),
+            Self::Failed {
+                kind: FailureKind::Processes,
+                text,
+            } => SandboxError::Processes(text),
+            Self::Failed {
+                kind: FailureKind::Overlay,
+                text,
+            } => SandboxError::Overlay(text),
             Self::Failed {
                 kind: FailureKind::Setup,
                 text,

@@ -2,13 +2,14 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
-use super::error::{NAMESPACES, namespace_refusal};
+use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
+use super::means::Means;
 use super::protocol::{
     Action, Answer, Envelope, FailureKind, Network, Request, RootSpec, StepOutcome, StepReport,
     StepSpec,
 };
-use super::{INIT_NAME, chown, root, sys, tasks};
+use super::{INIT_NAME, chown, descendants, root, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -29,13 +30,9 @@ use std::time::{Duration, Instant};
 const BROKEN: i32 = 125;
 
 /// What every step gets of its own, beside its mounts.
-const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWPID
-    .union(UnshareFlags::NEWIPC)
+const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWIPC
     .union(UnshareFlags::NEWUTS)
     .union(UnshareFlags::NEWCGROUP);
-
-/// An error on its way to hardtack.
-pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
@@ -72,13 +69,14 @@ fn serve(
     let facts = Facts {
         user_namespace: envelope.user_namespace,
         many_ids: envelope.many_ids,
+        means: envelope.means,
     };
     if !matches!(envelope.request, Request::HostCommand { .. }) {
         // The same files whatever the caller's.
         rustix::process::umask(Mode::WGRP | Mode::WOTH);
     }
     match envelope.request {
-        Request::Probe => probe(),
+        Request::Probe { scratch } => probe(connection, scratch.as_deref(), &facts),
         Request::Step(spec) => step(connection, &spec, &facts, descriptor),
         Request::Open(root) => open(connection, &root, &facts, descriptor),
         Request::Task(task) => {
@@ -99,11 +97,12 @@ fn serve(
     }
 }
 
-/// What the mapping of ids means for a step.
+/// What the mapping of ids means for a step, and what it is made with.
 #[derive(Clone, Copy)]
 struct Facts {
     user_namespace: bool,
     many_ids: bool,
+    means: Means,
 }
 
 /// Makes a user namespace and waits until hardtack has mapped its ids.
@@ -128,10 +127,30 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(namespace_refusal(&error)))
 }
 
-/// Tries the namespaces that every step needs.
-fn probe() -> Result<Answer, Failure> {
-    make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
-    Ok(Answer::Ready)
+/// Tries the namespaces that every step needs, or runs a step that does nothing.
+fn probe(
+    connection: &Connection,
+    scratch: Option<&Path>,
+    facts: &Facts,
+) -> Result<Answer, Failure> {
+    let Some(scratch) = scratch else {
+        make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
+        return Ok(Answer::Ready);
+    };
+    let root = RootSpec {
+        lowers: Vec::new(),
+        scratch: scratch.to_owned(),
+        network: Network::Host,
+        mounts: Vec::new(),
+    };
+    let end = watched(connection, &[], &root, None, facts, None);
+    empty(scratch);
+    match end? {
+        End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
+        End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
+        End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
+        _ => Err(unexpected_report()),
+    }
 }
 
 fn make_namespaces(kinds: UnshareFlags) -> Result<(), Failure> {
@@ -267,6 +286,12 @@ fn watched(
         namespaces |= UnshareFlags::NEWNET;
     }
     make_namespaces(namespaces)?;
+    if facts.means.has_process_namespace() {
+        make_namespaces(UnshareFlags::NEWPID)
+            .map_err(|(_, text)| (FailureKind::Processes, text))?;
+    } else {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
@@ -278,6 +303,7 @@ fn watched(
     let spec = InitSpec {
         actions: actions.to_vec(),
         root: root.clone(),
+        means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
         stubs,
@@ -387,7 +413,8 @@ fn watch(
     })
 }
 
-/// Kills PID 1, and with it everything in its namespace, and waits until all of it has gone.
+/// Kills the first process, and with it everything that it has started, and waits until all of it
+/// has gone.
 fn kill_and_wait(mut child: Child) -> String {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid
@@ -396,9 +423,12 @@ fn kill_and_wait(mut child: Child) -> String {
         // It only fails when the process has ended already.
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
-    child
+    let end = child
         .wait()
-        .map_or_else(|error| error.to_string(), |status| status.to_string())
+        .map_or_else(|error| error.to_string(), |status| status.to_string());
+    // The end of a process namespace has ended all that was in it: there is nothing to find then.
+    descendants::kill_all();
+    end
 }
 
 /// Removes all that is in the scratch folder of a step that failed.
@@ -421,7 +451,7 @@ fn host_command(
         return Err((FailureKind::Work, "no command".to_owned()));
     };
     // Descendants whose parents have gone become children of this process.
-    rustix::process::set_child_subreaper(Pid::from_raw(1))
+    descendants::adopt_orphans()
         .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
     let mut command = Command::new(program);
     command
@@ -470,29 +500,9 @@ fn host_command(
             .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
         _ => 1,
     };
-    kill_descendants();
+    descendants::kill_all();
     if cancelled {
         return Err((FailureKind::Cancelled, "interrupted".to_owned()));
     }
     Ok(Answer::HostCommand { code })
-}
-
-/// Kills what a command has left running; each round may bring up orphans of the one before.
-fn kill_descendants() {
-    for _ in 0..1000 {
-        let list = format!("/proc/self/task/{}/children", std::process::id());
-        let children = fs::read_to_string(list).unwrap_or_default();
-        let children: Vec<Pid> = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw))
-            .collect();
-        for child in &children {
-            let _ = rustix::process::kill_process(*child, Signal::KILL);
-        }
-        match waitpid(None, WaitOptions::empty()) {
-            Ok(Some(_)) => {}
-            // No child is left.
-            _ => return,
-        }
-    }
 }
