@@ -142,10 +142,19 @@ pub fn start_state(config: &ContainerConfig, changes: Option<&StartChanges>) -> 
     }
     match &changes.upload_owner {
         UploadOwner::Root => {}
-        UploadOwner::ImageUser => start.upload_owner = user,
-        UploadOwner::Named(name) => start.upload_owner.clone_from(name),
+        UploadOwner::ImageUser => start.upload_owner = with_group(&user),
+        UploadOwner::Named(name) => start.upload_owner = with_group(name),
     }
     start
+}
+
+/// The owner that `chown USER` gives a file of root's, as Packer does: without a group it keeps its
+/// own.
+fn with_group(user: &str) -> String {
+    match user.is_empty() || user.contains(':') {
+        true => user.to_owned(),
+        false => format!("{user}:0"),
+    }
 }
 
 /// The environment variables of an image's configuration.

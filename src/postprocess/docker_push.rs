@@ -84,8 +84,11 @@ impl PostProcessor for DockerPush {
             let moved = push::image(&client, store, &image, repository, tags, &progress)?;
             (context.say)(Said::Note(&format!("{repository}: {moved}")));
         }
-        let first = input.names.first().map(String::as_str);
-        let packer = PackerName::image(DOCKER_IMPORT, first.unwrap_or_default(), &[]);
+        let id = match &input.packer {
+            Some(name) => name.id.clone(),
+            None => input.names.first().cloned().unwrap_or_default(),
+        };
+        let packer = PackerName::image(DOCKER_IMPORT, &id, &[]);
         Ok(Artifact {
             kind: self.kind(),
             digest: Some(image.manifest.digest),
