@@ -8,6 +8,7 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible;
 mod breakpoint;
 pub mod error;
 pub mod file;
@@ -27,6 +28,7 @@ use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What every provisioner may need to know about the template and the run.
 #[derive(Clone, Debug)]
@@ -37,8 +39,19 @@ pub struct Context {
     pub source_name: String,
     /// The type of the source (`PACKER_BUILDER_TYPE`).
     pub source_type: String,
+    /// What may be known of the process that hardtack is.
+    pub caller: Arc<Caller>,
     /// What a Go template inside a string may refer to.
     pub go_template: crate::template::gotemplate::GoTemplateData,
+}
+
+/// What programs of this host that a provisioner starts find in their surroundings.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
 }
 
 /// How a command starts inside the root: what the base image's configuration says.
@@ -127,6 +140,7 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
+        ("ansible", ansible::prepare as Prepare<dyn Provisioner>),
         ("file", file::prepare as Prepare<dyn Provisioner>),
         ("shell", shell::prepare as Prepare<dyn Provisioner>),
     ])

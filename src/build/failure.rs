@@ -23,7 +23,7 @@ pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
 /// The message for an error of a step.
 pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
     let mut help = hints(error);
-    if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
+    if error.is_worth_a_retry() {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
             1 => "mend the step and run the same command again: the step before it is kept"
@@ -135,6 +135,7 @@ fn hints(error: &BuildError) -> Vec<String> {
                     .to_owned(),
             );
         }
+        BuildError::Provision(source) => hints.extend(source.hint()),
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

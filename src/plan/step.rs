@@ -9,6 +9,7 @@ use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
 use crate::template::{Arguments, Component, SourceUse, Template};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many files `inputs` may name.
@@ -124,6 +125,7 @@ pub fn plan_step(
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
+        caller: Arc::clone(&settings.caller),
         go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);
