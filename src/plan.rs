@@ -34,18 +34,22 @@ use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
 use crate::mask::{Masker, Secrets};
 use crate::postprocess::{PostProcessor, PushedName};
+use crate::provision::Caller;
 use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What planning takes besides the template.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What programs of the host find in their surroundings.
+    pub caller: Arc<Caller>,
     /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.

@@ -185,7 +185,12 @@ impl BuildError {
 
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Exit { .. }
+                | Self::TimedOut { .. }
+                | Self::Provision(ProvisionError::Playbook { .. })
+        )
     }
 }
 

@@ -10,6 +10,7 @@ use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
 use crate::template::{Component, SourceUse, Template};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One provisioner in one build, checked.
@@ -124,6 +125,7 @@ pub fn plan_step(
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
+        caller: Arc::clone(&settings.caller),
         go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);

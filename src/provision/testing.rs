@@ -80,6 +80,7 @@ impl Bench {
             source_name: "web".to_owned(),
             source_type: "docker".to_owned(),
             go_template: go_template.clone(),
+            caller: std::sync::Arc::default(),
         };
         let scope = loaded.template.scope(&ScopeNames::default());
         let diagnostics = Diagnostics::new();
@@ -139,6 +140,7 @@ impl Bench {
                 source,
                 contents_only,
                 destination,
+                ..
             } => {
                 let all = if *contents_only { "/*" } else { "" };
                 let source = match source.strip_prefix(self.path()) {
@@ -148,12 +150,14 @@ impl Bench {
                 format!("upload {source}{all} to {destination}")
             }
             Action::Run {
-                argv,
-                user: of_run,
-                accept,
-                ..
+                command, accept, ..
             } => {
-                let who = if of_run == user { "" } else { "as root: " };
+                let argv = &command.argv;
+                let who = if command.user == user {
+                    ""
+                } else {
+                    "as root: "
+                };
                 let accept = match accept.as_slice() {
                     [0] => String::new(),
                     codes if codes.len() > 9 => format!(" accepts {} codes", codes.len()),
@@ -162,6 +166,7 @@ impl Bench {
                 assert_eq!(argv[..2], ["/bin/sh", "-c"]);
                 format!("run {who}{}{accept}", argv[2])
             }
+            Action::Open => "open".to_owned(),
             Action::Download { source, .. } => format!("download {source}"),
         }
     }
