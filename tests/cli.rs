@@ -182,7 +182,7 @@ build {
           |               ^^^^^^^ step 2 of 2 of oci.base
           |
           = help: mend the step and run the same command again: the step before it is kept
-      = help: `hardtack shell PATH --failed --build oci.base` shows what it has left
+          = help: `hardtack shell PATH --failed --build oci.base` shows what it has left
         "#)
     });
     let plain = bench.run(&["build", "."]);
