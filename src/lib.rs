@@ -13,6 +13,7 @@
 //! | the host | [`doctor`] | this host | what it allows, and remedies |
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
+//! | tests | [`check`] | `test` blocks, an open root | what is not as expected |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
@@ -34,6 +35,7 @@
 pub mod base;
 pub mod build;
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod copy;
 pub mod decompress;

@@ -35,6 +35,7 @@ mod landlock;
 mod lazy;
 mod lines;
 mod means;
+mod mount_point;
 mod mounts;
 mod probe;
 mod proc;
@@ -60,8 +61,8 @@ pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Network, PackedLayer, PlacedFile, RootCommand, RootSpec, StepOutcome,
-    StepReport, StepSpec, Task, TaskReport,
+    Action, Extracted, Mount, MountKind, Network, PackedLayer, PlacedFile, RootCommand, RootSpec,
+    StepOutcome, StepReport, StepSpec, Task, TaskReport,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

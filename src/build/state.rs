@@ -8,7 +8,7 @@ use super::chain::Chain;
 use super::failure::{self, Failure};
 use super::run::{self, Order};
 use super::step::Bench;
-use super::{BuildError, Environment, kept, trees};
+use super::{BuildError, Environment, kept, mounts, trees};
 use crate::digest::ChainId;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step, Work};
 use crate::provision::StartState;
@@ -61,7 +61,7 @@ pub fn open<T: Send>(
     let below = run::image_below(order)?;
     let (base, mut chain) =
         run::foundation(order, planned, below.as_ref(), Instant::now()).map_err(fail)?;
-    let start = run::start(&base);
+    let start = run::start(planned, &base);
     let bench = Bench {
         environment,
         plan,
@@ -160,6 +160,7 @@ pub fn root_of(layer: Option<&LayerStep>, lowers: Vec<PathBuf>, scratch: PathBuf
         lowers,
         scratch,
         network: layer.map_or(Network::Host, |layer| layer.network),
+        mounts: layer.map(mounts::of).unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | provisioner | `provisioner`, `options` | fully rendered, in the provisioner's own words |
 //! | host files | `inputs`: path, type, permission bits, link target, bytes | never times or owners: a fresh clone hits |
 //! | `inputs = [...]` | `inputs` too | what a step reads without naming it in an option |
+//! | mounts | `mounts`: kind, target, owner and mode; the files of this host are in `inputs` | never what a cache holds |
 //! | network | `network` | a step without network can yield something else |
 //! | platform | `platform` | the same script gives other bytes |
 //! | source date epoch | `epoch` | it is written into the layer |
@@ -45,6 +46,8 @@ pub struct Ingredients<'a> {
     pub options: Value,
     /// The entries of all host files.
     pub inputs: BTreeMap<String, String>,
+    /// What each `mount` block says.
+    pub mounts: Vec<Value>,
     /// `host` or `none`.
     pub network: &'a str,
     /// As `linux/amd64`.
@@ -76,6 +79,10 @@ impl KeyMaterial {
         let upload_owner = &ingredients.start.upload_owner;
         if !upload_owner.is_empty() {
             document["parent"]["upload_owner"] = json!(upload_owner);
+        }
+        // Steps without mounts have the keys that they had before there were any.
+        if !ingredients.mounts.is_empty() {
+            document["mounts"] = Value::Array(ingredients.mounts);
         }
         hide(&mut document, ingredients.masker);
         Self(document)
@@ -296,6 +303,7 @@ mod tests {
             provisioner: "shell",
             options: json!({ "scripts": [{ "inline": "echo hunter2" }], "binary": false }),
             inputs: BTreeMap::from([("a/b".to_owned(), "file 0644 x".to_owned())]),
+            mounts: Vec::new(),
             network: "host",
             platform: "linux/amd64",
             epoch: 0,
@@ -330,6 +338,7 @@ mod tests {
             material(|it| it.options = json!({})),
             material(|it| it.inputs.clear()),
             material(|it| it.network = "none"),
+            material(|it| it.mounts = vec![json!({ "kind": "tmpfs", "target": "/x" })]),
             material(|it| it.platform = "linux/arm64"),
             material(|it| it.epoch = 1),
         ]

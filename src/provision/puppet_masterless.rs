@@ -3,7 +3,7 @@
 //! The options are those of Packer's plugin. Manifests, modules and Hiera's configuration are
 //! staged.
 
-use super::staging::{self, Staged, file_name, quoted};
+use super::staging::{self, Staged, file_name};
 use super::tool_options::ToolOptions;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
 use crate::sandbox::Action;
@@ -58,7 +58,6 @@ pub struct PuppetMasterless {
     staged: Vec<Staged>,
     /// In the root.
     manifest: String,
-    working_folder: String,
     command: String,
     extra_arguments: String,
     /// What the templates of command and arguments can name, but for what depends on the base.
@@ -105,7 +104,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             "PuppetBinDir",
             options.text("puppet_bin_dir").unwrap_or_default(),
         ),
-        ("WorkingDir", working_folder.clone()),
+        ("WorkingDir", working_folder),
         // Nothing sets it, in Packer neither.
         ("Debug", String::new()),
     ]);
@@ -154,7 +153,6 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         keeps_staging: clean == Some(false),
         staged,
         manifest,
-        working_folder,
         command: options
             .template("execute_command")
             .unwrap_or_else(|| DEFAULT_COMMAND.to_owned()),
@@ -279,3 +277,6 @@ impl Provisioner for PuppetMasterless {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -225,3 +225,6 @@ impl Provisioner for SaltMasterless {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

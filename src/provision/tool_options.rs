@@ -5,8 +5,9 @@
 //! variables on.
 
 use super::Context;
-use crate::template::Arguments;
-use std::cell::Cell;
+use crate::template::{Arguments, Value};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Reads the options of one block, and remembers whether one was wrong.
@@ -14,6 +15,8 @@ pub struct ToolOptions<'a, 'b> {
     arguments: &'a Arguments<'b>,
     working_folder: &'a Path,
     is_right: Cell<bool>,
+    /// The options that were said to be wrong.
+    wrong: RefCell<BTreeSet<String>>,
 }
 
 /// What an option may name.
@@ -31,6 +34,7 @@ impl<'a, 'b> ToolOptions<'a, 'b> {
             arguments,
             working_folder: &context.working_folder,
             is_right: Cell::new(true),
+            wrong: RefCell::default(),
         }
     }
 
@@ -120,9 +124,16 @@ impl<'a, 'b> ToolOptions<'a, 'b> {
         plain
     }
 
+    /// Whether an option is written that is to be refused.
+    pub fn refuses(&self, name: &str) -> bool {
+        let _: Option<Value> = self.arguments.unrendered(name);
+        self.arguments.has(name)
+    }
+
     /// Says that an option is wrong.
     pub fn error(&self, name: &str, problem: impl Into<String>, help: &[&str]) {
         self.is_right.set(false);
+        self.wrong.borrow_mut().insert(name.to_owned());
         self.arguments
             .error(self.arguments.span(name), problem, help);
     }
@@ -130,7 +141,9 @@ impl<'a, 'b> ToolOptions<'a, 'b> {
     /// Says that a required option is missing, unless it was given and is wrong.
     pub fn missing(&self, names: &[&str], problem: &str, help: &[&str]) {
         self.is_right.set(false);
-        if !self.arguments.any_failed(names) {
+        let wrong = self.wrong.borrow();
+        let is_wrong = names.iter().any(|name| wrong.contains(*name));
+        if !is_wrong && !self.arguments.any_failed(names) {
             self.arguments.error(self.arguments.header(), problem, help);
         }
     }

@@ -7,8 +7,9 @@ use super::descendants;
 use super::error::Failure;
 use super::landlock;
 use super::means::Means;
+use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
-use super::root::Stub;
+
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};

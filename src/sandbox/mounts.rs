@@ -1,9 +1,12 @@
 //! Mounts: the root of a step, built inside the mount namespace of its PID 1.
 
+mod wanted;
+
 use super::error::Failure;
 use super::means::{Means, Writable};
+use super::mount_point::Stub;
 use super::protocol::{FailureKind, RootSpec};
-use super::root::{self, Stub};
+use super::root;
 use super::{entrance, proc, sys};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
@@ -37,6 +40,7 @@ pub fn enter_root(spec: &RootSpec, means: Means) -> Result<Vec<Stub>, Failure> {
         lowers,
         scratch,
         network,
+        ..
     } = spec;
     let of = |kind: FailureKind| move |text: String| (kind, text);
     let setup = of(FailureKind::Setup);
@@ -56,7 +60,8 @@ pub fn enter_root(spec: &RootSpec, means: Means) -> Result<Vec<Stub>, Failure> {
     }
     mount_sys(&target.join("sys")).map_err(setup)?;
     mount_dev(&target.join("dev")).map_err(setup)?;
-    let stubs = root::bind_host_files(&target, *network).map_err(setup)?;
+    let mut stubs = root::bind_host_files(&target, *network).map_err(setup)?;
+    wanted::attach(&target, spec, &mut stubs).map_err(setup)?;
     entrance::enter(&target).map_err(setup)?;
     Ok(stubs)
 }

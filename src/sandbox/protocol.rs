@@ -1,5 +1,7 @@
 //! What hardtack and its helper say to each other, as JSON over a socket.
 
+mod mount;
+
 use super::SandboxError;
 use super::means::Means;
 use crate::digest::{DiffId, Digest};
@@ -8,6 +10,8 @@ use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use mount::{Mount, MountKind};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +111,7 @@ impl Action {
 }
 
 /// The root that something runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootSpec {
     /// The trees of the layers below, lowest first.
     pub lowers: Vec<PathBuf>,
@@ -115,6 +119,8 @@ pub struct RootSpec {
     pub scratch: PathBuf,
     /// What commands can reach.
     pub network: Network,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
 }
 
 /// One run of a step.
@@ -225,6 +231,15 @@ pub enum Task {
     Remove {
         /// Absolute paths.
         paths: Vec<PathBuf>,
+    },
+    /// Writes what trees show as one into a tar.
+    Archive {
+        /// The trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// An existing file, whose content is replaced.
+        archive: PathBuf,
     },
     /// Counts how much of the disk folders take, whoever owns what is in them.
     Measure {

@@ -141,6 +141,7 @@ fn probe(
         lowers: Vec::new(),
         scratch: scratch.to_owned(),
         network: Network::Host,
+        mounts: Vec::new(),
     };
     let end = watched(connection, &[], &root, None, facts, None);
     empty(scratch);

@@ -1,6 +1,7 @@
 //! The system calls that no safe wrapper offers. The only unsafe code of hardtack.
 #![allow(unsafe_code)]
 
+use rustix::mount::MountAttrFlags;
 use rustix::thread::UnshareFlags;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -44,26 +45,30 @@ pub fn reset_signals() {
     }
 }
 
-const MOUNT_READ_ONLY: u64 = 0x1;
-const MOUNT_NO_SUID: u64 = 0x2;
-const MOUNT_NO_DEVICES: u64 = 0x4;
-const MOUNT_NO_EXECUTE: u64 = 0x8;
+/// Adds attributes to a mount and all below it (`mount_setattr(2)`, Linux 5.12).
+pub fn add_mount_attributes(mount: BorrowedFd<'_>, added: MountAttrFlags) -> io::Result<()> {
+    limit_mount(mount, added, libc::AT_RECURSIVE)
+}
 
-/// Makes a mount and all below it read-only (`mount_setattr(2)`, Linux 5.12).
+/// Makes a mount and all below it read-only, and keeps programs in it from being executed.
 pub fn make_read_only_recursively(mount: BorrowedFd<'_>) -> io::Result<()> {
-    limit_mount(
-        mount,
-        MOUNT_READ_ONLY | MOUNT_NO_SUID | MOUNT_NO_DEVICES | MOUNT_NO_EXECUTE,
-        libc::AT_RECURSIVE,
-    )
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    add_mount_attributes(mount, attributes)
 }
 
 /// Makes device files on a mount refuse to open.
 pub fn refuse_devices(mount: BorrowedFd<'_>) -> io::Result<()> {
-    limit_mount(mount, MOUNT_NO_DEVICES, 0)
+    limit_mount(mount, MountAttrFlags::MOUNT_ATTR_NODEV, 0)
 }
 
-fn limit_mount(mount: BorrowedFd<'_>, limits: u64, recursive: libc::c_int) -> io::Result<()> {
+fn limit_mount(
+    mount: BorrowedFd<'_>,
+    added: MountAttrFlags,
+    recursive: libc::c_int,
+) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -72,7 +77,7 @@ fn limit_mount(mount: BorrowedFd<'_>, limits: u64, recursive: libc::c_int) -> io
         user_namespace: u64,
     }
     let attributes = MountAttributes {
-        set: limits,
+        set: u64::from(added.bits()),
         clear: 0,
         propagation: 0,
         user_namespace: 0,

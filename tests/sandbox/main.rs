@@ -14,6 +14,7 @@ mod host;
 mod identities;
 mod layers;
 mod limits;
+mod mounts;
 mod owners;
 mod residue;
 
