@@ -11,6 +11,7 @@ pub mod cache;
 pub mod completion;
 pub mod console;
 pub mod copy;
+pub mod doctor;
 mod error;
 mod fmt;
 mod go_flags;
@@ -113,6 +114,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
         Command::Shell(shell) => shell::run(shell, surroundings),
+        Command::Doctor(doctor) => doctor::run(doctor, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),

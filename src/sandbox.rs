@@ -55,9 +55,11 @@ mod users;
 pub use cancel::Cancel;
 pub use error::SandboxError;
 pub use identity::Isolation;
+pub use landlock::keeps_apart;
 pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
+pub use probe::{Attempt, survey};
 pub use protocol::{
     Action, Extracted, Mount, MountKind, Network, PackedLayer, PlacedFile, RootCommand, RootSpec,
     StepOutcome, StepReport, StepSpec, Task, TaskReport,

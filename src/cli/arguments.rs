@@ -5,6 +5,7 @@ use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
+use super::doctor::DoctorArguments;
 use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
@@ -109,6 +110,8 @@ pub enum Command {
     Logout(LogoutArguments),
     /// Look after the results of steps: list, measure, remove, carry to another machine.
     Cache(CacheArguments),
+    /// Find out what this host allows, and what to do about what it does not.
+    Doctor(DoctorArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.

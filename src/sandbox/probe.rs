@@ -6,7 +6,7 @@
 use super::identity::{self, IdMap};
 use super::means::{Confinement, Means, Writable};
 use super::protocol::Request;
-use super::{Cancel, Mode, SandboxError, Settings, helper};
+use super::{Cancel, Isolation, Mode, SandboxError, Settings, helper};
 
 /// Finds the best mode that is not below what `settings` ask for.
 pub(super) fn mode(settings: &Settings) -> Result<Mode, SandboxError> {
@@ -18,6 +18,24 @@ pub(super) fn mode(settings: &Settings) -> Result<Mode, SandboxError> {
         }
     }
     Err(refusal.unwrap_or(SandboxError::NoIdentity))
+}
+
+/// What came of trying one mapping of ids.
+#[derive(Debug)]
+pub struct Attempt {
+    /// How ids inside relate to ids of the host.
+    pub isolation: Isolation,
+    /// The best means that work with it.
+    pub result: Result<Means, SandboxError>,
+}
+
+/// Tries every mapping of ids that this user could have, the best first.
+pub fn survey(settings: &Settings) -> Vec<Attempt> {
+    let tried = identity::all().into_iter().map(|map| Attempt {
+        isolation: map.isolation(),
+        result: with_map(settings, map).map(|mode| mode.means),
+    });
+    tried.collect()
 }
 
 /// Finds the best means for one mapping of ids.
