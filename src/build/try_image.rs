@@ -19,7 +19,7 @@ pub fn open_image<T: Send>(
         lowers,
         scratch: scratch.path().to_owned(),
         network,
-        mounts: Vec::new(),
+        ..RootSpec::default()
     };
     let sandbox = environment.sandbox.get()?;
     Ok(sandbox.open(&root, visit, &environment.cancel)??)
