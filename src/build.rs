@@ -19,11 +19,13 @@ mod outputs;
 mod packing;
 mod post;
 mod predict;
+mod root_archive;
 mod run;
 mod schedule;
 pub mod state;
 mod step;
 mod steps;
+mod tests_of_image;
 mod trees;
 mod try_image;
 mod unpack;
@@ -33,10 +35,12 @@ pub use lookup::environment_of;
 pub use on_error::OnError;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
+pub use tests_of_image::try_tests;
 pub use try_image::{open_image, unpack_image};
 
 use crate::base::Pins;
 use crate::cache::Cache;
+use crate::check::Results;
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::{Artifact, JointIndexes};
 use crate::provision::Operator;
@@ -71,6 +75,10 @@ pub struct Environment {
     pub parallel_builds: Option<usize>,
     /// Run every step, whatever the store holds.
     pub no_cache: bool,
+    /// Leave out the tests.
+    pub skip_tests: bool,
+    /// Takes what becomes of tests.
+    pub test_results: Results,
     /// What happens when a step has failed.
     pub on_error: OnError,
     /// Wait for the user before each step.

@@ -12,6 +12,7 @@
 //! | no image | [`imageless`] | a source's options | nothing, or one file |
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
+//! | tests | [`check`] | `test` blocks, an open root | what is not as expected |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
@@ -33,6 +34,7 @@
 pub mod base;
 pub mod build;
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod copy;
 pub mod decompress;

@@ -49,6 +49,7 @@ mod session;
 mod supervisor;
 mod sys;
 mod tasks;
+mod temporary;
 mod transfer;
 mod users;
 
@@ -67,7 +68,7 @@ pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 use identity::IdMap;
 use protocol::{Answer, Request};
 use session::Door;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// The name under which the helper is started.
@@ -188,7 +189,7 @@ impl Sandbox {
         cancel: &Cancel,
     ) -> Result<(StepReport, T), SandboxError> {
         let request = Request::Step(spec.clone());
-        match self.converse_open(&request, visit, output, cancel)? {
+        match self.converse_open(&request, &spec.root.scratch, visit, output, cancel)? {
             (Answer::Step(report), given) => Ok((report, given)),
             (other, _) => Err(other.unexpected()),
         }
@@ -203,7 +204,7 @@ impl Sandbox {
     ) -> Result<T, SandboxError> {
         let request = Request::Open(root.clone());
         let visit = |root: &OpenRoot| (true, visit(root));
-        match self.converse_open(&request, visit, &mut |_, _| {}, cancel)? {
+        match self.converse_open(&request, &root.scratch, visit, &mut |_, _| {}, cancel)? {
             (Answer::Closed, given) => Ok(given),
             (other, _) => Err(other.unexpected()),
         }
@@ -212,11 +213,12 @@ impl Sandbox {
     fn converse_open<T: Send>(
         &self,
         request: &Request,
+        scratch: &Path,
         visit: impl FnOnce(&OpenRoot) -> (bool, T) + Send,
         output: &mut dyn FnMut(OutputStream, &[u8]),
         cancel: &Cancel,
     ) -> Result<(Answer, T), SandboxError> {
-        let Door { listener, root } = Door::new()?;
+        let Door { listener, root } = Door::new(scratch)?;
         let root = &root;
         thread::scope(|scope| {
             let visitor = scope.spawn(move || {

@@ -105,6 +105,16 @@ pub enum BuildError {
         /// Its layer.
         diff_id: DiffId,
     },
+    /// The image is not what its tests expect.
+    #[error("{} of the image failed: {}", tests_text(failed.len(), *total), failed.join(", "))]
+    Tests {
+        /// The names of those that failed.
+        failed: Vec<String>,
+        /// How many there are.
+        total: usize,
+        /// What is wrong, in full.
+        report: String,
+    },
     /// A post-processor failed.
     #[error("post-processor {name} failed")]
     PostProcessor {
@@ -175,7 +185,12 @@ impl BuildError {
 
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Exit { .. }
+                | Self::TimedOut { .. }
+                | Self::Provision(ProvisionError::Playbook { .. })
+        )
     }
 }
 
@@ -193,6 +208,13 @@ fn other(found: &Option<DiffId>) -> String {
     match found {
         Some(found) => format!("gives {found}"),
         None => "cannot be decompressed".to_owned(),
+    }
+}
+
+fn tests_text(failed: usize, total: usize) -> String {
+    match total {
+        1 => "the test".to_owned(),
+        total => format!("{failed} of {total} tests"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::diagnostic::{Colours, Diagnostic, SourceSpan};
-use crate::plan::{Plan, PlannedBuild, Step};
+use crate::plan::{Plan, PlannedBuild, Step, Work};
 use std::error::Error;
 
 /// An error and the whole message for the user.
@@ -10,6 +10,12 @@ pub type Failure = Box<(BuildError, String)>;
 
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
+    if let BuildError::Tests { report, .. } = error {
+        let help = "nothing was published, and the build's name stands for what it stood for before; \
+                    the steps are kept, so the next run goes straight to the tests";
+        let summary = Diagnostic::error(one_line(error)).help(help);
+        return report.clone() + &summary.render(plan.sources(), Colours::Off);
+    }
     let (span, label) = match error {
         BuildError::Base { .. } | BuildError::Dependency { .. } => {
             (build.source_span, format!("the source of {}", build.name))
@@ -22,8 +28,12 @@ pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
 
 /// The message for an error of a step.
 pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
-    let mut help = hints(error);
-    if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
+    let of_step = match (error, &step.work) {
+        (BuildError::Exit { code, .. }, Work::Layer(layer)) => layer.provisioner.hint(*code),
+        _ => None,
+    };
+    let mut help = of_step.map_or_else(|| hints(error), |hint| vec![hint]);
+    if error.is_worth_a_retry() {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
             1 => "mend the step and run the same command again: the step before it is kept"
@@ -33,7 +43,7 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
             ),
         });
         help.push(format!(
-            "`hardtack shell --failed` on the template, with `--build {}`, shows what it has left",
+            "`hardtack shell PATH --failed --build {}` shows what it has left",
             build.name
         ));
     }
@@ -143,6 +153,7 @@ fn hints(error: &BuildError) -> Vec<String> {
             "its last run has not failed in a step, or what was left has been pruned; `--before STEP` opens the state that a step begins with"
                 .to_owned(),
         ),
+        BuildError::Provision(source) => hints.extend(source.hint()),
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

@@ -12,10 +12,14 @@ use super::{BuildError, Environment, kept, mounts, trees};
 use crate::digest::ChainId;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step, Work};
 use crate::provision::StartState;
-use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError};
+use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError, attach};
+use crate::store::Scratch;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Shells that an image may have, the most comfortable first.
+const SHELLS: [&str; 4] = ["/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"];
 
 /// A moment of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub fn open<T: Send>(
     let below = run::image_below(order)?;
     let (base, mut chain) =
         run::foundation(order, planned, below.as_ref(), Instant::now()).map_err(fail)?;
-    let start = run::start(&base);
+    let start = run::start(planned, &base);
     let bench = Bench {
         environment,
         plan,
@@ -111,6 +115,43 @@ pub fn open<T: Send>(
     opened
         .and_then(|visited| visited)
         .map_err(|error| fail(error.into()))
+}
+
+/// The best shell that a root has; none if it has none.
+pub fn shell(root: &OpenRoot) -> Result<Option<&'static str>, SandboxError> {
+    for shell in SHELLS {
+        if root.look(shell, true)?.is_some() {
+            return Ok(Some(shell));
+        }
+    }
+    Ok(None)
+}
+
+/// Lets the operator look at what a step that has just failed has left.
+pub fn show_left(
+    bench: &Bench<'_>,
+    step: &Step,
+    chain: &Chain,
+    left: &Scratch,
+) -> Result<(), BuildError> {
+    let environment = bench.environment;
+    let mut lowers = trees::materialise(environment, chain)?;
+    lowers.push(left.path().join("fs"));
+    let layer = match &step.work {
+        Work::Layer(layer) => Some(layer),
+        Work::Host(_) => None,
+    };
+    let scratch = environment.store.scratch()?;
+    let root = root_of(layer, lowers, scratch.path().to_owned());
+    let visit = |root: &OpenRoot| match shell(root)? {
+        None => Err(SandboxError::Work("this root has no shell".to_owned())),
+        Some(shell) => {
+            let command = bench.start.command([shell]);
+            attach::run(root, &command, &environment.cancel).map(drop)
+        }
+    };
+    let sandbox = environment.sandbox.get()?;
+    Ok(sandbox.open(&root, visit, &environment.cancel)??)
 }
 
 /// The root in which the commands of a step run.

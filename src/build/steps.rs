@@ -73,7 +73,7 @@ fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildE
                     seconds: begin.elapsed().as_secs_f64(),
                 });
                 if !(step.continue_on_error && error.is_worth_a_retry()) {
-                    let decision = on_error::decide(bench, step);
+                    let decision = on_error::decide(bench, step, &done.chain, left.as_ref());
                     let result = match decision {
                         Decision::CleanUp => clean_up(bench, step, &done.chain, left.as_ref()),
                         Decision::Abort | Decision::Retry => Ok(()),

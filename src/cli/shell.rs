@@ -18,8 +18,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Shells that an image may have, the most comfortable first.
-const SHELLS: [&str; 4] = ["/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"];
 /// The exit code for a failure of hardtack itself, as `hardtack run` has it.
 const OWN_FAILURE: u8 = 125;
 
@@ -119,12 +117,7 @@ pub fn run(
 fn command(arguments: &ShellArguments, state: &State<'_>) -> Result<RootCommand, SandboxError> {
     let mut argv = arguments.command.clone();
     if argv.is_empty() {
-        for shell in SHELLS {
-            if state.root.look(shell, true)?.is_some() {
-                argv.push(shell.to_owned());
-                break;
-            }
-        }
+        argv.extend(state::shell(state.root)?.map(str::to_owned));
     }
     if argv.is_empty() {
         return Err(SandboxError::Work(

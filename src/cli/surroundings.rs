@@ -7,6 +7,7 @@ use super::registries::RegistryChoices;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
 use crate::cache::{Cache, Warn};
+use crate::check::Results;
 use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{self, Cancel, Confinement, LazySandbox};
@@ -155,6 +156,8 @@ impl Surroundings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,
+            skip_tests: false,
+            test_results: Results::default(),
             on_error: OnError::default(),
             debug: false,
             force: false,

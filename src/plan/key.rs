@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | key format | `format` | a change of this table starts afresh |
 //! | layers below | `parent.layers`, their diffIDs | the parent counts by content, so a step that runs again and yields the same layer lets every later step hit |
-//! | base configuration | `parent.environment`, `.user`, `.workdir` | the part that a command can see; labels or ports it cannot |
+//! | base configuration | `parent.environment`, `.user`, `.workdir`, `.upload_owner` | the part that a command can see; labels or ports it cannot |
 //! | provisioner | `provisioner`, `options` | fully rendered, in the provisioner's own words |
 //! | host files | `inputs`: path, type, permission bits, link target, bytes | never times or owners: a fresh clone hits |
 //! | `inputs = [...]` | `inputs` too | what a step reads without naming it in an option |
@@ -76,6 +76,10 @@ impl KeyMaterial {
             "platform": ingredients.platform,
             "epoch": ingredients.epoch,
         });
+        let upload_owner = &ingredients.start.upload_owner;
+        if !upload_owner.is_empty() {
+            document["parent"]["upload_owner"] = json!(upload_owner);
+        }
         // Steps without mounts have the keys that they had before there were any.
         if !ingredients.mounts.is_empty() {
             document["mounts"] = Value::Array(ingredients.mounts);
@@ -289,6 +293,7 @@ mod tests {
             environment: Vec::new(),
             user: String::new(),
             workdir: String::new(),
+            upload_owner: String::new(),
         };
         static NO_SECRETS: LazyLock<Masker> = LazyLock::new(Masker::default);
         static LAYERS: LazyLock<[DiffId; 1]> = LazyLock::new(|| [DiffId(Digest::of("base"))]);
@@ -320,10 +325,15 @@ mod tests {
             user: "app".into(),
             ..StartState::default()
         };
+        let owned = StartState {
+            upload_owner: "app".into(),
+            ..StartState::default()
+        };
         let keys = [
             material(|_| {}),
             material(|it| it.layers = &[]),
             material(|it| it.start = &other),
+            material(|it| it.start = &owned),
             material(|it| it.provisioner = "file"),
             material(|it| it.options = json!({})),
             material(|it| it.inputs.clear()),

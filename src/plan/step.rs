@@ -10,6 +10,7 @@ use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
 use crate::template::{Component, SourceUse, Template};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One provisioner in one build, checked.
@@ -90,13 +91,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error.
+/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
 pub fn plan_step(
-    template: &Template,
-    settings: &Settings,
+    (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
+    network: Network,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -119,11 +120,12 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
+        caller: Arc::clone(&settings.caller),
         go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);

@@ -2,8 +2,8 @@
 //!
 //! An upload runs nothing inside the root. Packer's rules for trailing slashes hold: a
 //! destination that ends in `/` is a folder; a source folder that ends in `/` stands for what it
-//! contains. Uploaded files belong to root and keep their permission bits; their times are the
-//! source date epoch, since those of a checkout mean nothing.
+//! contains. Uploaded files belong to root and keep their permission bits, unless `owner`, `mode` or
+//! the source say otherwise; their times are the source date epoch, since those of a checkout mean nothing.
 
 use super::input::base_name;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
@@ -43,6 +43,10 @@ pub struct Files {
     working_folder: PathBuf,
     /// The sources are made while the build runs.
     generated: bool,
+    /// To whom uploaded files belong; none if the source decides.
+    owner: Option<String>,
+    /// Permission bits of uploaded files.
+    mode: Option<u32>,
 }
 
 /// Decodes the options of a `file` block.
@@ -55,8 +59,33 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         .optional("direction")
         .unwrap_or_else(|| "upload".to_owned());
     let generated = arguments.optional("generated").unwrap_or(false);
+    let owner: Option<String> = arguments.optional("owner");
+    let mode: Option<String> = arguments.optional("mode");
 
     let mut valid = true;
+    if direction == "download" {
+        for option in ["owner", "mode"].into_iter().filter(|it| arguments.has(it)) {
+            arguments.error(
+                arguments.span(option),
+                format!("{option} goes with uploads"),
+                &["what is downloaded belongs to whoever runs the build"],
+            );
+            valid = false;
+        }
+    }
+    let mode = match mode.as_deref().map(permission_bits) {
+        None => None,
+        Some(Some(mode)) => Some(mode),
+        Some(None) => {
+            arguments.error(
+                arguments.span("mode"),
+                "mode is not a number of permission bits",
+                &["write it in octal digits and as a string, as \"0644\""],
+            );
+            valid = false;
+            None
+        }
+    };
     if !["upload", "download"].contains(&direction.as_str()) {
         arguments.error(
             arguments.span("direction"),
@@ -133,8 +162,36 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             destination,
             working_folder: context.working_folder.clone(),
             generated,
+            owner,
+            mode,
         }) as Box<dyn Provisioner>
     })
+}
+
+/// Reads up to four octal digits.
+fn permission_bits(text: &str) -> Option<u32> {
+    let is_octal = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let bits = u32::from_str_radix(text, 8).ok()?;
+    (is_octal && bits <= 0o7777).then_some(bits)
+}
+
+impl Files {
+    /// To whom uploads belong.
+    fn owner(&self, start: &StartState) -> String {
+        let owner = self.owner.as_ref();
+        owner.unwrap_or(&start.upload_owner).clone()
+    }
+
+    /// Adds to the key's material what uploads are given; what is not given is not in it.
+    fn with_attributes(&self, mut material: serde_json::Value) -> serde_json::Value {
+        if let (Some(owner), Some(members)) = (&self.owner, material.as_object_mut()) {
+            members.insert("owner".to_owned(), json!(owner));
+        }
+        if let (Some(mode), Some(members)) = (self.mode, material.as_object_mut()) {
+            members.insert("mode".to_owned(), json!(format!("{mode:04o}")));
+        }
+        material
+    }
 }
 
 impl Provisioner for Files {
@@ -159,7 +216,7 @@ impl Provisioner for Files {
     fn key_material(&self) -> serde_json::Value {
         match &self.transfer {
             Transfer::Content(content) => {
-                json!({ "content": content, "destination": self.destination })
+                self.with_attributes(json!({ "content": content, "destination": self.destination }))
             }
             Transfer::Upload(sources) => {
                 let sources: Vec<serde_json::Value> = sources
@@ -170,7 +227,7 @@ impl Provisioner for Files {
                         json!({ "name": name, "contents_only": source.contents_only })
                     })
                     .collect();
-                json!({ "sources": sources, "destination": self.destination })
+                self.with_attributes(json!({ "sources": sources, "destination": self.destination }))
             }
             Transfer::Download(sources) => json!({ "download": sources }),
         }
@@ -199,7 +256,7 @@ impl Provisioner for Files {
         matches!(self.transfer, Transfer::Download(_))
     }
 
-    fn actions(&self, scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+    fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
         Ok(match &self.transfer {
             Transfer::Content(content) => {
                 let source = scratch.join(CONTENT_NAME);
@@ -211,6 +268,8 @@ impl Provisioner for Files {
                     source,
                     contents_only: false,
                     destination: self.destination.clone(),
+                    owner: self.owner(start),
+                    mode: self.mode,
                 }]
             }
             Transfer::Upload(sources) => sources
@@ -219,6 +278,8 @@ impl Provisioner for Files {
                     source: source.path.clone(),
                     contents_only: source.contents_only,
                     destination: self.destination.clone(),
+                    owner: self.owner(start),
+                    mode: self.mode,
                 })
                 .collect(),
             Transfer::Download(sources) => sources

@@ -11,8 +11,10 @@ use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
 
 use super::serve::{self, End};
+use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
-use super::{chown, harden, inside, mounts, sys};
+use super::users::User;
+use super::{chown, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -129,8 +131,13 @@ fn work(
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }
 
+    let mut temporary = Vec::new();
     for (index, step) in steps.into_iter().enumerate() {
         match step {
+            Opened::Temporary(path) => {
+                let noted = Temporary::note(&path).map_err(|text| (FailureKind::Work, text))?;
+                temporary.extend(noted);
+            }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
                 let code = run.execute(stdin, &spec.root.variables)?;
@@ -162,6 +169,10 @@ fn work(
             }
         }
     }
+    // After a failure they stay, for whoever looks at what is left.
+    for one in temporary.into_iter().rev() {
+        one.remove().map_err(|text| (FailureKind::Work, text))?;
+    }
     Ok(InitReport::Done { stubs })
 }
 
@@ -171,6 +182,8 @@ enum Opened {
     Open,
     Upload(Upload),
     Download(Download),
+    /// A path to note; there is nothing to open.
+    Temporary(String),
 }
 
 /// A command to run.
@@ -205,11 +218,17 @@ impl Opened {
                 source,
                 contents_only,
                 destination,
-            } => Self::Upload(Upload::open(&source, contents_only, destination)?),
+                owner,
+                mode,
+            } => {
+                let upload = Upload::open(&source, contents_only, destination)?;
+                Self::Upload(upload.owned_by(owner).with_mode(mode))
+            }
             Action::Download {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Temporary { path } => Self::Temporary(path),
         })
     }
 }
@@ -217,9 +236,10 @@ impl Opened {
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
     fn execute(&self, stdin: OwnedFd, variables: &[Variable]) -> Result<i32, Failure> {
+        let user = users::resolve(&self.command.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
-            match place(file, source) {
+            match place(file, source, &user) {
                 Ok(one) => placed.push(one),
                 Err(error) => {
                     return Err((FailureKind::Work, format!("write {}: {error}", file.path)));
@@ -266,7 +286,8 @@ struct Placed {
     keep: bool,
 }
 
-fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
+/// Puts a file there for a command that `user` runs, who may read it and change its mode.
+fn place(file: &PlacedFile, source: &File, user: &User) -> io::Result<Placed> {
     let path = Path::new("/").join(&file.path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -278,6 +299,7 @@ fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut target = File::from(openat(&folder.descriptor, name, flags, mode)?);
     io::copy(&mut &*source, &mut target)?;
+    inside::give(target.as_fd(), user)?;
     rustix::fs::fchmod(&target, mode)?;
     Ok(Placed {
         name: name.to_owned(),

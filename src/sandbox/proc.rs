@@ -16,7 +16,10 @@ use std::path::Path;
 /// Parts that could be used against the host.
 const READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// Parts that tell of the host's devices, kernel and other users, as Docker hides them.
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 12] = [
+    // Empty instead of forbidden: programs look there for the kind of their container, and PID 1
+    // lets nobody read it.
+    "1/environ",
     "acpi",
     "asound",
     "interrupts",

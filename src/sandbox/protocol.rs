@@ -83,6 +83,10 @@ pub enum Action {
         contents_only: bool,
         /// In the root; a trailing `/` says that it is a folder.
         destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has on the host.
+        mode: Option<u32>,
     },
     /// Copies a file or folder of the root to the host.
     Download {
@@ -90,6 +94,12 @@ pub enum Action {
         source: String,
         /// On the host.
         destination: PathBuf,
+    },
+    /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
+    /// the folders above that had to be made for it.
+    Temporary {
+        /// In the root.
+        path: String,
     },
 }
 
@@ -225,6 +235,15 @@ pub enum Task {
     Remove {
         /// Absolute paths.
         paths: Vec<PathBuf>,
+    },
+    /// Writes what trees show as one into a tar.
+    Archive {
+        /// The trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// An existing file, whose content is replaced.
+        archive: PathBuf,
     },
     /// Counts how much of the disk folders take, whoever owns what is in them.
     Measure {

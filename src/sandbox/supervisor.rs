@@ -299,13 +299,12 @@ fn watched(
     if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
-    make_namespaces(namespaces)?;
     if facts.means.has_process_namespace() {
-        make_namespaces(UnshareFlags::NEWPID)
-            .map_err(|(_, text)| (FailureKind::Processes, text))?;
+        namespaces |= UnshareFlags::NEWPID;
     } else {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
+    make_namespaces(namespaces)?;
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,14 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
                 size: packed.size,
                 tar_size: packed.tar.size,
             }))
+        }
+        Task::Archive {
+            lowers,
+            epoch,
+            archive,
+        } => {
+            write_archive(&lowers, epoch, &archive)?;
+            Ok(TaskReport::Done)
         }
         Task::Remove { paths } => {
             let mut failure = None;
@@ -135,6 +144,24 @@ pub(super) fn unsearched(secrets: &[Secret]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Writes what several trees show as one into a tar.
+fn write_archive(lowers: &[PathBuf], epoch: i64, archive: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("write {}: {error}", archive.display());
+    let file = File::options().write(true).truncate(true).open(archive);
+    let mut file = BufWriter::with_capacity(256 * 1024, file.map_err(failed)?);
+    match merged(lowers)? {
+        Some(tree) => {
+            layer::write_tree(tree.as_fd(), epoch, &mut file).map_err(whole)?;
+        }
+        // A tar of nothing is its end alone.
+        None => file.write_all(&[0; 1024]).map_err(failed)?,
+    }
+    file.into_inner()
+        .map_err(|error| failed(error.into_error()))?
+        .sync_data()
+        .map_err(failed)
 }
 
 /// Removes the members of a folder.

@@ -59,6 +59,37 @@ code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 sys.exit(0 if code == 7 else f"it ended with {code}")
 PY
 
+cat > ask.py <<'PY'
+"""Answers -on-error=ask with a shell in the failed step, then with an end."""
+import os, pty, select, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+shown = b""
+def wait_for(text):
+    global shown
+    end = time.time() + 30
+    while text not in shown and time.time() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+    if text not in shown:
+        sys.exit(f"{text!r} is not in {shown!r}")
+    shown = shown.split(text, 1)[1]
+wait_for(b"[s] open a shell")
+os.write(terminal, b"s\n")
+wait_for(b"# ")
+os.write(terminal, b"cat /half /two; exit\n")
+wait_for(b"half\r\ntwo\r\n")
+wait_for(b"[s] open a shell")
+os.write(terminal, b"a\n")
+wait_for(b"exited with code 3")
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+sys.exit(0 if code == 1 else f"it ended with {code}")
+PY
+
 check() {
     local as=$1 store=$2 run
     cat > run.sh <<SH
@@ -101,7 +132,9 @@ gone" --build above --failed
     expect 127 "" --build above --after 1 -- /nowhere
     $as bash run.sh python3 "$WORK/on_terminal.py" "$HARDTACK" shell shells --build above --failed
 
-    # Two look at it while it fails once more; then it is replaced, and goes with a success.
+    $as bash run.sh python3 "$WORK/ask.py" "$HARDTACK" build -on-error=ask shells
+
+    # It fails once more, and is replaced; it goes with a success.
     if $run build -var fails=true shells 2> err; then exit 1; fi
     expect 0 "half" --build above --failed -- cat /half
     $run build -var fails=false shells 2> err

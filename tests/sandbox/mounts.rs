@@ -189,6 +189,8 @@ fn uploads_reach_what_is_mounted_and_users_too() {
         source: file,
         contents_only: false,
         destination: "/work/copy".into(),
+        owner: String::new(),
+        mode: None,
     };
     let ran = bench.step(vec![
         upload,
