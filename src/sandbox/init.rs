@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
+use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
 
 use super::serve::{self, End};
 use super::temporary::Temporary;
@@ -44,6 +44,8 @@ pub(super) enum InitReport {
     Done { stubs: Vec<Stub> },
     /// The descriptor that comes with it hands calls over.
     Listening,
+    /// The descriptor that comes with it listens for those who want to use the keys of an agent.
+    Agent { socket: PathBuf },
     /// A command ended with a code that is not accepted.
     Exited { code: i32, action: usize },
     /// This host's side has left the open root without success.
@@ -104,8 +106,16 @@ fn work(
     }
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.root, spec.means)?;
-    stubs.extend(made);
+    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+    stubs.extend(entered.stubs);
+    for agent in entered.agents {
+        let report = InitReport::Agent {
+            socket: agent.socket,
+        };
+        connection
+            .send_with(&report, agent.listener.as_fd())
+            .map_err(setup("hand over an ssh agent"))?;
+    }
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     let _ = rustix::system::setdomainname(b"(none)");
@@ -130,7 +140,7 @@ fn work(
             }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
-                let code = run.execute(stdin)?;
+                let code = run.execute(stdin, &spec.root.variables)?;
                 if !run.accept.contains(&code) {
                     return Ok(InitReport::Exited {
                         code,
@@ -143,7 +153,7 @@ fn work(
                     let text = "nobody can enter the root: it has no listener".to_owned();
                     return Err((FailureKind::Setup, text));
                 };
-                if serve::serve(door)? == End::Abandoned {
+                if serve::serve(door, &spec.root.variables)? == End::Abandoned {
                     return Ok(InitReport::Abandoned);
                 }
             }
@@ -225,7 +235,7 @@ impl Opened {
 
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
-    fn execute(&self, stdin: OwnedFd) -> Result<i32, Failure> {
+    fn execute(&self, stdin: OwnedFd, variables: &[Variable]) -> Result<i32, Failure> {
         let user = users::resolve(&self.command.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
@@ -236,7 +246,7 @@ impl Run {
                 }
             }
         }
-        let code = match command::start(&self.command, Streams::Captured { stdin })? {
+        let code = match command::start(&self.command, Streams::Captured { stdin }, variables)? {
             Start::Refused { code } => code,
             Start::Running { pid, made } => {
                 let code = wait_for(pid)?;

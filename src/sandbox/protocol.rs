@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mount::{Mount, MountKind};
+pub use mount::{Mount, MountKind, Owner, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,10 @@ pub struct RootSpec {
     pub network: Network,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// What every command gets beside its own environment.
+    pub variables: Vec<Variable>,
+    /// What must not be in the layer, nor in what is kept of a step that failed.
+    pub secrets: Vec<Secret>,
 }
 
 /// One run of a step.
@@ -390,6 +394,7 @@ pub(super) enum FailureKind {
     Overlay,
     Setup,
     Work,
+    Secret,
     Cancelled,
 }
 
@@ -413,6 +418,10 @@ impl Answer {
                 kind: FailureKind::Setup,
                 text,
             } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Secret,
+                text,
+            } => SandboxError::SecretLeft(text),
             Self::Failed {
                 kind: FailureKind::Work,
                 text,
