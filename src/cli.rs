@@ -25,6 +25,7 @@ mod login;
 mod metadata;
 mod operator;
 mod output;
+mod output_file;
 mod plan;
 pub mod plugins;
 pub mod pull;
@@ -36,6 +37,8 @@ mod show;
 mod surroundings;
 mod template;
 mod terminal;
+pub mod test;
+mod test_file;
 pub mod validate;
 mod variable_arguments;
 pub mod version;
@@ -111,6 +114,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Init(init) => init::run(init, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
+        Command::Test(test) => test::run(test, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),

@@ -5,7 +5,8 @@ use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
 use super::{
-    BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps, tests_of_image,
+    BuildError, Built, BuiltLayer, Environment, again, assemble, lookup, post, steps,
+    tests_of_image,
 };
 use crate::image::Image;
 use crate::imageless::Imageless;
@@ -173,7 +174,9 @@ fn image(
         assemble::image(environment, planned, &base, &layers, &done.history).map_err(fail)?;
     tests_of_image::run(environment, plan, build, &image).map_err(fail)?;
     let now = environment.now.to_string();
-    let named = environment.store.set_reference(&build.name, &image.manifest, Some(&now));
+    let named = environment
+        .store
+        .set_reference(&build.name, &image.manifest, Some(&now));
     named.map_err(|error| fail(error.into()))?;
     Ok((image, layers, done.cached))
 }

@@ -13,8 +13,13 @@ pub fn open_image<T: Send>(
     network: Network,
     visit: impl FnOnce(&OpenRoot) -> Result<T, SandboxError> + Send,
 ) -> Result<T, BuildError> {
-    open_trees(environment, &unpack_image(environment, image)?, network, visit)?
-        .map_err(BuildError::from)
+    open_trees(
+        environment,
+        &unpack_image(environment, image)?,
+        network,
+        visit,
+    )?
+    .map_err(BuildError::from)
 }
 
 /// Opens a root on `lowers`, the trees of an image; what is changed in it is thrown away.

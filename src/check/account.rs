@@ -65,7 +65,10 @@ impl UserCheck {
         compare("uid", uid.as_ref().map(|it| (it, user.uid.to_string())));
         compare("gid", gid.as_ref().map(|it| (it, user.gid.to_string())));
         compare("home", self.home.as_ref().map(|it| (it, user.home.clone())));
-        compare("shell", self.shell.as_ref().map(|it| (it, user.shell.clone())));
+        compare(
+            "shell",
+            self.shell.as_ref().map(|it| (it, user.shell.clone())),
+        );
         if let Some(expected) = &self.groups {
             let found: Vec<&str> = accounts
                 .groups
@@ -105,7 +108,9 @@ impl GroupCheck {
         if let Some(expected) = &self.members {
             let primary = accounts.users.iter().filter(|user| user.gid == group.gid);
             let named = group.members.iter().map(String::as_str);
-            let found: Vec<&str> = named.chain(primary.map(|user| user.name.as_str())).collect();
+            let found: Vec<&str> = named
+                .chain(primary.map(|user| user.name.as_str()))
+                .collect();
             faults.extend(missing(expected, &format!("{what}: members"), &found));
         }
         faults
@@ -116,7 +121,11 @@ fn name(arguments: &Arguments<'_>) -> Expected<String> {
     let place = arguments.label_span(0);
     let name = arguments.label(0).unwrap_or_default();
     if name.is_empty() || name.contains([':', '\n']) {
-        arguments.error(place, format!("{name:?} cannot be the name of an account"), &[]);
+        arguments.error(
+            place,
+            format!("{name:?} cannot be the name of an account"),
+            &[],
+        );
     }
     Expected::new(name.to_owned(), place)
 }
@@ -153,7 +162,10 @@ fn existing<'a, T>(
 
 /// The fault of a list that lacks some of what is expected.
 fn missing(expected: &Expected<Vec<String>>, what: &str, found: &[&str]) -> Option<Fault> {
-    let lacks = expected.value.iter().any(|it| !found.contains(&it.as_str()));
+    let lacks = expected
+        .value
+        .iter()
+        .any(|it| !found.contains(&it.as_str()));
     let words = |words: &[&str]| match words {
         [] => "none".to_owned(),
         words => words.join(", "),
@@ -318,7 +330,9 @@ mod tests {
             name: expected("web".to_owned()),
             exists: expected(true),
             gid: Some(expected(33)),
-            members: Some(expected(members.iter().map(|it| (*it).to_owned()).collect())),
+            members: Some(expected(
+                members.iter().map(|it| (*it).to_owned()).collect(),
+            )),
         };
         assert_eq!(group(&["web"]).faults(&accounts()), []);
         assert_eq!(

@@ -69,7 +69,9 @@ impl CommandCheck {
                     "excluded_stderr",
                 ];
                 let useless = of_results.iter().find(|name| arguments.has(name));
-                if let Some(name) = useless.filter(|_| !arguments.any_failed(&["command", "inline"])) {
+                if let Some(name) =
+                    useless.filter(|_| !arguments.any_failed(&["command", "inline"]))
+                {
                     arguments.error(
                         arguments.span(name),
                         format!("{name} says something of a command, and there is none"),
@@ -97,14 +99,19 @@ impl CommandCheck {
                 129..=192 => format!("{code}: it was killed by signal {}", code - 128),
                 code => code.to_string(),
             };
-            let fault = self.exit_codes.fault("exit code", codes(&self.exit_codes.value), found);
+            let fault = self
+                .exit_codes
+                .fault("exit code", codes(&self.exit_codes.value), found);
             faults.push(fault);
         }
         faults.extend(self.stdout.faults("stdout", &written.stdout));
         faults.extend(self.stderr.faults("stderr", &written.stderr));
         if written.is_cut && !(self.stdout.is_empty() && self.stderr.is_empty()) {
             let expected = format!("at most {} MiB", OUTPUT_LIMIT >> 20);
-            faults.push(self.argv.fault("output", expected, "more, which was not looked at"));
+            faults.push(
+                self.argv
+                    .fault("output", expected, "more, which was not looked at"),
+            );
         }
         faults
     }
@@ -141,7 +148,11 @@ fn exit_codes(arguments: &Arguments<'_>) -> Expected<Vec<i32>> {
         Some(_) => Vec::<i64>::from_value(&given),
         None => i64::from_value(&given).map(|number| vec![number]),
     };
-    let is_code = |number: &i64| i32::try_from(*number).ok().filter(|it| (0..=255).contains(it));
+    let is_code = |number: &i64| {
+        i32::try_from(*number)
+            .ok()
+            .filter(|it| (0..=255).contains(it))
+    };
     let codes: Option<Vec<i32>> = match &numbers {
         Ok(numbers) if !numbers.is_empty() => numbers.iter().map(is_code).collect(),
         _ => None,

@@ -105,7 +105,11 @@ impl ConfigCheck {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         for (name, expected) in &self.env {
-            faults.extend(of_text(expected, &format!("config: env {name}"), env.get(name)));
+            faults.extend(of_text(
+                expected,
+                &format!("config: env {name}"),
+                env.get(name),
+            ));
         }
         for (name, expected) in &self.labels {
             let found = config.labels.as_ref().and_then(|labels| labels.get(name));
@@ -129,15 +133,24 @@ impl ConfigCheck {
             let found = found.as_deref().unwrap_or_default();
             if let Some(expected) = expected.as_ref().filter(|it| it.value != found) {
                 let wanted = format!("{:?}", expected.value);
-                faults.push(expected.fault(format!("config: {word}"), wanted, format!("{found:?}")));
+                faults.push(expected.fault(
+                    format!("config: {word}"),
+                    wanted,
+                    format!("{found:?}"),
+                ));
             }
         }
-        let ports: Vec<&String> = config.exposed_ports.iter().flat_map(BTreeMap::keys).collect();
+        let ports: Vec<&String> = config
+            .exposed_ports
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .collect();
         let is_exposed = |ways: &[String]| ways.iter().any(|way| ports.contains(&way));
         let lists = [(&self.ports, true), (&self.excluded_ports, false)];
-        for (expected, is_wanted) in lists.iter().flat_map(|(list, is_wanted)| {
-            list.iter().map(move |expected| (expected, *is_wanted))
-        }) {
+        for (expected, is_wanted) in lists
+            .iter()
+            .flat_map(|(list, is_wanted)| list.iter().map(move |expected| (expected, *is_wanted)))
+        {
             if is_exposed(&expected.value) != is_wanted {
                 let name = expected.value.first().map_or("", String::as_str);
                 let (wanted, found) = in_list(name, is_wanted, &ports);
@@ -146,9 +159,10 @@ impl ConfigCheck {
         }
         let volumes: Vec<&String> = config.volumes.iter().flat_map(BTreeMap::keys).collect();
         let lists = [(&self.volumes, true), (&self.excluded_volumes, false)];
-        for (expected, is_wanted) in lists.iter().flat_map(|(list, is_wanted)| {
-            list.iter().map(move |expected| (expected, *is_wanted))
-        }) {
+        for (expected, is_wanted) in lists
+            .iter()
+            .flat_map(|(list, is_wanted)| list.iter().map(move |expected| (expected, *is_wanted)))
+        {
             if volumes.contains(&&expected.value) != is_wanted {
                 let (wanted, found) = in_list(&expected.value, is_wanted, &volumes);
                 faults.push(expected.fault("config: volumes", wanted, found));
@@ -196,7 +210,10 @@ fn texts(arguments: &Arguments<'_>, name: &str) -> Vec<(String, Expected<Text>)>
 fn each(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<String>> {
     let place = arguments.span(name);
     let given: Vec<String> = arguments.optional(name).unwrap_or_default();
-    given.into_iter().map(|it| Expected::new(it, place)).collect()
+    given
+        .into_iter()
+        .map(|it| Expected::new(it, place))
+        .collect()
 }
 
 /// Takes ports as the `config` of a build writes them.

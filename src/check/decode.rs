@@ -21,7 +21,9 @@ pub fn decode(arguments: &Arguments<'_>, name: &str, place: SourceSpan) -> Test 
     let network = one(arguments, "network", |text: String| match text.as_str() {
         "none" => Ok(Network::None),
         "host" => Ok(Network::Host),
-        other => Err(format!("{other:?} is neither \"none\" (the default) nor \"host\"")),
+        other => Err(format!(
+            "{other:?} is neither \"none\" (the default) nor \"host\""
+        )),
     });
     test.network = network.map_or(test.network, |it| it.value);
     let timeout = one(arguments, "timeout", |it: Duration| match it.is_zero() {
@@ -33,7 +35,9 @@ pub fn decode(arguments: &Arguments<'_>, name: &str, place: SourceSpan) -> Test 
     test.env = env.map(|it| it.value).unwrap_or_default();
     test.user = arguments.optional("user");
     test.workdir = one(arguments, "workdir", absolute).map(|it| it.value);
-    let setup = one(arguments, "setup", |lines: Vec<String>| Ok(command::shell(&lines)));
+    let setup = one(arguments, "setup", |lines: Vec<String>| {
+        Ok(command::shell(&lines))
+    });
     test.setup.extend(setup);
     test.command = CommandCheck::decode(arguments);
 

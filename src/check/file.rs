@@ -21,6 +21,8 @@ pub struct FileCheck {
     pub path: Expected<String>,
     /// Whether there is anything.
     pub exists: Expected<bool>,
+    /// Whether a link stands for what it leads to.
+    pub follows: bool,
     /// Of which type.
     pub kind: Option<Expected<Kind>>,
     /// The permission bits.
@@ -79,6 +81,7 @@ impl FileCheck {
     pub fn new(path: Expected<String>) -> Self {
         Self {
             exists: Expected::new(true, path.place),
+            follows: true,
             path,
             kind: None,
             mode: None,
@@ -121,6 +124,10 @@ impl FileCheck {
             let digits = text.strip_prefix("sha256:").unwrap_or(&text);
             Digest::from_hex(digits).map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())
         });
+        // That a link leads nowhere does not make it go away.
+        check.follows = check.exists.value
+            && check.target.is_none()
+            && check.kind.as_ref().is_none_or(|it| it.value != Kind::Link);
         let others = [
             "type",
             "mode",
@@ -147,11 +154,7 @@ impl FileCheck {
     /// What is not fulfilled in `root`, where the check's path is `path`.
     pub fn faults(&self, root: &OpenRoot, path: &str) -> Result<Vec<Fault>, SandboxError> {
         let what = format!("file {path}");
-        let is_about_link =
-            self.target.is_some() || self.kind.as_ref().is_some_and(|it| it.value == Kind::Link);
-        // That a link leads nowhere does not make it go away.
-        let follow = !is_about_link && self.exists.value;
-        let entry = match root.look(path, follow) {
+        let entry = match root.look(path, self.follows) {
             Ok(entry) => entry,
             Err(SandboxError::Work(problem)) => {
                 return Ok(vec![self.exists.fault(&what, "something", problem)]);
@@ -172,8 +175,18 @@ impl FileCheck {
         if self.owner.is_some() || self.group.is_some() {
             let accounts = Accounts::read(root)?;
             let pairs = [
-                ("owner", &self.owner, entry.uid, accounts.user_names(entry.uid)),
-                ("group", &self.group, entry.gid, accounts.group_names(entry.gid)),
+                (
+                    "owner",
+                    &self.owner,
+                    entry.uid,
+                    accounts.user_names(entry.uid),
+                ),
+                (
+                    "group",
+                    &self.group,
+                    entry.gid,
+                    accounts.group_names(entry.gid),
+                ),
             ];
             for (word, expected, id, names) in pairs {
                 let Some(expected) = expected else { continue };
@@ -219,7 +232,11 @@ impl FileCheck {
             && entry.size != size.value
         {
             let bytes = |size: u64| format!("{size} bytes");
-            faults.push(size.fault(format!("{what}: size"), bytes(size.value), bytes(entry.size)));
+            faults.push(size.fault(
+                format!("{what}: size"),
+                bytes(size.value),
+                bytes(entry.size),
+            ));
         }
         if let Some(target) = &self.target
             && entry.target.as_ref() != Some(&target.value)
@@ -272,8 +289,8 @@ impl FileCheck {
             }
         }
         if let Some(sha256) = &self.sha256 {
-            let digest = open()?
-                .and_then(|file| Digest::of_reader(file).map_err(|error| error.to_string()));
+            let digest =
+                open()?.and_then(|file| Digest::of_reader(file).map_err(|error| error.to_string()));
             match digest {
                 Err(problem) => faults.push(unread(&sha256.without_value(), problem)),
                 Ok((found, _)) if found != sha256.value => faults.push(sha256.fault(
@@ -290,7 +307,8 @@ impl FileCheck {
 
 /// Reads permission bits in octal digits.
 fn mode(text: &str) -> Result<u32, String> {
-    let is_octal = (1..=5).contains(&text.len()) && text.bytes().all(|it| (b'0'..=b'7').contains(&it));
+    let is_octal =
+        (1..=5).contains(&text.len()) && text.bytes().all(|it| (b'0'..=b'7').contains(&it));
     let mode = u32::from_str_radix(text, 8).ok();
     mode.filter(|mode| is_octal && *mode <= 0o7777)
         .ok_or_else(|| format!("{text:?} is no mode; write octal digits in quotes, as \"0644\""))

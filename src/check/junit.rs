@@ -63,11 +63,17 @@ fn write_case(text: &mut String, suite: &str, result: &TestResult) {
         Outcome::Passed | Outcome::Cached => text.push_str("/>\n"),
         Outcome::Skipped { reason } => {
             let reason = attribute(reason);
-            let _ = writeln!(text, ">\n      <skipped message=\"{reason}\"/>\n    </testcase>");
+            let _ = writeln!(
+                text,
+                ">\n      <skipped message=\"{reason}\"/>\n    </testcase>"
+            );
         }
         Outcome::Failed { failures, output } => {
             let message = match failures.as_slice() {
-                [one] => format!("{}: expected {}, found {}", one.check, one.expected, one.found),
+                [one] => format!(
+                    "{}: expected {}, found {}",
+                    one.check, one.expected, one.found
+                ),
                 several => format!("{} checks failed", several.len()),
             };
             let lines: Vec<String> = failures.iter().map(ToString::to_string).collect();

@@ -2,8 +2,8 @@
 
 use super::Expected;
 use super::expected::Fault;
-use crate::template::functions::go_pattern;
 use crate::template::Arguments;
+use crate::template::functions::go_pattern;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Serialize, Serializer};
 
@@ -107,7 +107,11 @@ fn list(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<Pattern>> {
     let compile = |text: &String| match Pattern::new(text, true) {
         Ok(pattern) => Some(Expected::new(pattern, place)),
         Err(problem) => {
-            arguments.error(place, problem, &["the syntax is that of the function regex()"]);
+            arguments.error(
+                place,
+                problem,
+                &["the syntax is that of the function regex()"],
+            );
             None
         }
     };
@@ -148,7 +152,11 @@ mod tests {
             ("é", true, "caf\u{e9}", true),
         ] {
             let compiled = Pattern::new(pattern, by_line).unwrap();
-            assert_eq!(compiled.matches(text.as_bytes()), expected, "{pattern} in {text:?}");
+            assert_eq!(
+                compiled.matches(text.as_bytes()),
+                expected,
+                "{pattern} in {text:?}"
+            );
         }
         assert!(Pattern::new("x", true).unwrap().matches(b"\xff\x00x"));
     }
@@ -191,6 +199,9 @@ mod tests {
         assert_eq!(quoted(b""), "nothing");
         assert_eq!(quoted(b"a\"\xff\n"), "\"a\\\"\u{fffd}\"");
         let long = quoted("ü".repeat(5000).as_bytes());
-        assert!(long.len() < 1000 && long.ends_with("… (10000 bytes)"), "{long}");
+        assert!(
+            long.len() < 1000 && long.ends_with("… (10000 bytes)"),
+            "{long}"
+        );
     }
 }

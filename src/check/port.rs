@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn only_sockets_that_wait_for_others_count() {
-        let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
+        let head =
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
         let tcp = format!(
             "{head}   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0\n   \
              1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0\n"
@@ -136,7 +137,9 @@ mod tests {
             "{head}   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0\n"
         );
         assert_eq!(listed(&tcp6, Protocol::Tcp), [80]);
-        let udp = format!("{head}  77: 00000000:0035 00000000:0000 07 0\n  78: 00000000:0036 0100007F:0001 01 0\n");
+        let udp = format!(
+            "{head}  77: 00000000:0035 00000000:0000 07 0\n  78: 00000000:0036 0100007F:0001 01 0\n"
+        );
         assert_eq!(listed(&udp, Protocol::Udp), [53]);
         assert_eq!(listed("", Protocol::Tcp), [0_u16; 0]);
         assert_eq!(listed("head\nnonsense\n", Protocol::Tcp), [0_u16; 0]);

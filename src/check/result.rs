@@ -134,7 +134,10 @@ impl fmt::Display for Failure {
             place,
             ..
         } = self;
-        write!(formatter, "{check}: expected {expected}, found {found} ({place})")
+        write!(
+            formatter,
+            "{check}: expected {expected}, found {found} ({place})"
+        )
     }
 }
 

@@ -145,10 +145,18 @@ impl Attempt<'_> {
             written.take(stream, bytes);
             write(&tail, bytes);
         };
-        match self.command(&check.argv.value, &mut output)? {
+        let argv: Vec<String> = check
+            .argv
+            .value
+            .iter()
+            .map(|it| self.expanded(it))
+            .collect();
+        match self.command(&argv, &mut output)? {
             End::Code(code) => self.faults.extend(check.faults(code, &written)),
             end => {
-                let fault = check.argv.fault("command", "that it ends", self.in_words(&end));
+                let fault = check
+                    .argv
+                    .fault("command", "that it ends", self.in_words(&end));
                 self.faults.push(fault);
             }
         }
@@ -225,7 +233,8 @@ impl Attempt<'_> {
         let running = match self.root.start(&self.rooted(&argv), streams) {
             Ok(running) => running,
             Err(SandboxError::Work(problem)) => {
-                self.faults.push(place.fault("start", "that it runs", problem));
+                self.faults
+                    .push(place.fault("start", "that it runs", problem));
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -286,13 +295,14 @@ impl Attempt<'_> {
 
     /// The time that is left; none for as much as there is.
     fn left(&self) -> Option<Duration> {
-        self.end.map(|end| end.saturating_duration_since(Instant::now()))
+        self.end
+            .map(|end| end.saturating_duration_since(Instant::now()))
     }
 
     /// A command as it begins in the root.
     fn rooted(&self, argv: &[String]) -> RootCommand {
         let mut command = self.start.command([]);
-        command.argv = argv.iter().map(|word| self.expanded(word)).collect();
+        command.argv = argv.to_vec();
         for (name, value) in &self.test.env {
             command.env.retain(|(existing, _)| existing != name);
             command.env.push((name.clone(), value.clone()));

@@ -14,6 +14,7 @@ use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
+use super::test::TestArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -80,6 +81,8 @@ pub enum Command {
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Check that an image is as `test` blocks, or a file of container-structure-test, expect it.
+    Test(TestArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
     Copy(CopyArguments),
     /// List the images in the store.
@@ -218,6 +221,14 @@ pub struct Build {
     /// Write digests, layers and artifacts of all builds to this file as JSON (docs/events.md).
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+
+    /// Build without running the tests of the images.
+    #[arg(long)]
+    pub skip_tests: bool,
+
+    /// Write the results of the tests to this file as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 
     /// How many builds run at once; 0 for no limit.
     #[arg(

@@ -39,8 +39,10 @@ pub fn decode_file(template: &Template, diagnostics: &Diagnostics) -> Vec<Test> 
     for component in template.tests() {
         if !component.only.is_empty() || !component.except.is_empty() {
             diagnostics.push(
-                Diagnostic::error("`only` and `except` choose sources of a build, and here is none")
-                    .at(component.kind_span),
+                Diagnostic::error(
+                    "`only` and `except` choose sources of a build, and here is none",
+                )
+                .at(component.kind_span),
             );
         }
     }
@@ -68,6 +70,9 @@ pub fn report_no_image(test: &Component, source: &SourceUse, diagnostics: &Diagn
         ))
         .at_with(test.body.header(), "tests an image")
         .note(source.reference, "makes none")
-        .help(format!("leave it out with `except = [{:?}]`", source.full_name())),
+        .help(format!(
+            "leave it out with `except = [{:?}]`",
+            source.full_name()
+        )),
     );
 }

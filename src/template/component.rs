@@ -103,13 +103,17 @@ impl Component {
     ) -> Option<Component> {
         let [label] = body.labels.as_slice() else {
             diagnostics.push(
-                Diagnostic::error(format!("a {} has one label, its {}", group.name(), group.label()))
-                    .at(body.header)
-                    .help(format!(
-                        "write `{} \"{}\" {{ … }}`",
-                        group.name(),
-                        group.label().to_uppercase()
-                    )),
+                Diagnostic::error(format!(
+                    "a {} has one label, its {}",
+                    group.name(),
+                    group.label()
+                ))
+                .at(body.header)
+                .help(format!(
+                    "write `{} \"{}\" {{ … }}`",
+                    group.name(),
+                    group.label().to_uppercase()
+                )),
             );
             return None;
         };

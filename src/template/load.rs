@@ -405,7 +405,8 @@ impl Declarations {
         let everything = everything.asking(asks && !diagnostics.has_errors());
         let sources = DeclaredSources::of(&self.sources, &everything, diagnostics);
         let builds = self.builds.iter();
-        let builds = builds.flat_map(|body| build::decode(body, &sources, &everything, diagnostics));
+        let builds =
+            builds.flat_map(|body| build::decode(body, &sources, &everything, diagnostics));
         let tests = self.tests.iter().filter_map(|body| {
             let group = ComponentGroup::Test;
             Component::decode(body.clone(), group, &everything, diagnostics)

@@ -146,7 +146,10 @@ impl Plain {
                 build,
                 test,
                 seconds,
-            } => of_build(build, &format!("test {test}: passed in {}", after(*seconds))),
+            } => of_build(
+                build,
+                &format!("test {test}: passed in {}", after(*seconds)),
+            ),
             Event::TestFailed {
                 build,
                 test,

@@ -88,9 +88,11 @@ impl Running {
                 self.begin(build, Work::Test(test.clone()), now);
                 Vec::new()
             }
-            Event::TestPassed { build, test, .. } | Event::TestFailed { build, test, .. } => {
-                self.end(build, |work| matches!(work, Work::Test(name) if name == test))
-            }
+            Event::TestPassed { build, test, .. } | Event::TestFailed { build, test, .. } => self
+                .end(
+                    build,
+                    |work| matches!(work, Work::Test(name) if name == test),
+                ),
             Event::PostProcessorStarted {
                 build,
                 post_processor,
