@@ -41,7 +41,7 @@ pub struct TestArguments {
 
     /// The files with tests.
     #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
+    pub test_files: Vec<PathBuf>,
 
     /// Variables and their values.
     #[command(flatten)]
@@ -92,9 +92,9 @@ pub fn run(
     };
     let filter = Filter::new(&arguments.filter)?;
     // All files first, so that a mistake in the last one does not show up after minutes.
-    let mut files = Vec::with_capacity(arguments.files.len());
+    let mut files = Vec::with_capacity(arguments.test_files.len());
     let mut is_right = true;
-    for path in &arguments.files {
+    for path in &arguments.test_files {
         match test_file::read(path, &arguments.variables, surroundings) {
             Ok(file) => files.push(file),
             Err(error) => {
