@@ -162,6 +162,16 @@ fn work(
                     .carry_out()
                     .map_err(|text| (FailureKind::Work, text))?;
             }
+            Opened::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => {
+                Upload::open_inside(&source, destination)
+                    .and_then(|copy| copy.owned_by(owner).with_mode(mode).carry_out())
+                    .map_err(|text| (FailureKind::Work, text))?;
+            }
             Opened::Download(download) => {
                 download
                     .carry_out()
@@ -181,6 +191,13 @@ enum Opened {
     Run(Run),
     Open,
     Upload(Upload),
+    /// Opened once the root is entered.
+    Copy {
+        source: String,
+        destination: String,
+        owner: String,
+        mode: Option<u32>,
+    },
     Download(Download),
     /// A path to note; there is nothing to open.
     Temporary(String),
@@ -228,6 +245,17 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => Self::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            },
             Action::Temporary { path } => Self::Temporary(path),
         })
     }
