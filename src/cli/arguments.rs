@@ -6,6 +6,7 @@ use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
 use super::fmt::FmtArguments;
+use super::import_dockerfile::ImportArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
@@ -91,6 +92,9 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Write a template that does what a Dockerfile does.
+    #[command(name = "import-dockerfile")]
+    ImportDockerfile(ImportArguments),
     /// Bring an image of a registry into the store.
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
