@@ -7,6 +7,7 @@ use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
 use super::doctor::DoctorArguments;
 use super::fmt::FmtArguments;
+use super::import_dockerfile::ImportArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
@@ -93,6 +94,9 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Write a template that does what a Dockerfile does.
+    #[command(name = "import-dockerfile")]
+    ImportDockerfile(ImportArguments),
     /// Bring an image of a registry into the store.
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
