@@ -11,6 +11,7 @@ use crate::image::expansion;
 use crate::store::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use unicode_normalization::is_nfc;
 
 /// What is translated, and for where.
 #[derive(Clone, Debug)]
@@ -49,6 +50,10 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
     let mut sources = Sources::new();
     let file = sources.add(import.name, import.text);
     let diagnostics = Diagnostics::new();
+    if !is_nfc(import.text) {
+        let text = "some letters become others that look the same: strings of a template are normalised (NFC)";
+        diagnostics.push(Diagnostic::warning(text));
+    }
     let lines = match lines::cut(import.text) {
         Ok(lines) => lines,
         Err(error) => {
