@@ -51,6 +51,7 @@ mod tasks;
 mod temporary;
 mod transfer;
 mod users;
+mod writable;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;

@@ -205,7 +205,7 @@ pub fn remove(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("remove {}: {}", path.display(), whole(error)))
 }
 
-fn folder(path: &Path) -> Result<OwnedFd, String> {
+pub(super) fn folder(path: &Path) -> Result<OwnedFd, String> {
     open(
         path,
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -215,7 +215,7 @@ fn folder(path: &Path) -> Result<OwnedFd, String> {
 }
 
 /// An error and its causes in one line.
-fn whole(error: impl Error) -> String {
+pub(super) fn whole(error: impl Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
