@@ -19,6 +19,7 @@
 pub mod attach;
 mod cancel;
 mod chown;
+mod chroot;
 mod command;
 mod connection;
 mod descendants;

@@ -12,7 +12,7 @@ use super::protocol::{
 };
 use super::root;
 use super::writable::{self, Upper};
-use super::{INIT_NAME, chown, descendants, sys, tasks};
+use super::{INIT_NAME, chown, chroot, descendants, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -137,6 +137,9 @@ fn probe(
     facts: &Facts,
 ) -> Result<Answer, Failure> {
     let Some(scratch) = scratch else {
+        if !facts.means.has_namespaces() {
+            return Ok(Answer::Ready);
+        }
         make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
         return Ok(Answer::Ready);
     };
@@ -224,7 +227,9 @@ fn attempt(
         spec.timeout,
         facts,
         door,
-    )?;
+    );
+    chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
+    let end = end?;
     finish_step(connection, spec, upper, end)
 }
 
@@ -333,7 +338,11 @@ fn watched(
     } else {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    make_namespaces(namespaces)?;
+    if facts.means.has_namespaces() {
+        make_namespaces(namespaces)?;
+    } else if let Some(text) = chroot::refusal(root) {
+        return Err((FailureKind::Work, text));
+    }
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");

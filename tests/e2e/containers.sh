@@ -126,6 +126,21 @@ works unconfined "$shared" --security-opt seccomp=unconfined
 works unmasked "" --security-opt seccomp=unconfined --security-opt unmask=ALL
 works user "$shared" --security-opt seccomp=unconfined --user 1000
 
+# What Docker gives by default: nothing but a chroot, and that only if it is asked for.
+docker=(--security-opt seccomp=docker.json --cap-add MKNOD,NET_RAW,AUDIT_WRITE)
+refused() {
+    local name=$1 text=$2 code=0
+    shift 2
+    box "$@" -- hardtack build --store /tmp/s /work/templates/quickstart > "$name.out" 2> "$name.err" || code=$?
+    equal "$name: the exit code" 4 $code
+    contains "$name: the error" "$name.err" "$text"
+}
+refused docker "--security-opt seccomp=unconfined" "${docker[@]}"
+refused podman-full "--isolation=shared-processes" --env HARDTACK_ISOLATION=full
+refused docker-user "--security-opt seccomp=unconfined" "${docker[@]}" --user 1000 --env HARDTACK_ISOLATION=chroot
+works docker-chroot "isolation: chroot" "${docker[@]}" --env HARDTACK_ISOLATION=chroot
+works podman-least "$shared" --env HARDTACK_ISOLATION=chroot
+
 # The root of the container is an overlay itself.
 copy="a copy of all layers below it"
 works own-root "$copy" --privileged --env STORE=/home/store
