@@ -57,7 +57,7 @@ pub struct Test {
     user: Option<String>,
     /// Where commands start, instead of the image's folder.
     workdir: Option<String>,
-    /// Whether `$NAME` in commands, paths and variables stands for a variable of the image.
+    /// Whether `$NAME` in the command, paths and variables stands for a variable of the image.
     expands: bool,
     /// Commands that come first, and must succeed.
     setup: Vec<Expected<Vec<String>>>,
@@ -96,6 +96,11 @@ impl Test {
             ports: Vec::new(),
             config: None,
         }
+    }
+
+    /// Lets its commands use the host's network.
+    pub fn use_host_network(&mut self) {
+        self.network = Network::Host;
     }
 
     /// Whether it looks at the root, and not only at the configuration.

@@ -26,6 +26,7 @@ mod login;
 mod metadata;
 mod operator;
 mod output;
+mod output_file;
 mod plan;
 pub mod plugins;
 pub mod pull;
@@ -38,6 +39,8 @@ mod show;
 mod surroundings;
 mod template;
 mod terminal;
+pub mod test;
+mod test_file;
 pub mod validate;
 mod variable_arguments;
 pub mod version;
@@ -115,6 +118,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Run(run) => run::run(run, surroundings),
         Command::Shell(shell) => shell::run(shell, surroundings),
         Command::Doctor(doctor) => doctor::run(doctor, surroundings),
+        Command::Test(test) => test::run(test, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),

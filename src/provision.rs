@@ -27,6 +27,7 @@ mod testing;
 mod tool_options;
 
 pub use error::ProvisionError;
+pub use file::{Exclusion, pattern_glob};
 pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
 pub use shell_local::{Host, ShellLocal};

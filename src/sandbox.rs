@@ -16,6 +16,7 @@
 //! its connection to hardtack ends, whatever the reason. Mounts exist only in PID 1's own mount
 //! namespace. So nothing is left running or mounted even after SIGKILL.
 
+mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
@@ -63,8 +64,8 @@ pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Mount, MountKind, Network, PackedLayer, PlacedFile, RootCommand, RootSpec,
-    StepOutcome, StepReport, StepSpec, Task, TaskReport,
+    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
+    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

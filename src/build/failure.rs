@@ -43,7 +43,7 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
             ),
         });
         help.push(format!(
-            "`hardtack shell --failed` on the template, with `--build {}`, shows what it has left",
+            "`hardtack shell PATH --failed --build {}` shows what it has left",
             build.name
         ));
     }

@@ -161,6 +161,7 @@ pub fn root_of(layer: Option<&LayerStep>, lowers: Vec<PathBuf>, scratch: PathBuf
         scratch,
         network: layer.map_or(Network::Host, |layer| layer.network),
         mounts: layer.map(mounts::of).unwrap_or_default(),
+        ..RootSpec::default()
     }
 }
 

@@ -34,7 +34,7 @@ pub fn open_trees<T: Send>(
         lowers: lowers.to_vec(),
         scratch: scratch.path().to_owned(),
         network,
-        mounts: Vec::new(),
+        ..RootSpec::default()
     };
     let sandbox = environment.sandbox.get()?;
     Ok(sandbox.open(&root, visit, &environment.cancel)?)

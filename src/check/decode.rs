@@ -79,17 +79,14 @@ fn service(arguments: &Arguments<'_>, test: &Test) -> Service {
     }
 }
 
+/// Reports a test without a check, unless there is one with mistakes, which have been reported.
 fn report_nothing_to_do(arguments: &Arguments<'_>, test: &Test) {
-    let written = [
-        "command", "inline", "file", "user", "group", "port", "config", "setup",
+    let checks = [
+        "command", "inline", "file", "user", "group", "port", "setup",
     ];
-    let is_written = |name: &&str| arguments.has(name) || arguments.has_block(name);
-    let has_config = test.config.as_ref().is_some_and(|it| !it.is_empty());
-    if !written.iter().any(is_written) || (!test.needs_root() && !has_config) {
-        // What is wrong in a check has been said already.
-        if written.iter().any(is_written) && test.config.is_none() {
-            return;
-        }
+    let mut names = checks.iter().chain(&command::OF_RESULTS);
+    let is_written = names.any(|name| arguments.has(name) || arguments.has_block(name));
+    if !is_written && test.config.as_ref().is_none_or(ConfigCheck::is_empty) {
         arguments.error(
             test.place,
             format!("the test {:?} checks nothing", test.name),

@@ -16,6 +16,7 @@ use super::pull::PullArguments;
 use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
 use super::shell::ShellArguments;
+use super::test::TestArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
@@ -98,6 +99,8 @@ pub enum Command {
     Run(Run),
     /// Open a shell in a build as it is before or after a step, or as a failed step has left it.
     Shell(ShellArguments),
+    /// Check that an image is as `test` blocks, or a file of container-structure-test, expect it.
+    Test(TestArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
     Copy(CopyArguments),
     /// List the images in the store.
@@ -238,6 +241,14 @@ pub struct Build {
     /// Write digests, layers and artifacts of all builds to this file as JSON (docs/events.md).
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+
+    /// Build without running the tests of the images.
+    #[arg(long)]
+    pub skip_tests: bool,
+
+    /// Write the results of the tests to this file as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 
     /// How many builds run at once; 0 for no limit.
     #[arg(

@@ -167,6 +167,7 @@ impl Bench {
                 format!("run {who}{}{accept}", argv[2])
             }
             Action::Open => "open".to_owned(),
+            Action::Copy { source, .. } => format!("copy {source}"),
             Action::Download { source, .. } => format!("download {source}"),
         }
     }

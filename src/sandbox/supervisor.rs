@@ -7,12 +7,12 @@ use super::init::{InitReport, InitSpec};
 use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Network, Request, RootSpec, StepOutcome, StepReport,
-    StepSpec,
+    Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
+    StepOutcome, StepReport, StepSpec,
 };
 use super::root;
 use super::writable::{self, Upper};
-use super::{INIT_NAME, chown, chroot, descendants, sys, tasks};
+use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -27,6 +27,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// The exit code of the helper itself when it cannot even talk to hardtack.
@@ -144,10 +145,8 @@ fn probe(
         return Ok(Answer::Ready);
     };
     let root = RootSpec {
-        lowers: Vec::new(),
         scratch: scratch.to_owned(),
-        network: Network::Host,
-        mounts: Vec::new(),
+        ..RootSpec::default()
     };
     let end = Upper::prepare(scratch, &[], facts.means)
         .and_then(|upper| watched(connection, &[], &root, &upper.stubs, None, facts, None));
@@ -192,7 +191,7 @@ fn step(
             ..
         }))
     );
-    if !is_done && !spec.keep_failed {
+    if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
         empty(scratch);
         return result;
     }
@@ -233,6 +232,15 @@ fn attempt(
     finish_step(connection, spec, upper, end)
 }
 
+/// Whether what a failed step has left is free of secrets.
+fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
+    if root.secrets.is_empty() {
+        return true;
+    }
+    let has_secret = matches!(result, Err((FailureKind::Secret, _)));
+    !has_secret && tasks::search(&root.scratch.join("fs"), &root.secrets).is_ok()
+}
+
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
 fn finish_step(
     connection: &Connection,
@@ -253,7 +261,9 @@ fn finish_step(
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
-        End::Reported(InitReport::Listening) => return Err(unexpected_report()),
+        End::Reported(InitReport::Listening | InitReport::Agent { .. }) => {
+            return Err(unexpected_report());
+        }
         End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
@@ -272,11 +282,12 @@ fn finish_step(
     if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) = upper
+    let below = upper
         .take()
         .map_or_else(|| Ok(spec.root.lowers.clone()), Upper::finish)
-        .and_then(|below| tasks::settle_step(&spec.root.scratch.join("fs"), &below, spec.epoch))
         .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) = tasks::settle_step(&spec.root, &below, spec.epoch)?;
+    report.notes.extend(tasks::unsearched(&spec.root.secrets));
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
@@ -297,9 +308,9 @@ fn open(
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
-        End::Reported(InitReport::Listening | InitReport::Exited { .. }) => {
-            Err(unexpected_report())
-        }
+        End::Reported(
+            InitReport::Listening | InitReport::Agent { .. } | InitReport::Exited { .. },
+        ) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
 }
@@ -328,6 +339,11 @@ fn watched(
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
+    };
+    let is_agent = |mount: &Mount| matches!(mount.kind, MountKind::Agent { .. });
+    let forwarder = match root.mounts.iter().any(is_agent) {
+        true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
+        false => None,
     };
     let mut namespaces = NAMESPACES_OF_STEP;
     if root.network == Network::None {
@@ -366,7 +382,7 @@ fn watched(
     // With PID 1 the last one goes who could answer those that wait at it.
     drop(door);
     match sent {
-        Ok(()) => watch(connection, &mut init, child, timeout),
+        Ok(()) => watch(connection, &mut init, child, timeout, forwarder),
         Err(error) => {
             kill_and_wait(child);
             Err((
@@ -391,6 +407,7 @@ fn watch(
     init: &mut Connection,
     child: Child,
     timeout: Option<Duration>,
+    forwarder: Option<Sender<agent::Forwarding>>,
 ) -> Result<End, Failure> {
     let setup = |error: io::Error| {
         (
@@ -441,6 +458,12 @@ fn watch(
             match init.receive_with::<InitReport>() {
                 Ok(Some((InitReport::Listening, listener))) => {
                     calls = listener.map(chown::Answerer::new);
+                }
+                Ok(Some((InitReport::Agent { socket }, Some(listener)))) => {
+                    if let Some(forwarder) = &forwarder {
+                        // It listens as long as this process lives.
+                        let _ = forwarder.send((listener.into(), socket));
+                    }
                 }
                 Ok(Some((message, _))) => report = Some(message),
                 Ok(None) => talking = false,

@@ -60,6 +60,21 @@ impl Upload {
         Self { mode, ..self }
     }
 
+    /// Opens a source that is in the root itself, once that is entered.
+    pub fn open_inside(source: &str, destination: String) -> Result<Self, String> {
+        let path = Path::new("/").join(source);
+        let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
+        Ok(Self {
+            source: inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK)
+                .map_err(|error| format!("open {source}: {error}"))?,
+            name,
+            contents_only: source.ends_with('/'),
+            destination,
+            owner: String::new(),
+            mode: None,
+        })
+    }
+
     /// Copies, inside the root.
     pub fn carry_out(self) -> Result<(), String> {
         let failed = |error: io::Error| format!("copy to {}: {error}", self.destination);

@@ -291,11 +291,24 @@ fn shown(argv: &[String]) -> String {
 }
 
 fn hidden(word: &str) -> String {
-    let parts = word.split(' ').map(|part| match part.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}=*****"),
-        _ => part.to_owned(),
-    });
-    parts.collect::<Vec<_>>().join(" ")
+    const HIDDEN: &str = "*****";
+    if word.contains('{') && is_secret(word) {
+        return HIDDEN.to_owned();
+    }
+    let mut shown: Vec<String> = Vec::new();
+    for part in word.split(' ') {
+        let mut ends = part.match_indices('=').map(|(at, _)| part.split_at(at));
+        let Some((name, value)) = ends.find(|(name, _)| is_secret(name)) else {
+            shown.push(part.to_owned());
+            continue;
+        };
+        shown.push(format!("{name}={HIDDEN}"));
+        if value.contains(['"', '\'']) {
+            // It may go on behind the blank.
+            break;
+        }
+    }
+    shown.join(" ")
 }
 
 fn is_secret(name: &str) -> bool {
@@ -317,11 +330,13 @@ mod tests {
             "a=1 db_password=hunter2 b=2",
             "--extra-vars=api_Secret=hunter2",
             "x y",
+            "secret='a b' c=d",
+            "{\"password\": \"x\"}",
         ];
         let text = shown(&argv.map(str::to_owned));
         assert_eq!(
             text,
-            "ansible-playbook -e 'a=1 db_password=***** b=2' '--extra-vars=*****' 'x y'"
+            "ansible-playbook -e 'a=1 db_password=***** b=2' '--extra-vars=api_Secret=*****' 'x y' 'secret=*****' '*****'"
         );
     }
 }
