@@ -53,7 +53,10 @@ fn build(
         }
         None => None,
     };
-    let request = Request::to_build(&arguments.template, surroundings)?;
+    let request = Request {
+        secrets: Some(arguments.secrets.flags.clone()),
+        ..Request::to_build(&arguments.template, surroundings)?
+    };
     let checked = template::check(request, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
