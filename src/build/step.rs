@@ -4,7 +4,7 @@ use super::chain::{Blob, Chain, Link, Origin};
 use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, state, trees};
+use super::{BuildError, Environment, host, mounts, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
@@ -114,6 +114,9 @@ impl Bench<'_> {
         let (report, tree, log) = self.attempts(step, &place, || {
             self.attempt(step, layer, &place, &trees, true)
         })?;
+        for note in &report.notes {
+            environment.note(note);
+        }
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
             environment.cache.replace(&key);
@@ -303,8 +306,20 @@ impl Bench<'_> {
         if actions.iter().any(Action::runs_program) {
             emulation::check(self.platform)?;
         }
+        let furnished = mounts::root(
+            environment,
+            &self.plan.given,
+            Some(layer),
+            trees.to_vec(),
+            tree.path().to_owned(),
+            &|| {
+                environment.emit(Event::StepWaiting {
+                    place: place.clone(),
+                });
+            },
+        )?;
         let spec = StepSpec {
-            root: state::root_of(Some(layer), trees.to_vec(), tree.path().to_owned()),
+            root: furnished.root.clone(),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,

@@ -15,6 +15,7 @@ use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
+use super::secret_arguments::SecretArguments;
 use super::sharing::SharingArguments;
 use super::shell::ShellArguments;
 use super::test::TestArguments;
@@ -182,6 +183,10 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// Where secrets come from.
+    #[command(flatten)]
+    pub secrets: SecretArguments,
 
     /// With whom results of steps are shared.
     #[command(flatten)]
