@@ -118,6 +118,9 @@ impl Test {
     }
 }
 
+/// Goes up when the same test may come to another result on the same image.
+pub const FORMAT: u32 = 1;
+
 /// How long a test may take that does not say so itself.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 

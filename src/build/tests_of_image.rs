@@ -136,7 +136,7 @@ pub fn material(
         layers,
         start: &StartState::default(),
         provisioner: KIND,
-        options: json!({ "test": test, "config": config }),
+        options: json!({ "format": check::FORMAT, "test": test, "config": config }),
         inputs: BTreeMap::new(),
         network: test.network.name(),
         platform: &platform.to_string(),

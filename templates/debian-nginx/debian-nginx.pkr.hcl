@@ -71,4 +71,14 @@ build {
       interval = "30s"
     }
   }
+
+  # The image's own program is started, and must listen before the rest is looked at.
+  test "serves the page" {
+    port "8080" {}
+    inline = ["bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'"]
+    stdout = ["^HTTP/1.1 200 OK"]
+    user "www-data" {
+      shell = "/usr/sbin/nologin"
+    }
+  }
 }
