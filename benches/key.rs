@@ -35,6 +35,7 @@ fn key(bencher: divan::Bencher<'_, '_>, files: usize) {
                 provisioner: "shell",
                 options: json!({ "scripts": [{ "inline": "#!/bin/sh -e\napt-get update\n" }] }),
                 inputs,
+                mounts: Vec::new(),
                 network: "host",
                 platform: "linux/amd64",
                 epoch: 0,

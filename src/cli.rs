@@ -11,6 +11,7 @@ pub mod cache;
 pub mod completion;
 pub mod console;
 pub mod copy;
+pub mod doctor;
 mod error;
 mod fmt;
 mod go_flags;
@@ -33,6 +34,7 @@ mod registries;
 mod run;
 mod say;
 mod sharing;
+pub mod shell;
 mod show;
 mod surroundings;
 mod template;
@@ -114,6 +116,8 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Init(init) => init::run(init, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
+        Command::Shell(shell) => shell::run(shell, surroundings),
+        Command::Doctor(doctor) => doctor::run(doctor, surroundings),
         Command::Test(test) => test::run(test, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),

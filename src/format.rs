@@ -1,4 +1,4 @@
-//! Numbers as people read them: sizes, durations, ages.
+//! Numbers as people read and write them: sizes, durations, ages.
 //!
 //! Every size and time that hardtack prints for people goes through here; JSON has plain numbers.
 
@@ -78,9 +78,59 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// Reads a size: `500MB`, `20GB`, `1.5GiB`, or a number of bytes. Decimal units count as Docker's.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; write it like 500MB, 20GB or 4GiB");
+    let (number, unit) = split_number(text.trim()).ok_or_else(wrong)?;
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * unit as f64;
+    // A petabyte, a thousand times.
+    (bytes <= 1e18).then_some(bytes as u64).ok_or_else(wrong)
+}
+
+/// Takes a decimal number off the beginning of a text.
+pub fn split_number(text: &str) -> Option<(f64, &str)> {
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
+    let (number, rest) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("123", Some(123)),
+            ("500MB", Some(500_000_000)),
+            ("20 GB", Some(20_000_000_000)),
+            ("1.5gib", Some(1_610_612_736)),
+            ("2k", Some(2_000)),
+            ("", None),
+            ("GB", None),
+            ("-1", None),
+            ("1..2k", None),
+            ("10 apples", None),
+            ("99999999TB", None),
+        ] {
+            assert_eq!(parse_bytes(text).ok(), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn sizes_are_decimal() {

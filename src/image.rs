@@ -15,6 +15,8 @@ pub mod change;
 pub mod config;
 pub mod docker;
 mod error;
+pub mod expansion;
+pub mod instruction;
 pub mod layout;
 pub mod manifest;
 pub mod source;
@@ -25,6 +27,7 @@ pub use change::ConfigChanges;
 pub use config::ImageConfiguration;
 pub use docker::DockerArchive;
 pub use error::ImageError;
+pub use instruction::Instruction;
 pub use layout::Layout;
 pub use source::{ImageSource, entries, entry, import_layers, load_from, read, resolve};
 

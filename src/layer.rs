@@ -33,6 +33,7 @@ mod pax;
 mod read;
 mod remove;
 mod root;
+mod search;
 mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
@@ -45,6 +46,7 @@ pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
 pub use root::inherit_root;
+pub use search::{Found, search};
 pub use settle::{Settled, settle};
 
 #[cfg(test)]

@@ -8,22 +8,25 @@ mod config;
 mod dependencies;
 pub mod key;
 pub mod lock;
+mod mount;
 mod names;
 pub mod packer_components;
 mod planning;
 pub mod plugins;
 mod pushes;
+mod sandboxed;
 mod select;
 pub mod shard;
 mod sharing;
 mod step;
 pub mod test_blocks;
 
+pub use mount::{StepMount, StepMountKind};
 pub use packer_components::Group;
 pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
-use crate::base::Base;
+use crate::base::{Base, ResolvedBase};
 use crate::cache::Sharing;
 use crate::check::Test;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
@@ -31,18 +34,22 @@ use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
 use crate::mask::{Masker, Secrets};
 use crate::postprocess::{PostProcessor, PushedName};
+use crate::provision::Caller;
 use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What planning takes besides the template.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What programs of the host find in their surroundings.
+    pub caller: Arc<Caller>,
     /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.
@@ -218,6 +225,14 @@ impl Plan {
         })
     }
 
+    /// The builds that a name can mean: the full name wins over `TYPE.SOURCE`, that over the name of
+    /// a build block or a source alone.
+    pub fn matching(&self, name: &str) -> Vec<&PlannedBuild> {
+        let names: Vec<Names<'_>> = self.builds.iter().map(Names::of).collect();
+        let found = dependencies::matching(&names, name).into_iter();
+        found.filter_map(|index| self.builds.get(index)).collect()
+    }
+
     /// The texts that spans point into.
     pub fn sources(&self) -> &Sources {
         self.template.sources()
@@ -228,23 +243,19 @@ impl Plan {
         pushes::partners(&self.builds, name)
     }
 
-    /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its
-    /// image if it is one; an error is the rendered diagnostics.
+    /// Evaluates the options of a post-processor now that the artifact named `id` is there, its image
+    /// if it is one, and what it was built on; an error is the rendered diagnostics.
     pub fn post_processor(
         &self,
         build: &PlannedBuild,
         planned: &PlannedPostProcessor,
         id: &str,
         image: Option<&Image>,
+        base: Option<&ResolvedBase>,
     ) -> Result<Box<dyn PostProcessor>, String> {
         let diagnostics = Diagnostics::new();
-        let digests = image.map(|image| {
-            let config = image.config_descriptor.digest.to_string();
-            (image.manifest.digest.to_string(), config)
-        });
-        let digests = digests.as_ref();
-        let digests = digests.map(|(a, b)| (a.as_str(), b.as_str()));
-        let known = build_values(id, digests, &self.settings);
+        let names = names::image_names(build, image, base);
+        let known = build_values(id, names.as_ref(), &self.settings);
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,

@@ -8,16 +8,26 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible;
+mod ansible_local;
 mod breakpoint;
+mod chef_solo;
 pub mod error;
 pub mod file;
 pub mod host;
 pub mod input;
+mod puppet_masterless;
+mod salt_masterless;
 pub mod shell;
 mod shell_local;
 mod sleep;
+mod staging;
+#[cfg(test)]
+mod testing;
+mod tool_options;
 
 pub use error::ProvisionError;
+pub use file::{Exclusion, pattern_glob};
 pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
 pub use shell_local::{Host, ShellLocal};
@@ -27,6 +37,10 @@ use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What Packer gives as its HTTP server's address where there is none, as here.
+pub const NO_HTTP_ADDRESS: &str = "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER";
 
 /// What every provisioner may need to know about the template and the run.
 #[derive(Clone, Debug)]
@@ -37,8 +51,19 @@ pub struct Context {
     pub source_name: String,
     /// The type of the source (`PACKER_BUILDER_TYPE`).
     pub source_type: String,
+    /// What may be known of the process that hardtack is.
+    pub caller: Arc<Caller>,
     /// What a Go template inside a string may refer to.
     pub go_template: crate::template::gotemplate::GoTemplateData,
+}
+
+/// What programs of this host that a provisioner starts find in their surroundings.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
 }
 
 /// How a command starts inside the root: what the base image's configuration says.
@@ -50,6 +75,8 @@ pub struct StartState {
     pub user: String,
     /// `WORKDIR` of the base, empty for `/`.
     pub workdir: String,
+    /// To whom uploaded files belong, as `USER[:GROUP]`; empty for root.
+    pub upload_owner: String,
 }
 
 impl StartState {
@@ -94,6 +121,11 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     fn visitor(&self) -> Option<&dyn Visitor> {
         None
     }
+
+    /// What to do about a command that ended with this code, if the provisioner knows.
+    fn hint(&self, _code: i32) -> Option<String> {
+        None
+    }
 }
 
 /// Work on this host that enters the root of a step.
@@ -127,8 +159,16 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        ("file", file::prepare as Prepare<dyn Provisioner>),
-        ("shell", shell::prepare as Prepare<dyn Provisioner>),
+        ("ansible", ansible::prepare as Prepare<dyn Provisioner>),
+        ("ansible-local", ansible_local::prepare as Prepare<_>),
+        ("chef-solo", chef_solo::prepare as Prepare<_>),
+        ("file", file::prepare as Prepare<_>),
+        (
+            "puppet-masterless",
+            puppet_masterless::prepare as Prepare<_>,
+        ),
+        ("salt-masterless", salt_masterless::prepare as Prepare<_>),
+        ("shell", shell::prepare as Prepare<_>),
     ])
 }
 

@@ -15,6 +15,7 @@ mod endpoint;
 mod error;
 pub mod fetch;
 mod login;
+pub mod options;
 pub mod parallel;
 mod patience;
 pub mod push;

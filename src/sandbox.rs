@@ -16,12 +16,15 @@
 //! its connection to hardtack ends, whatever the reason. Mounts exist only in PID 1's own mount
 //! namespace. So nothing is left running or mounted even after SIGKILL.
 
+mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
 mod command;
 mod connection;
+mod descendants;
 pub mod emulation;
+mod entrance;
 mod error;
 mod harden;
 mod helper;
@@ -29,9 +32,14 @@ pub mod host_command;
 mod identity;
 mod init;
 mod inside;
+mod landlock;
 mod lazy;
 mod lines;
+mod means;
+mod mount_point;
 mod mounts;
+mod probe;
+mod proc;
 mod protocol;
 mod read_ahead;
 mod root;
@@ -41,24 +49,28 @@ mod session;
 mod supervisor;
 mod sys;
 mod tasks;
+mod temporary;
 mod transfer;
 mod users;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;
 pub use identity::Isolation;
-pub use lazy::LazySandbox;
+pub use landlock::keeps_apart;
+pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
+pub use means::{Confinement, Means, Writable};
+pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Network, PackedLayer, PlacedFile, RootCommand, RootSpec, StepOutcome,
-    StepReport, StepSpec, Task, TaskReport,
+    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
+    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 
 use identity::IdMap;
 use protocol::{Answer, Request};
 use session::Door;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// The name under which the helper is started.
@@ -94,12 +106,19 @@ pub fn dispatch() {
 pub struct Settings {
     /// The executable that becomes the helper: this process' own, but for tests.
     pub helper: PathBuf,
+    /// The least that steps may be kept apart: where the host does not allow it, nothing runs.
+    pub least: Confinement,
+    /// An empty folder on the file system where steps will write. Without one, only work on trees
+    /// is tried out, and steps are run with the best means or fail.
+    pub scratch: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             helper: PathBuf::from("/proc/self/exe"),
+            least: Confinement::default(),
+            scratch: None,
         }
     }
 }
@@ -108,40 +127,41 @@ impl Default for Settings {
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     settings: Settings,
+    mode: Mode,
+}
+
+/// Whose ids a helper works with, and what it makes steps with.
+#[derive(Clone, Debug)]
+struct Mode {
     map: IdMap,
+    means: Means,
 }
 
 impl Sandbox {
-    /// Tries out which isolation this host allows: real root, subordinate ids, or a single id.
+    /// Tries out which isolation this host allows: real root, subordinate ids, or a single id; and
+    /// what a step can be made with.
     pub fn probe(settings: &Settings) -> Result<Self, SandboxError> {
-        let mut refusal = None;
-        for map in identity::candidates() {
-            let sandbox = Self {
-                settings: settings.clone(),
-                map,
-            };
-            match helper::ask(
-                &sandbox.settings,
-                &sandbox.map,
-                &Request::Probe,
-                &Cancel::default(),
-            ) {
-                Ok(_) => return Ok(sandbox),
-                Err(error) => refusal = refusal.or(Some(error)),
-            }
-        }
-        Err(refusal.unwrap_or(SandboxError::NoIdentity))
+        let mode = probe::mode(settings)?;
+        Ok(Self {
+            settings: settings.clone(),
+            mode,
+        })
+    }
+
+    /// What steps are made with.
+    pub fn means(&self) -> Means {
+        self.mode.means
     }
 
     /// How ids inside relate to ids of the host.
     pub fn isolation(&self) -> Isolation {
-        self.map.isolation()
+        self.mode.map.isolation()
     }
 
     /// Names the folder of the store that holds this sandbox' trees: the same file belongs to
     /// another host id under another mapping.
     pub fn tree_namespace(&self) -> String {
-        self.map.tree_namespace()
+        self.mode.map.tree_namespace()
     }
 
     /// Runs a step. `output` gets what its commands write, as it comes.
@@ -152,7 +172,7 @@ impl Sandbox {
         cancel: &Cancel,
     ) -> Result<StepReport, SandboxError> {
         let request = Request::Step(spec.clone());
-        match helper::converse(&self.settings, &self.map, &request, output, cancel)? {
+        match helper::converse(&self.settings, &self.mode, &request, output, cancel)? {
             Answer::Step(report) => Ok(report),
             other => Err(other.unexpected()),
         }
@@ -171,7 +191,7 @@ impl Sandbox {
         cancel: &Cancel,
     ) -> Result<(StepReport, T), SandboxError> {
         let request = Request::Step(spec.clone());
-        match self.converse_open(&request, visit, output, cancel)? {
+        match self.converse_open(&request, &spec.root.scratch, visit, output, cancel)? {
             (Answer::Step(report), given) => Ok((report, given)),
             (other, _) => Err(other.unexpected()),
         }
@@ -186,7 +206,7 @@ impl Sandbox {
     ) -> Result<T, SandboxError> {
         let request = Request::Open(root.clone());
         let visit = |root: &OpenRoot| (true, visit(root));
-        match self.converse_open(&request, visit, &mut |_, _| {}, cancel)? {
+        match self.converse_open(&request, &root.scratch, visit, &mut |_, _| {}, cancel)? {
             (Answer::Closed, given) => Ok(given),
             (other, _) => Err(other.unexpected()),
         }
@@ -195,11 +215,12 @@ impl Sandbox {
     fn converse_open<T: Send>(
         &self,
         request: &Request,
+        scratch: &Path,
         visit: impl FnOnce(&OpenRoot) -> (bool, T) + Send,
         output: &mut dyn FnMut(OutputStream, &[u8]),
         cancel: &Cancel,
     ) -> Result<(Answer, T), SandboxError> {
-        let Door { listener, root } = Door::new()?;
+        let Door { listener, root } = Door::new(scratch)?;
         let root = &root;
         thread::scope(|scope| {
             let visitor = scope.spawn(move || {
@@ -209,7 +230,7 @@ impl Sandbox {
             });
             let answer = helper::converse_with_door(
                 &self.settings,
-                &self.map,
+                &self.mode,
                 request,
                 listener.into(),
                 output,
@@ -230,7 +251,7 @@ impl Sandbox {
             return tasks::run(task.clone()).map_err(SandboxError::Work);
         }
         let request = Request::Task(task.clone());
-        match helper::ask(&self.settings, &self.map, &request, cancel)? {
+        match helper::ask(&self.settings, &self.mode, &request, cancel)? {
             Answer::Task(report) => Ok(report),
             other => Err(other.unexpected()),
         }

@@ -10,6 +10,7 @@
 //! | `oci-layout`, `index.json` | the OCI layout, its references | [`reference`] |
 //! | `blobs/sha256/HEX` | manifests, configurations, layers | [`blob`] |
 //! | `trees/NAMESPACE/HEX/fs` | unpacked stacks of layers, by chainID | [`tree`] |
+//! | `trees/NAMESPACE/HEX/failed.json` | what a failed step has left in the `fs` beside it | [`failed`] |
 //! | `steps/HEX.json` | what a step with this key made | [`step`] |
 //! | `history/HEX.json` | the last key material of a step | [`history`] |
 //! | `origins/HEX` | where a blob that is not here can be had | [`origin`] |
@@ -33,6 +34,7 @@
 pub mod blob;
 pub mod descriptor;
 mod error;
+mod failed;
 pub mod history;
 pub mod index;
 pub mod inventory;
@@ -48,6 +50,7 @@ pub(crate) mod write;
 pub use blob::BlobWriter;
 pub use descriptor::{Descriptor, LayerDescriptor, Platform};
 pub use error::StoreError;
+pub use failed::FailedStep;
 pub use lock::LockGuard;
 pub use occupancy::Alone;
 pub use reference::Reference;

@@ -218,6 +218,14 @@ impl Display {
         lock(&self.view).finish();
     }
 
+    /// Ends the display without a summary, since something else goes on.
+    pub fn give_way(&self) {
+        if let Some(ticker) = &self.ticker {
+            ticker.stop();
+        }
+        lock(&self.view).abandon();
+    }
+
     /// Returns the masker that hides this display's secrets, for other texts of the same command.
     pub fn masker(&self) -> &Masker {
         &self.masker

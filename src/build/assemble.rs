@@ -40,6 +40,18 @@ pub fn image(
     for step in history {
         entry(&step.created_by, step.has_layer);
     }
+    if let Some(message) = planned.base.message() {
+        if history.is_empty() {
+            entries.push(NewLayer {
+                layer: None,
+                created_by: String::new(),
+                comment: None,
+            });
+        }
+        if let Some(last) = entries.last_mut() {
+            last.comment = Some(message.to_owned());
+        }
+    }
     let store = &environment.store;
     Ok(image::assemble(
         store,

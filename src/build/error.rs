@@ -134,6 +134,12 @@ pub enum BuildError {
         /// Its name.
         name: String,
     },
+    /// A build that makes no image has no root to look at.
+    #[error("this build makes no image, so there is no root to look at")]
+    NoRoot,
+    /// Nothing is kept of a failed step.
+    #[error("nothing is kept of a failed step of this build")]
+    NothingFailed,
     /// A host file cannot be used.
     #[error("cannot {operation} {}", path.display())]
     File {
@@ -179,7 +185,12 @@ impl BuildError {
 
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Exit { .. }
+                | Self::TimedOut { .. }
+                | Self::Provision(ProvisionError::Playbook { .. })
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::diagnostic::{Colours, Diagnostic, SourceSpan};
-use crate::plan::{Plan, PlannedBuild, Step};
+use crate::plan::{Plan, PlannedBuild, Step, Work};
 use std::error::Error;
 
 /// An error and the whole message for the user.
@@ -28,8 +28,12 @@ pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
 
 /// The message for an error of a step.
 pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
-    let mut help = hints(error);
-    if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
+    let of_step = match (error, &step.work) {
+        (BuildError::Exit { code, .. }, Work::Layer(layer)) => layer.provisioner.hint(*code),
+        _ => None,
+    };
+    let mut help = of_step.map_or_else(|| hints(error), |hint| vec![hint]);
+    if error.is_worth_a_retry() {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
             1 => "mend the step and run the same command again: the step before it is kept"
@@ -38,6 +42,10 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
                 "mend the step and run the same command again: the {count} steps before it are kept"
             ),
         });
+        help.push(format!(
+            "`hardtack shell PATH --failed --build {}` shows what it has left",
+            build.name
+        ));
     }
     let label = format!(
         "step {} of {} of {}",
@@ -141,6 +149,11 @@ fn hints(error: &BuildError) -> Vec<String> {
                     .to_owned(),
             );
         }
+        BuildError::NothingFailed => hints.push(
+            "its last run has not failed in a step, or what was left has been pruned; `--before STEP` opens the state that a step begins with"
+                .to_owned(),
+        ),
+        BuildError::Provision(source) => hints.extend(source.hint()),
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),

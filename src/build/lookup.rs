@@ -4,13 +4,13 @@
 //! happens.
 
 use super::{BuildError, Environment};
-use crate::base::{self, ResolvedBase};
+use crate::base::{self, ResolvedBase, StartChanges, UploadOwner};
 use crate::cache::Hit;
 use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
-use crate::plan::{LayerStep, Plan, PlannedImage};
+use crate::plan::{LayerStep, Plan, PlannedImage, StepMount};
 use crate::provision::{StartState, input};
 use crate::store::Platform;
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ pub fn material(
         provisioner: step.provisioner.kind(),
         options: step.provisioner.key_material(),
         inputs,
+        mounts: step.mounts.iter().map(StepMount::key_material).collect(),
         network: step.network.name(),
         platform: &ground.platform.to_string(),
         epoch: ground.epoch,
@@ -116,12 +117,43 @@ pub fn resolve_base(
         })
 }
 
-/// What a command finds when it starts in an image with this configuration.
-pub fn start_state(config: &ContainerConfig) -> StartState {
-    StartState {
+/// What a command finds when it starts in an image with this configuration, with what a source
+/// changes about it.
+pub fn start_state(config: &ContainerConfig, changes: Option<&StartChanges>) -> StartState {
+    let user = config.user.clone().unwrap_or_default();
+    let mut start = StartState {
         environment: environment_of(config),
-        user: config.user.clone().unwrap_or_default(),
         workdir: config.working_dir.clone().unwrap_or_default(),
+        user: user.clone(),
+        upload_owner: String::new(),
+    };
+    let Some(changes) = changes else {
+        return start;
+    };
+    for (name, value) in &changes.env {
+        start.environment.retain(|(known, _)| known != name);
+        start.environment.push((name.clone(), value.clone()));
+    }
+    if let Some(user) = &changes.user {
+        start.user.clone_from(user);
+    }
+    if let Some(workdir) = &changes.workdir {
+        start.workdir.clone_from(workdir);
+    }
+    match &changes.upload_owner {
+        UploadOwner::Root => {}
+        UploadOwner::ImageUser => start.upload_owner = with_group(&user),
+        UploadOwner::Named(name) => start.upload_owner = with_group(name),
+    }
+    start
+}
+
+/// The owner that `chown USER` gives a file of root's, as Packer does: without a group it keeps its
+/// own.
+fn with_group(user: &str) -> String {
+    match user.is_empty() || user.contains(':') {
+        true => user.to_owned(),
+        false => format!("{user}:0"),
     }
 }
 

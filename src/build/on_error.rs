@@ -2,12 +2,15 @@
 //!
 //! Packer asks this because a machine still runs. Here nothing runs any more and nothing has to be
 //! taken down: the steps before the failed one are in the store, and what the failed step left is
-//! dropped. So `cleanup` and `run-cleanup-provisioner` are the same, `abort` differs in that the
-//! error-cleanup-provisioner is left out, and `ask` can run the step again.
+//! kept to be looked at. So `cleanup` and `run-cleanup-provisioner` are the same, `abort` differs in that the
+//! error-cleanup-provisioner is left out, and `ask` can run the step again, or show what it left.
 
+use super::chain::Chain;
 use super::event::{Event, Level};
 use super::step::Bench;
+use super::{failure, state};
 use crate::plan::Step;
+use crate::store::Scratch;
 
 /// The value of `-on-error`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,8 +37,8 @@ pub enum Decision {
     Retry,
 }
 
-/// Decides what is done about `step`, which has failed.
-pub fn decide(bench: &Bench<'_>, step: &Step) -> Decision {
+/// Decides what is done about `step`, which has failed on `chain` and has left `left`.
+pub fn decide(bench: &Bench<'_>, step: &Step, chain: &Chain, left: Option<&Scratch>) -> Decision {
     let environment = bench.environment;
     if environment.cancel.is_cancelled() {
         return Decision::Abort;
@@ -52,14 +55,20 @@ pub fn decide(bench: &Bench<'_>, step: &Step) -> Decision {
             }
             Decision::Abort
         }
-        OnError::Ask => ask(bench, step),
+        OnError::Ask => ask(bench, step, chain, left),
     }
 }
 
-fn ask(bench: &Bench<'_>, step: &Step) -> Decision {
+fn ask(bench: &Bench<'_>, step: &Step, chain: &Chain, left: Option<&Scratch>) -> Decision {
     let environment = bench.environment;
+    // What cannot be looked at is not offered.
+    let left = left.filter(|_| environment.operator.is_at_terminal());
+    let choices = match left {
+        None => "[a] abort without cleanup, or [r] retry step?",
+        Some(_) => "[a] abort without cleanup, [r] retry step, or [s] open a shell in it?",
+    };
     let question = format!(
-        "{}: step {} ({}) failed\n[c] Clean up and exit, [a] abort without cleanup, or [r] retry step?",
+        "{}: step {} ({}) failed\n[c] Clean up and exit, {choices}",
         bench.build.name,
         step.index + 1,
         step.name
@@ -70,12 +79,23 @@ fn ask(bench: &Bench<'_>, step: &Step) -> Decision {
         let Some(answer) = answer else {
             return Decision::CleanUp;
         };
+        let is_shell = answer.trim().eq_ignore_ascii_case("s");
+        if let (true, Some(left)) = (is_shell, left) {
+            if let Err(error) = state::show_left(bench, step, chain, left) {
+                environment.emit(Event::Notice {
+                    build: Some(bench.build.name.clone()),
+                    level: Level::Warning,
+                    text: failure::one_line(&error),
+                });
+            }
+            continue;
+        }
         match decision(&answer) {
             Some(decision) => return decision,
             None => environment.emit(Event::Notice {
                 build: Some(bench.build.name.clone()),
                 level: Level::Warning,
-                text: format!("{:?} is none of c, a and r", answer.trim()),
+                text: format!("{:?} is none of the letters", answer.trim()),
             }),
         }
     }

@@ -157,7 +157,7 @@ fn look(
     planned: &PlannedImage,
     mut foundation: Foundation,
 ) -> Result<Outlook, BuildError> {
-    let start = lookup::start_state(&foundation.config);
+    let start = lookup::start_state(&foundation.config, planned.base.start());
     let mut steps = Vec::with_capacity(build.steps.len());
     for step in &build.steps {
         let Work::Layer(layer_step) = &step.work else {

@@ -4,7 +4,7 @@ use super::chain::{Blob, Chain, Link, Origin};
 use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, trees};
+use super::{BuildError, Environment, host, state, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
@@ -12,7 +12,7 @@ use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
 use crate::provision::{HostContext, Said, StartState};
 use crate::sandbox::emulation;
 use crate::sandbox::{
-    Action, LineSplitter, OpenRoot, OutputStream, RootSpec, StepOutcome, StepReport, StepSpec,
+    Action, LineSplitter, OpenRoot, OutputStream, StepOutcome, StepReport, StepSpec,
 };
 use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
@@ -112,8 +112,7 @@ impl Bench<'_> {
         let trees = trees::materialise(environment, chain)?;
         let place = self.place(step);
         let (report, tree, log) = self.attempts(step, &place, || {
-            let keep_failed = self.build.error_cleanup.is_some();
-            self.attempt(step, layer, &place, &trees, keep_failed)
+            self.attempt(step, layer, &place, &trees, true)
         })?;
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
@@ -305,11 +304,7 @@ impl Bench<'_> {
             emulation::check(self.platform)?;
         }
         let spec = StepSpec {
-            root: RootSpec {
-                lowers: trees.to_vec(),
-                scratch: tree.path().to_owned(),
-                network: layer.network,
-            },
+            root: state::root_of(Some(layer), trees.to_vec(), tree.path().to_owned()),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,

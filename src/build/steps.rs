@@ -6,7 +6,7 @@ use super::event::{Event, Level, StepPlace};
 use super::failure::{self, Failure};
 use super::on_error::{self, Decision};
 use super::step::{Bench, StepFailure};
-use super::{BuildError, again, host, trees};
+use super::{BuildError, again, host, kept, trees};
 use crate::plan::{Step, Work};
 use crate::store::Scratch;
 use std::time::Instant;
@@ -73,12 +73,16 @@ fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildE
                     seconds: begin.elapsed().as_secs_f64(),
                 });
                 if !(step.continue_on_error && error.is_worth_a_retry()) {
-                    let decision = on_error::decide(bench, step);
+                    let decision = on_error::decide(bench, step, &done.chain, left.as_ref());
                     let result = match decision {
                         Decision::CleanUp => clean_up(bench, step, &done.chain, left.as_ref()),
                         Decision::Abort | Decision::Retry => Ok(()),
                     };
-                    trees::discard(environment, left.into_iter().collect());
+                    match (decision, left) {
+                        (_, None) => {}
+                        (Decision::Retry, Some(left)) => trees::discard(environment, vec![left]),
+                        (_, Some(left)) => kept::keep(bench, step, &done.chain, &error, left),
+                    }
                     match (decision, result) {
                         (Decision::Retry, _) => continue,
                         (_, Ok(())) => return Err(*error),

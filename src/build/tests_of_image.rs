@@ -137,6 +137,7 @@ pub fn material(
         start: &StartState::default(),
         provisioner: KIND,
         options: json!({ "format": check::FORMAT, "test": test, "config": config }),
+        mounts: Vec::new(),
         inputs: BTreeMap::new(),
         network: test.network.name(),
         platform: &platform.to_string(),
@@ -161,7 +162,7 @@ impl<'a> Subject<'a> {
             environment,
             image,
             platform: image.config.platform(),
-            start: start_state(&image.config.config),
+            start: start_state(&image.config.config, None),
             trees: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Trying an image: its root opened on a throw-away upper.
 
-use super::chain::{Blob, Chain, Link};
+use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::image::Image;
 use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError};
@@ -34,6 +34,7 @@ pub fn open_trees<T: Send>(
         lowers: lowers.to_vec(),
         scratch: scratch.path().to_owned(),
         network,
+        ..RootSpec::default()
     };
     let sandbox = environment.sandbox.get()?;
     Ok(sandbox.open(&root, visit, &environment.cancel)?)
@@ -42,13 +43,5 @@ pub fn open_trees<T: Send>(
 /// Fetches and unpacks the layers of `image` that are not unpacked yet; gives their trees, lowest
 /// first.
 pub fn unpack_image(environment: &Environment, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
-    let mut chain = Chain::default();
-    for layer in &image.layers {
-        chain.push(Link {
-            diff_id: layer.diff_id,
-            blob: Blob::Stored(layer.clone()),
-            origin: None,
-        });
-    }
-    trees::materialise(environment, &chain)
+    trees::materialise(environment, &Chain::of(image))
 }

@@ -5,6 +5,7 @@ use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
+use super::doctor::DoctorArguments;
 use super::fmt::FmtArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
@@ -14,10 +15,12 @@ use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
 use super::sharing::SharingArguments;
+use super::shell::ShellArguments;
 use super::test::TestArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
+use crate::sandbox::Confinement;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -46,6 +49,19 @@ pub struct Arguments {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub store: Option<PathBuf>,
+
+    /// The least isolation that steps may run with; what the host allows is tried out, the best
+    /// first.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "LEVEL",
+        env = "HARDTACK_ISOLATION",
+        hide_env_values = true
+    )]
+    pub isolation: Confinement,
 
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
@@ -81,6 +97,8 @@ pub enum Command {
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
+    /// Open a shell in a build as it is before or after a step, or as a failed step has left it.
+    Shell(ShellArguments),
     /// Check that an image is as `test` blocks, or a file of container-structure-test, expect it.
     Test(TestArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
@@ -95,6 +113,8 @@ pub enum Command {
     Logout(LogoutArguments),
     /// Look after the results of steps: list, measure, remove, carry to another machine.
     Cache(CacheArguments),
+    /// Find out what this host allows, and what to do about what it does not.
+    Doctor(DoctorArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.

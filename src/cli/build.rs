@@ -135,7 +135,7 @@ fn build(
         let store = open_store(surroundings)?;
         if let Err(error) = limit(
             &store,
-            &LazySandbox::default(),
+            &LazySandbox::new(surroundings.sandbox_settings()),
             size,
             surroundings.now.into(),
         ) {
@@ -166,7 +166,7 @@ fn build(
 
 /// How and where the build is shown: what the flags mean together.
 #[derive(Clone)]
-struct Output {
+pub struct Output {
     progress: Progress,
     color: bool,
     terminal: bool,
@@ -197,12 +197,23 @@ impl Output {
         output
     }
 
+    /// Beside a command that is no build.
+    pub fn on_stderr(surroundings: &Surroundings) -> Self {
+        Self {
+            progress: Progress::Auto,
+            color: surroundings.color,
+            terminal: surroundings.stderr_is_terminal,
+            stamps: None,
+        }
+    }
+
     /// Whether each line has a form that programs rely on.
     fn is_for_programs(&self) -> bool {
         matches!(self.progress, Progress::Json | Progress::MachineReadable)
     }
 
-    fn display(&self, secrets: Secrets) -> Display {
+    /// Shows what happens from now on.
+    pub fn display(&self, secrets: Secrets) -> Display {
         let output: Box<dyn Write + Send> = match self.progress {
             // Scripts read Packer's lines from there.
             Progress::MachineReadable => Box::new(std::io::stdout()),

@@ -212,7 +212,7 @@ fn usage(
     store: &Store,
     surroundings: &Surroundings,
 ) -> Result<(), CommandError> {
-    let sandbox = LazySandbox::default();
+    let sandbox = LazySandbox::new(surroundings.sandbox_settings());
     let inventory =
         Inventory::take(store, &sandbox, &Cancel::default()).map_err(CommandError::host)?;
     let usage = inventory.usage(surroundings.now.into());
@@ -274,7 +274,7 @@ fn remove(
         keep_size: arguments.keep_size,
         all: arguments.all,
     };
-    let sandbox = LazySandbox::default();
+    let sandbox = LazySandbox::new(surroundings.sandbox_settings());
     let now = SystemTime::from(surroundings.now);
     let removal = if arguments.dry_run {
         let inventory =

@@ -11,6 +11,7 @@ use super::surroundings::Surroundings;
 use super::template::{self, Looked, Request};
 use super::variable_arguments::VariableArguments;
 use super::version::VersionArguments;
+use crate::sandbox::Confinement;
 use crate::template::Template;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, CommandFactory};
@@ -76,6 +77,7 @@ pub fn answer(shell: &OsStr, words: Vec<OsString>) -> Result<ExitCode, CommandEr
         store: None,
         version: None,
         registries: RegistryArguments::default(),
+        isolation: Confinement::default(),
         machine_readable: false,
     };
     let surroundings = Arc::new(Surroundings::collect(&asked)?);

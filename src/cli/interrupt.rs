@@ -13,6 +13,12 @@ const INTERRUPTED: i32 = 130;
 /// is left.
 pub fn cancel_on_signals() -> Cancel {
     let cancel = Cancel::default();
+    watch(&cancel);
+    cancel
+}
+
+/// Sets `cancel` off at the first SIGINT or SIGTERM; the second ends the process.
+pub fn watch(cancel: &Cancel) {
     let ours = cancel.clone();
     // A thread that cannot be started is as good as no handler.
     let _ = thread::Builder::new()
@@ -25,7 +31,6 @@ pub fn cancel_on_signals() -> Cancel {
                 runtime.block_on(wait(&ours));
             }
         });
-    cancel
 }
 
 async fn wait(cancel: &Cancel) {

@@ -6,7 +6,7 @@ use crate::sandbox::Cancel;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::time::Timespec;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often a wait for an answer looks whether the run was cancelled.
@@ -53,6 +53,10 @@ impl Operator for StandardInput {
             text: question.to_owned(),
         });
         read_line(cancel)
+    }
+
+    fn is_at_terminal(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 }
 

@@ -6,9 +6,11 @@ use super::error::CommandError;
 use super::show;
 use super::surroundings::Surroundings;
 use crate::build;
-use crate::sandbox::{Network, RootCommand, attach};
+use crate::sandbox::{LazySandbox, Network, RootCommand, attach};
 use anyhow::anyhow;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The exit code for a failure of hardtack itself, as Docker has it.
 const OWN_FAILURE: u8 = 125;
@@ -56,7 +58,9 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         NetworkArgument::Host => Network::Host,
         NetworkArgument::None => Network::None,
     };
-    let environment = surroundings.build_environment(store, crate::ui::silent());
+    let mut environment = surroundings.build_environment(store.clone(), crate::ui::silent());
+    environment.sandbox =
+        LazySandbox::for_steps(surroundings.sandbox_settings(), store, Arc::new(warn));
     let command = RootCommand {
         argv,
         env,
@@ -67,4 +71,10 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
     let code = build::open_image(&environment, &image, network, visit)
         .map_err(|error| CommandError::own(error, OWN_FAILURE))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(OWN_FAILURE)))
+}
+
+/// The command has both standard streams; this comes before it has any.
+fn warn(text: String) {
+    // Nobody is left to be told if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
 }

@@ -10,7 +10,7 @@ use crate::cache::{Cache, Warn};
 use crate::check::Results;
 use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
-use crate::sandbox::{Cancel, LazySandbox};
+use crate::sandbox::{self, Cancel, Confinement, LazySandbox};
 use crate::store::Store;
 use crate::ui::Size;
 use anyhow::anyhow;
@@ -46,6 +46,8 @@ pub struct Surroundings {
     pub color: bool,
     /// Whether Packer's machine-readable lines are asked for.
     pub machine_readable: bool,
+    /// The least isolation that steps may run with.
+    pub isolation: Confinement,
     /// How registries are reached.
     registries: RegistryChoices,
 }
@@ -101,6 +103,7 @@ impl Surroundings {
             stderr_is_terminal,
             color,
             machine_readable: arguments.machine_readable,
+            isolation: arguments.isolation,
             registries,
             environment,
         })
@@ -128,18 +131,26 @@ impl Surroundings {
         }
     }
 
+    /// How the sandbox is set up.
+    pub fn sandbox_settings(&self) -> sandbox::Settings {
+        sandbox::Settings {
+            least: self.isolation,
+            ..sandbox::Settings::default()
+        }
+    }
+
     /// What builds share, with everything at its default.
     pub fn build_environment(&self, store: Store, events: Arc<dyn EventSink>) -> Environment {
         let cancel = Cancel::default();
         let registries = Client::new(self.registry_settings(&cancel));
         let warn = warnings(&events);
         Environment {
-            cache: Cache::local(store.clone(), registries.clone(), warn),
+            cache: Cache::local(store.clone(), registries.clone(), Arc::clone(&warn)),
+            sandbox: LazySandbox::for_steps(self.sandbox_settings(), store.clone(), warn),
             store,
             pins: Arc::default(),
             registries,
             joint: JointIndexes::default(),
-            sandbox: LazySandbox::default(),
             events,
             cancel,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -187,6 +198,11 @@ fn epoch(text: &str) -> Result<i64, CommandError> {
 /// The shell that asks for completion and not for a command.
 pub fn completing_shell() -> Option<OsString> {
     env::var_os(super::completion::VARIABLE).filter(|shell| !shell.is_empty())
+}
+
+/// The file that this process was started from.
+pub fn program() -> Option<PathBuf> {
+    env::current_exe().ok()
 }
 
 /// The size of the terminal on stderr at this moment.

@@ -8,6 +8,7 @@ use super::variable_arguments::VariableArguments;
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
 use crate::plan::{Costs, Plan, Settings, Shard};
+use crate::provision::Caller;
 use crate::services::NetworkServices;
 use crate::store::Platform;
 use crate::template::{self, LoadArguments, LoadError, Loaded, Template, TemplateTexts, World};
@@ -144,6 +145,10 @@ pub fn check(request: Request, surroundings: &Surroundings, color: bool) -> Chec
     let masker = Masker::of(template.secrets());
     let settings = Settings {
         working_folder: surroundings.working_folder.clone(),
+        caller: Arc::new(Caller {
+            environment: surroundings.environment.clone(),
+            home: surroundings.home.clone(),
+        }),
         platform: Platform::host(),
         only: request.only,
         except: request.except,

@@ -66,6 +66,9 @@ pub fn assemble(store: &Store, assembly: &Assembly<'_>) -> Result<Image, ImageEr
     }
     complete_history(&mut config);
     config.created = Some(created.clone());
+    if let Some(author) = &assembly.changes.author {
+        config.author = Some(author.clone());
+    }
     assembly.changes.apply(&mut config.config)?;
 
     let mut layers = assembly.base.map_or(Vec::new(), |base| base.layers.clone());
@@ -73,7 +76,7 @@ pub fn assemble(store: &Store, assembly: &Assembly<'_>) -> Result<Image, ImageEr
         config.history.push(HistoryEntry {
             created: Some(created.clone()),
             created_by: Some(new.created_by.clone()),
-            author: None,
+            author: assembly.changes.author.clone(),
             comment: new.comment.clone(),
             empty_layer: new.layer.is_none(),
         });

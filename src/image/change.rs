@@ -3,6 +3,7 @@
 
 use super::ImageError;
 use super::config::{ContainerConfig, Healthcheck};
+use super::instruction::{self, Instruction};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -10,6 +11,12 @@ use std::collections::BTreeMap;
 /// What a template's `config` block says; what it does not mention stays as it was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ConfigChanges {
+    /// Lines of a Dockerfile, carried out before all others.
+    pub instructions: Vec<Instruction>,
+    /// Whether an `ENTRYPOINT` among them leaves an inherited `cmd` as it is.
+    pub keeps_cmd: bool,
+    /// Who made the image.
+    pub author: Option<String>,
     /// Variables; one that exists is changed in its place, others are added in this order.
     pub env: Vec<(String, String)>,
     /// The program. Clears an inherited `cmd` unless one is given too.
@@ -36,10 +43,13 @@ impl ConfigChanges {
     /// Applies the changes to `config`; on an error it is unchanged.
     pub fn apply(&self, config: &mut ContainerConfig) -> Result<(), ImageError> {
         self.check()?;
+        let mut changed = config.clone();
+        instruction::apply(&self.instructions, &mut changed, self.keeps_cmd)?;
         let mut ports = Vec::new();
         for port in &self.ports {
             ports.extend(expand_port(port)?);
         }
+        *config = changed;
         let mut env = config.env.take().unwrap_or_default();
         for (name, value) in &self.env {
             set_variable(&mut env, name, value);
@@ -75,6 +85,7 @@ impl ConfigChanges {
 
     /// Checks everything that does not depend on what is changed.
     pub fn check(&self) -> Result<(), ImageError> {
+        instruction::check(&self.instructions)?;
         for (name, value) in &self.env {
             require(
                 !name.is_empty() && !name.contains(['=', '\0']),
@@ -183,6 +194,13 @@ pub fn expand_port(text: &str) -> Result<Vec<String>, ImageError> {
     Ok((first..=last)
         .map(|port| format!("{port}/{protocol}"))
         .collect())
+}
+
+/// The value of a variable in an environment.
+pub fn variable(env: &[String], name: &str) -> Option<String> {
+    let mut pairs = env.iter().filter_map(|entry| entry.split_once('='));
+    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    Some(value.to_owned())
 }
 
 fn set_variable(env: &mut Vec<String>, name: &str, value: &str) {

@@ -125,6 +125,14 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+    /// An instruction cannot be carried out on the configuration.
+    #[error("cannot apply {instruction}: {problem}")]
+    Instruction {
+        /// Its name.
+        instruction: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// A setting of the image's configuration, or a name for it, cannot be right.
     #[error("{value:?} cannot be used as {setting}: {rule}")]
     Setting {

@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | key format | `format` | a change of this table starts afresh |
 //! | layers below | `parent.layers`, their diffIDs | the parent counts by content, so a step that runs again and yields the same layer lets every later step hit |
-//! | base configuration | `parent.environment`, `.user`, `.workdir` | the part that a command can see; labels or ports it cannot |
+//! | base configuration | `parent.environment`, `.user`, `.workdir`, `.upload_owner` | the part that a command can see; labels or ports it cannot |
 //! | provisioner | `provisioner`, `options` | fully rendered, in the provisioner's own words |
 //! | host files | `inputs`: path, type, permission bits, link target, bytes | never times or owners: a fresh clone hits |
 //! | `inputs = [...]` | `inputs` too | what a step reads without naming it in an option |
+//! | mounts | `mounts`: kind, target, owner and mode; the files of this host are in `inputs` | never what a cache holds |
 //! | network | `network` | a step without network can yield something else |
 //! | platform | `platform` | the same script gives other bytes |
 //! | source date epoch | `epoch` | it is written into the layer |
@@ -45,6 +46,8 @@ pub struct Ingredients<'a> {
     pub options: Value,
     /// The entries of all host files.
     pub inputs: BTreeMap<String, String>,
+    /// What each `mount` block says.
+    pub mounts: Vec<Value>,
     /// `host` or `none`.
     pub network: &'a str,
     /// As `linux/amd64`.
@@ -73,6 +76,14 @@ impl KeyMaterial {
             "platform": ingredients.platform,
             "epoch": ingredients.epoch,
         });
+        let upload_owner = &ingredients.start.upload_owner;
+        if !upload_owner.is_empty() {
+            document["parent"]["upload_owner"] = json!(upload_owner);
+        }
+        // Steps without mounts have the keys that they had before there were any.
+        if !ingredients.mounts.is_empty() {
+            document["mounts"] = Value::Array(ingredients.mounts);
+        }
         hide(&mut document, ingredients.masker);
         Self(document)
     }
@@ -282,6 +293,7 @@ mod tests {
             environment: Vec::new(),
             user: String::new(),
             workdir: String::new(),
+            upload_owner: String::new(),
         };
         static NO_SECRETS: LazyLock<Masker> = LazyLock::new(Masker::default);
         static LAYERS: LazyLock<[DiffId; 1]> = LazyLock::new(|| [DiffId(Digest::of("base"))]);
@@ -291,6 +303,7 @@ mod tests {
             provisioner: "shell",
             options: json!({ "scripts": [{ "inline": "echo hunter2" }], "binary": false }),
             inputs: BTreeMap::from([("a/b".to_owned(), "file 0644 x".to_owned())]),
+            mounts: Vec::new(),
             network: "host",
             platform: "linux/amd64",
             epoch: 0,
@@ -312,14 +325,20 @@ mod tests {
             user: "app".into(),
             ..StartState::default()
         };
+        let owned = StartState {
+            upload_owner: "app".into(),
+            ..StartState::default()
+        };
         let keys = [
             material(|_| {}),
             material(|it| it.layers = &[]),
             material(|it| it.start = &other),
+            material(|it| it.start = &owned),
             material(|it| it.provisioner = "file"),
             material(|it| it.options = json!({})),
             material(|it| it.inputs.clear()),
             material(|it| it.network = "none"),
+            material(|it| it.mounts = vec![json!({ "kind": "tmpfs", "target": "/x" })]),
             material(|it| it.platform = "linux/arm64"),
             material(|it| it.epoch = 1),
         ]

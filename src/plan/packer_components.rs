@@ -65,6 +65,30 @@ pub fn of_plugin(name: &str) -> impl Iterator<Item = (Group, &'static str)> + us
     })
 }
 
+/// Why a component of Packer will not be built in.
+pub struct Refusal {
+    /// Goes on after its name.
+    pub reason: &'static str,
+    /// What to use.
+    pub instead: &'static str,
+}
+
+/// Why a component is missing for good; none if it may come, or is there.
+pub fn refusal(group: Group, kind: &str) -> Option<Refusal> {
+    let (reason, instead) = match (group, kind) {
+        (Group::Provisioner, "chef-client") => (
+            "needs a Chef server that it registers the machine with: a step is no machine, and what a server says is part of no key",
+            "use chef-solo with the cookbooks, roles and data bags as folders",
+        ),
+        (Group::Provisioner, "puppet-server") => (
+            "needs a Puppet server that knows the machine by its certificate: a step is no machine, and what a server says is part of no key",
+            "use puppet-masterless with the manifests and modules as folders",
+        ),
+        _ => return None,
+    };
+    Some(Refusal { reason, instead })
+}
+
 struct Plugin {
     name: &'static str,
     sources: &'static [&'static str],

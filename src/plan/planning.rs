@@ -1,6 +1,6 @@
 //! Planning: the builds of a template, each component decoded and checked.
 
-use super::names::{Names, UNKNOWN, build_values};
+use super::names::{ImageNames, Names, UNKNOWN, build_values};
 use super::{
     Group, PlannedBuild, PlannedImage, PlannedPostProcessor, Product, Settings, Step, config,
     dependencies, packer_components, select, step, test_blocks,
@@ -21,6 +21,14 @@ pub fn report_unknown(
     kinds: &[&str],
     diagnostics: &Diagnostics,
 ) {
+    if let Some(refusal) = packer_components::refusal(group, kind) {
+        diagnostics.push(
+            Diagnostic::error(format!("the {group} {kind} {}", refusal.reason))
+                .at(place)
+                .help(refusal.instead),
+        );
+        return;
+    }
     let known = format!("{group}s are {}", kinds.join(", "));
     let error = match packer_components::plugin_of(group, kind) {
         // Nobody misspelt it, so the nearest name would mislead.
@@ -102,13 +110,27 @@ fn plan_build(
     } else {
         plan_image(template, settings, names, block, source, diagnostics)
     };
+    let base = match &product {
+        Some(Product::Image(image)) => Some(&image.base),
+        _ => None,
+    };
+    let network = base.and_then(|base| base.start()?.network);
+    let network = network.unwrap_or_default();
+    let makes_image = base.is_none_or(|base| base.outcome().is_image());
     // Without an image there is nothing for a command in the sandbox to run on.
     let is_imageless = imageless::kinds().contains(&source.kind.as_str());
     let plan_step = |component: &Component, before: &[Step]| {
         if is_imageless && !step::report_no_image(component, source, diagnostics) {
             return None;
         }
-        step::plan_step(template, settings, names, component, before, diagnostics)
+        step::plan_step(
+            (template, settings),
+            names,
+            component,
+            before,
+            network,
+            diagnostics,
+        )
     };
     let mut steps = Vec::new();
     for component in block.provisioners.iter().filter(|it| it.applies_to(source)) {
@@ -133,14 +155,14 @@ fn plan_build(
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
-        let (mut has_names, mut has_image) = (false, !is_imageless);
+        let (mut has_names, mut has_image) = (false, !is_imageless && makes_image);
         for component in chain.iter().filter(|it| it.applies_to(source)) {
             // As in Packer, leaving one out leaves out the rest of its chain.
             if select::is_excepted(component, &settings.except) {
                 break;
             }
-            let digests = (!is_imageless).then_some((UNKNOWN, UNKNOWN));
-            let later = build_values(UNKNOWN, digests, settings);
+            let unknown = (!is_imageless).then(|| ImageNames::unknown(&source.kind));
+            let later = build_values(UNKNOWN, unknown.as_ref(), settings);
             let prepared =
                 prepare_post_processor(template, settings, names, component, later, diagnostics);
             let prepared = prepared.as_deref();
@@ -218,11 +240,15 @@ fn plan_image(
     let context = base::PrepareContext {
         working_folder: settings.working_folder.clone(),
         platform: settings.platform.clone(),
+        go_template: names.go_template(template, settings),
     };
     let base = if base::kinds().contains(&source.kind.as_str()) {
         let arguments = open(&source.body);
-        config::decode_blocks(&arguments, &mut changes, &mut annotations);
         let base = base::prepare(&source.kind, &arguments, &context);
+        if let Some(base) = &base {
+            changes = base.changes();
+        }
+        config::decode_blocks(&arguments, &mut changes, &mut annotations);
         arguments.finish();
         base
     } else {

@@ -1,18 +1,17 @@
 //! Steps: one provisioner in one build.
 
+use super::mount::StepMount;
 use super::names::{Names, build_values};
 use super::planning::{finish, report_unknown};
+use super::sandboxed::Sandboxed;
 use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
 use crate::sandbox::Network;
-use crate::template::{Arguments, Component, SourceUse, Template};
-use std::path::{Path, PathBuf};
+use crate::template::{Component, SourceUse, Template};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// How many files `inputs` may name.
-const INPUT_LIMIT: usize = 100_000;
 
 /// One provisioner in one build, checked.
 #[derive(Debug)]
@@ -60,6 +59,8 @@ pub struct LayerStep {
     pub cache: bool,
     /// What its commands can reach.
     pub network: Network,
+    /// What is mounted while it runs.
+    pub mounts: Vec<StepMount>,
 }
 
 /// Says that a provisioner has no image to work on, unless it works on the host; gives whether it
@@ -90,13 +91,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error.
+/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
 pub fn plan_step(
-    template: &Template,
-    settings: &Settings,
+    (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
+    network: Network,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -119,11 +120,12 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
+        caller: Arc::clone(&settings.caller),
         go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);
@@ -141,6 +143,7 @@ pub fn plan_step(
                 inputs: sandboxed.inputs,
                 cache: sandboxed.cache,
                 network: sandboxed.network?,
+                mounts: sandboxed.mounts,
             };
             (Work::Layer(layer), history)
         }
@@ -162,52 +165,6 @@ pub fn plan_step(
     })
 }
 
-/// The arguments that every provisioner in the sandbox has, beside Packer's.
-struct Sandboxed {
-    cache: bool,
-    /// None after an error.
-    network: Option<Network>,
-    inputs: Vec<Input>,
-}
-
-impl Sandboxed {
-    fn decode(arguments: &Arguments<'_>, settings: &Settings) -> Self {
-        let cache = arguments.optional("cache").unwrap_or(true);
-        let network: Option<String> = arguments.optional("network");
-        let network = match network.as_deref() {
-            None | Some("host") => Some(Network::Host),
-            Some("none") => Some(Network::None),
-            Some(other) => {
-                arguments.error(
-                    arguments.span("network"),
-                    format!("network cannot be {other:?}"),
-                    &["it is \"host\" (the default) or \"none\""],
-                );
-                None
-            }
-        };
-        let patterns: Vec<String> = arguments.optional("inputs").unwrap_or_default();
-        let mut inputs = Vec::new();
-        for pattern in patterns {
-            match expand(&pattern, &settings.working_folder) {
-                Ok(found) => inputs.extend(found),
-                Err(problem) => {
-                    arguments.error(
-                        arguments.span("inputs"),
-                        problem,
-                        &["inputs are paths or globs from the working directory; use \"${path.root}/…\" for files beside the template"],
-                    );
-                }
-            }
-        }
-        Self {
-            cache,
-            network,
-            inputs,
-        }
-    }
-}
-
 /// Says that the store can never have the result of a step whose arguments differ in each run.
 fn warn_of_changing_calls(template: &Template, component: &Component, diagnostics: &Diagnostics) {
     for call in template.changing_calls(component) {
@@ -221,70 +178,4 @@ fn warn_of_changing_calls(template: &Template, component: &Component, diagnostic
             "give the value as a variable, which changes only when you say so; `cache = false` silences this warning",
         ));
     }
-}
-
-/// Finds the files and folders that `pattern` names, sorted.
-fn expand(pattern: &str, working_folder: &Path) -> Result<Vec<Input>, String> {
-    let whole = working_folder.join(pattern);
-    // Labels begin where the pattern has its first wildcard, wherever the template lies.
-    let fixed: PathBuf = whole
-        .components()
-        .take_while(|part| {
-            !part
-                .as_os_str()
-                .to_string_lossy()
-                .contains(['*', '?', '[', '{'])
-        })
-        .collect();
-    let above = fixed.parent().map(Path::to_owned).unwrap_or_default();
-    let label = |path: &Path| {
-        path.strip_prefix(&above)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    };
-    if whole.exists() {
-        return Ok(vec![Input {
-            label: label(&whole),
-            path: whole,
-            is_generated: false,
-        }]);
-    }
-    if !pattern.contains(['*', '?', '[', '{']) {
-        return Err(format!("there is no file or folder {pattern}"));
-    }
-    let glob = globset::GlobBuilder::new(&whole.display().to_string())
-        .literal_separator(true)
-        .build()
-        .map_err(|error| format!("{pattern} is not a glob: {}", error.kind()))?
-        .compile_matcher();
-    let mut found = Vec::new();
-    let mut pending = vec![fixed];
-    let mut seen = 0;
-    while let Some(folder) = pending.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            seen += 1;
-            if seen > INPUT_LIMIT {
-                return Err(format!("{pattern} covers more than {INPUT_LIMIT} files"));
-            }
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                pending.push(path);
-            } else if glob.is_match(&path) {
-                found.push(Input {
-                    label: label(&path),
-                    path,
-                    is_generated: false,
-                });
-            }
-        }
-    }
-    if found.is_empty() {
-        return Err(format!("no file matches {pattern}"));
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
 }

@@ -4,12 +4,11 @@
 //! A file becomes one layer, as with `docker import`. An artifact that is an image, in whatever
 //! form, keeps its layers and its configuration, which exporting it as a file would lose.
 
-mod changes;
-
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
+use super::{Artifact, Context, DOCKER_IMPORT, PackerName, PostProcessError, PostProcessor};
+use super::{PrepareContext, docker_tag};
 use crate::decompress::Compression;
 use crate::digest::{DiffId, Hasher};
-use crate::image::{Assembly, ConfigChanges, Image, NewLayer, assemble};
+use crate::image::{Assembly, ConfigChanges, Image, Instruction, NewLayer, assemble, instruction};
 use crate::layer::GzipWriter;
 use crate::store::blob::BlobInput;
 use crate::store::{LayerDescriptor, Platform, Store};
@@ -57,11 +56,14 @@ pub fn prepare(
     let mut valid = docker_tag::check_tag(arguments, "tag", &tag);
     let mut changes = ConfigChanges::default();
     for line in &lines {
-        if let Err(problem) = self::changes::apply(line, &mut changes) {
-            let help = "instructions are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR";
-            let text = format!("cannot apply the change {line:?}: {problem}");
-            arguments.error(arguments.span("changes"), text, &[help]);
-            valid = false;
+        match Instruction::parse(line, '\\') {
+            Ok(instruction) => changes.instructions.push(instruction),
+            Err(problem) => {
+                let help = format!("instructions are {}", instruction::NAMES);
+                let text = format!("cannot apply the change {line:?}: {problem}");
+                arguments.error(arguments.span("changes"), text, &[&help]);
+                valid = false;
+            }
         }
     }
     if valid && let Err(error) = changes.check() {
@@ -116,6 +118,7 @@ impl PostProcessor for DockerImport {
             digest: Some(image.manifest.digest),
             value: name.clone(),
             files: Vec::new(),
+            packer: PackerName::image(DOCKER_IMPORT, &name, &[]),
             names: vec![name],
         })
     }

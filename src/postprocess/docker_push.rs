@@ -2,43 +2,21 @@
 //!
 //! Credentials are those of `docker login`, `podman login` or `hardtack login`, or the block's own.
 
+use super::PrepareContext;
 use super::progress::Meter;
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
+use super::{Artifact, Context, DOCKER_IMPORT, PackerName, PostProcessError, PostProcessor};
 use crate::provision::Said;
-use crate::registry::{Client, Credentials, Reference, push};
+use crate::registry::options::{self, Login};
+use crate::registry::{Client, Reference, push};
 use crate::store::Platform;
 use crate::template::Arguments;
 use std::collections::BTreeMap;
-
-/// Packer's options that name keys for Amazon's registry.
-const AWS: [&str; 5] = [
-    "aws_access_key",
-    "aws_secret_key",
-    "aws_token",
-    "aws_profile",
-    "aws_force_use_public_ecr",
-];
 
 /// A `docker-push` post-processor.
 #[derive(Debug)]
 struct DockerPush {
     login: Option<Login>,
     platform: Option<Platform>,
-}
-
-/// Who pushes.
-struct Login {
-    /// The registry that it is for.
-    server: String,
-    user: String,
-    password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The password must not reach a log.
-        write!(formatter, "Login({}@{})", self.user, self.server)
-    }
 }
 
 /// Decodes the options of a `docker-push` block.
@@ -49,31 +27,8 @@ pub fn prepare(
     // There is no other program to call.
     let _: Option<String> = arguments.optional("docker_path");
     let platform: Option<String> = arguments.optional("platform");
-    warn_of_amazon(arguments);
-    let wants_login = arguments.optional("login").unwrap_or(false);
-    let user: Option<String> = arguments.optional("login_username");
-    let password: Option<String> = arguments.optional("login_password");
-    let server: Option<String> = arguments.optional("login_server");
-    let mut valid = true;
-    let login = match (wants_login, user, password) {
-        (false, ..) => None,
-        (true, Some(user), Some(password)) if !user.is_empty() => Some(Login {
-            server: registry_of(server.as_deref().unwrap_or_default()),
-            user,
-            password,
-        }),
-        (true, ..) => {
-            if !arguments.any_failed(&["login_username", "login_password"]) {
-                arguments.error(
-                    arguments.span("login"),
-                    "`login` needs `login_username` and `login_password`",
-                    &["without `login` the credentials of `hardtack login` are used"],
-                );
-            }
-            valid = false;
-            None
-        }
-    };
+    let login = options::login(arguments);
+    let mut valid = login.is_ok();
     let platform = match platform.map(|text| text.parse::<Platform>()).transpose() {
         Ok(platform) => platform,
         Err(error) => {
@@ -82,35 +37,8 @@ pub fn prepare(
             None
         }
     };
+    let login = login.ok()?;
     valid.then(|| Box::new(DockerPush { login, platform }) as Box<dyn PostProcessor>)
-}
-
-/// Says that nobody is logged in at Amazon's registry here: its credential helper does it.
-fn warn_of_amazon(arguments: &Arguments<'_>) {
-    let help = "configure Amazon's credential helper in ~/.docker/config.json (\"credHelpers\": {\"ACCOUNT.dkr.ecr.REGION.amazonaws.com\": \"ecr-login\"}), or set login_username = \"AWS\" and the password that `aws ecr get-login-password` prints";
-    if arguments.optional("ecr_login").unwrap_or(false) {
-        let text = "`ecr_login` has no effect: the credentials are those of the credential helper";
-        arguments.warning(arguments.span("ecr_login"), text, &[help]);
-    }
-    for name in AWS {
-        let given = match name {
-            "aws_force_use_public_ecr" => arguments.optional::<bool>(name) == Some(true),
-            _ => arguments.optional::<String>(name).is_some(),
-        };
-        if given {
-            let text = format!("`{name}` has no effect: nobody is logged in at Amazon's registry");
-            arguments.warning(arguments.span(name), text, &[help]);
-        }
-    }
-}
-
-/// The registry of a server as `docker login` takes it: `https://index.docker.io/v1/`, or a host.
-fn registry_of(server: &str) -> String {
-    let host = server.split_once("://").map_or(server, |(_, rest)| rest);
-    match host.split('/').next().unwrap_or_default() {
-        "" | "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
-        host => host.to_owned(),
-    }
 }
 
 impl PostProcessor for DockerPush {
@@ -156,12 +84,18 @@ impl PostProcessor for DockerPush {
             let moved = push::image(&client, store, &image, repository, tags, &progress)?;
             (context.say)(Said::Note(&format!("{repository}: {moved}")));
         }
+        let id = match &input.packer {
+            Some(name) => name.id.clone(),
+            None => input.names.first().cloned().unwrap_or_default(),
+        };
+        let packer = PackerName::image(DOCKER_IMPORT, &id, &[]);
         Ok(Artifact {
             kind: self.kind(),
             digest: Some(image.manifest.digest),
             value: names.join(","),
             files: Vec::new(),
             names: input.names.clone(),
+            packer: packer,
         })
     }
 }
@@ -169,30 +103,13 @@ impl PostProcessor for DockerPush {
 impl DockerPush {
     /// The client for a registry; the block's credentials are shown to no other one than theirs.
     fn client(&self, client: &Client, registry: &str) -> Client {
-        match self.login.as_ref().filter(|login| login.server == registry) {
+        match self
+            .login
+            .as_ref()
+            .filter(|login| login.registry == registry)
+        {
             None => client.clone(),
-            Some(login) => {
-                let (user, password) = (login.user.clone(), login.password.clone());
-                client.with_login(registry, Credentials::Password { user, password })
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_are_written_in_many_ways() {
-        for (server, expected) in [
-            ("", "docker.io"),
-            ("https://index.docker.io/v1/", "docker.io"),
-            ("registry.example:5000", "registry.example:5000"),
-            ("http://registry.example/", "registry.example"),
-            ("registry.example/team", "registry.example"),
-        ] {
-            assert_eq!(registry_of(server), expected, "{server}");
+            Some(login) => client.with_login(registry, login.credentials()),
         }
     }
 }

@@ -48,4 +48,9 @@ pub enum Said<'a> {
 pub trait Operator: Send + Sync {
     /// Shows a question and waits for a line; none if nobody answers, or when the run is cancelled.
     fn ask(&self, question: &str, cancel: &Cancel) -> Option<String>;
+
+    /// Whether a person is there who can use a shell.
+    fn is_at_terminal(&self) -> bool {
+        false
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! The semantics are Packer's (`provisioner "shell"`): each script is put at `remote_path`, made
 //! executable, run through `execute_command` and removed again. Nothing of it stays in the layer
-//! unless `skip_clean` asks for it.
+//! unless `skip_clean` asks for it. Beyond Packer, `exec` runs a program without any shell, and
+//! `user` and `workdir` stand for the base's, as `USER` and `WORKDIR` of a Dockerfile do.
 
 use super::input::base_name;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
@@ -28,6 +29,8 @@ enum Script {
     Inline { text: String, lines: Vec<String> },
     /// A host file.
     File { path: PathBuf },
+    /// A program of the image and its arguments, which no shell looks at.
+    Program { argv: Vec<String> },
 }
 
 /// A `shell` provisioner.
@@ -45,6 +48,10 @@ pub struct Shell {
     remote_folder: String,
     skip_clean: bool,
     binary: bool,
+    /// Who runs it; none for the base's user.
+    user: Option<String>,
+    /// Where it starts; none for the base's folder.
+    workdir: Option<String>,
     go_template: gotemplate::GoTemplateData,
 }
 
@@ -53,6 +60,9 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let inline: Option<Vec<String>> = arguments.optional("inline");
     let script: Option<String> = arguments.optional("script");
     let scripts: Option<Vec<String>> = arguments.optional("scripts");
+    let program: Option<Vec<String>> = arguments.optional("exec");
+    let user: Option<String> = arguments.optional("user");
+    let workdir: Option<String> = arguments.optional("workdir");
     let binary = arguments.optional("binary").unwrap_or(false);
     let shebang: Option<String> = arguments.optional("inline_shebang");
     let valid_exit_codes: Vec<i64> = arguments.optional("valid_exit_codes").unwrap_or(vec![0]);
@@ -75,13 +85,19 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let mut valid = codes.is_some();
     let inline = inline.filter(|lines| !lines.is_empty());
     let scripts = scripts.filter(|scripts| !scripts.is_empty());
-    let given = [inline.is_some(), script.is_some(), scripts.is_some()];
+    let program = program.filter(|argv| !argv.is_empty());
+    let given = [
+        inline.is_some(),
+        script.is_some(),
+        scripts.is_some(),
+        program.is_some(),
+    ];
     let is_one = given.iter().filter(|given| **given).count() == 1;
-    if !is_one && !arguments.any_failed(&["inline", "script", "scripts"]) {
+    if !is_one && !arguments.any_failed(&["inline", "script", "scripts", "exec"]) {
         let problem = if given.contains(&true) {
-            "only one of inline, script and scripts can be given"
+            "only one of inline, script, scripts and exec can be given"
         } else {
-            "one of inline, script and scripts must be given"
+            "one of inline, script, scripts and exec must be given"
         };
         arguments.error(
             arguments.header(),
@@ -95,6 +111,9 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     if let Some(lines) = inline {
         let text = inline_script(&lines, shebang.as_deref());
         prepared.push(Script::Inline { text, lines });
+    }
+    if let Some(argv) = program {
+        prepared.push(Script::Program { argv });
     }
     let option = if script.is_some() {
         "script"
@@ -140,6 +159,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         remote_folder,
         skip_clean,
         binary,
+        user,
+        workdir,
         go_template: context.go_template.clone(),
     };
     for path in &shell.remote_paths {
@@ -294,12 +315,27 @@ impl Shell {
         let bytes = match script {
             Script::Inline { text, .. } => text.clone().into_bytes(),
             Script::File { path } => fs::read(path).map_err(ProvisionError::read(path))?,
+            Script::Program { .. } => Vec::new(),
         };
         Ok(if self.binary {
             bytes
         } else {
             unix_line_ends(bytes)
         })
+    }
+
+    /// How its commands start in a root where others start like that.
+    fn own_start(&self, start: &StartState) -> StartState {
+        let mut own = start.clone();
+        if let Some(user) = &self.user {
+            own.user.clone_from(user);
+        }
+        match &self.workdir {
+            Some(folder) if folder.starts_with('/') => own.workdir.clone_from(folder),
+            Some(folder) => own.workdir = format!("{}/{folder}", start.workdir),
+            None => {}
+        }
+        own
     }
 }
 
@@ -329,6 +365,7 @@ impl Provisioner for Shell {
             .flat_map(|script| match script {
                 Script::Inline { lines, .. } => lines.clone(),
                 Script::File { path } => vec![base_name(path)],
+                Script::Program { argv } => argv.clone(),
             })
             .collect();
         let text = parts
@@ -349,9 +386,10 @@ impl Provisioner for Shell {
             .map(|script| match script {
                 Script::Inline { text, .. } => json!({ "inline": text }),
                 Script::File { path } => json!({ "script": base_name(path) }),
+                Script::Program { argv } => json!({ "exec": argv }),
             })
             .collect();
-        json!({
+        let mut material = json!({
             "scripts": scripts,
             "variables": self.variables,
             "variable_format": self.variable_format,
@@ -361,7 +399,15 @@ impl Provisioner for Shell {
             "remote_paths": self.remote_paths,
             "skip_clean": self.skip_clean,
             "binary": self.binary,
-        })
+        });
+        // What is not given is not in it, so that the keys of templates without it stay.
+        let given = [("user", &self.user), ("workdir", &self.workdir)];
+        for (name, value) in given {
+            if let (Some(value), Some(members)) = (value, material.as_object_mut()) {
+                members.insert(name.to_owned(), json!(value));
+            }
+        }
+        material
     }
 
     fn inputs(&self) -> Vec<Input> {
@@ -369,7 +415,7 @@ impl Provisioner for Shell {
             .iter()
             .enumerate()
             .filter_map(|(index, script)| match script {
-                Script::Inline { .. } => None,
+                Script::Inline { .. } | Script::Program { .. } => None,
                 Script::File { path } => Some(Input {
                     label: format!("scripts[{index}] {}", base_name(path)),
                     path: path.clone(),
@@ -380,11 +426,25 @@ impl Provisioner for Shell {
     }
 
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+        let start = self.own_start(start);
         let mut actions = Vec::with_capacity(self.scripts.len());
         for (index, script) in self.scripts.iter().enumerate() {
             let Some(remote_path) = self.remote_paths.get(index) else {
                 continue;
             };
+            if let Script::Program { argv } = script {
+                let mut command = start.command(argv.iter().map(String::as_str));
+                command
+                    .env
+                    .retain(|(name, _)| !self.variables.contains_key(name));
+                command.env.extend(self.variables.clone());
+                actions.push(Action::Run {
+                    files: Vec::new(),
+                    command,
+                    accept: self.valid_exit_codes.clone(),
+                });
+                continue;
+            }
             let source = scratch.join(format!("script_{}", index + 1));
             fs::write(&source, self.text(script)?).map_err(ProvisionError::write(&source))?;
             let mut files = vec![PlacedFile {

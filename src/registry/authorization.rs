@@ -79,6 +79,13 @@ impl Authorizer {
         }
     }
 
+    /// Shows these credentials for a repository from now on.
+    pub(super) fn log_in(&self, repository: &Repository, credentials: Credentials) {
+        let known = self.credentials.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        known.insert(repository.clone(), Some(credentials));
+    }
+
     /// What to show for a request; nothing if the registry does not ask, as far as is known.
     pub(super) fn shown(
         &self,

@@ -99,6 +99,12 @@ impl Client {
         Self::with_credentials(self.inner.settings.clone(), given)
     }
 
+    /// Shows these credentials for a repository in place of those of the user's files, to whoever asks
+    /// with this client or a clone of it. The registry's mirrors do not see them.
+    pub fn log_in(&self, repository: &Repository, credentials: Credentials) {
+        self.inner.authorizer.log_in(repository, credentials);
+    }
+
     /// What a reference means at this moment, without reading it; none if there is no such thing.
     pub fn describe(&self, reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
         absent(documents::describe(self, reference))

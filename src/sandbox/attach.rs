@@ -147,10 +147,12 @@ fn relay(
 /// The size of the caller's terminal.
 fn window() -> Option<TerminalSize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
-    Some(TerminalSize {
+    let size = TerminalSize {
         rows: size.ws_row,
         columns: size.ws_col,
-    })
+    };
+    // A terminal that has never been told says 0.
+    (size.rows > 0 && size.columns > 0).then_some(size)
 }
 
 fn winsize(size: TerminalSize) -> Winsize {

@@ -1,5 +1,6 @@
 //! What can go wrong in a sandbox.
 
+use super::protocol::FailureKind;
 use std::fs;
 use std::io;
 
@@ -18,12 +19,21 @@ pub enum SandboxError {
     /// The ids of the user namespace cannot be mapped.
     #[error("cannot map ids into the user namespace: {0}")]
     IdMap(String),
+    /// The host refuses a process namespace with a `/proc` of its own.
+    #[error("cannot set up the sandbox: {0}")]
+    Processes(String),
+    /// The host refuses an overlay to write to.
+    #[error("cannot set up the sandbox: {0}")]
+    Overlay(String),
     /// Something that the sandbox is made of is refused by the host.
     #[error("cannot set up the sandbox: {0}")]
     Setup(String),
     /// Work on a tree or an archive failed.
     #[error("{0}")]
     Work(String),
+    /// A step has left a secret where it would be kept.
+    #[error("{0}")]
+    SecretLeft(String),
     /// The host does not run programs of that processor.
     #[error("this host is {host} and cannot run programs for {platform}")]
     Foreign {
@@ -46,7 +56,7 @@ pub enum SandboxError {
 impl SandboxError {
     /// Whether the host is to blame, rather than an input.
     pub fn is_of_host(&self) -> bool {
-        !matches!(self, Self::Work(_) | Self::Cancelled)
+        !matches!(self, Self::Work(_) | Self::SecretLeft(_) | Self::Cancelled)
     }
 
     /// What to do about it, where that is known: names the setting that forbids it.
@@ -59,18 +69,26 @@ impl SandboxError {
             Self::Foreign { .. } => Some(
                 "install an emulator that works inside containers (on Debian: apt-get install qemu-user-static binfmt-support); steps whose results are cached need none".to_owned(),
             ),
+            Self::SecretLeft(_) => Some(
+                "remove it before the step ends, or write it to a `mount \"tmpfs\"`; nothing of the step is kept".to_owned(),
+            ),
             Self::UserNamespace(_) | Self::IdMap(_) => Some(user_namespace_hint()),
-            Self::Setup(text) if text.contains(NAMESPACES) => forbidden_namespace(),
-            Self::Setup(text) if text.contains("overlay") => Some(
+            Self::Setup(text) | Self::Processes(text) if text.contains(NAMESPACES) => {
+                forbidden_namespace()
+            }
+            Self::Overlay(_) => Some(
                 "the store must be on a file system that can be the upper of an overlay (ext4, xfs, btrfs, tmpfs), and without root the kernel Linux 5.11 or newer; name another folder with --store".to_owned(),
             ),
-            Self::Setup(text) if text.contains("/proc") => Some(
-                "inside a container a new /proc needs an unmasked one: run it with --privileged, or with --security-opt systempaths=unconfined --security-opt seccomp=unconfined".to_owned(),
+            Self::Processes(_) => Some(
+                "inside a container a new /proc needs an unmasked one: run it with --privileged, or with --security-opt systempaths=unconfined --security-opt seccomp=unconfined (podman: --security-opt unmask=ALL), or build with --isolation=shared-processes".to_owned(),
             ),
             _ => None,
         }
     }
 }
+
+/// An error on its way to hardtack.
+pub(super) type Failure = (FailureKind, String);
 
 /// How errors name namespaces that could not be made.
 pub(super) const NAMESPACES: &str = "make namespaces";

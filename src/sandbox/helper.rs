@@ -2,8 +2,9 @@
 
 use super::connection::Connection;
 use super::identity::IdMap;
+use super::means::Means;
 use super::protocol::{Answer, Envelope, Request};
-use super::{Cancel, HELPER_NAME, OutputStream, SandboxError, Settings};
+use super::{Cancel, HELPER_NAME, Mode, OutputStream, SandboxError, Settings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read};
@@ -17,35 +18,35 @@ const CHUNK: usize = 64 * 1024;
 /// Asks for something that is quick or whose helper may simply be killed.
 pub(super) fn ask(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    converse(settings, map, request, &mut |_, _| {}, cancel)
+    converse(settings, mode, request, &mut |_, _| {}, cancel)
 }
 
 /// Asks, and passes on what commands write until the helper has ended.
 pub(super) fn converse(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    run(settings, Some(map), request, None, output, cancel)
+    run(settings, Some(mode), request, None, output, cancel)
 }
 
 /// Asks for something with a root that others enter at `door`, and passes on what commands write
 /// until the helper has ended.
 pub(super) fn converse_with_door(
     settings: &Settings,
-    map: &IdMap,
+    mode: &Mode,
     request: &Request,
     door: OwnedFd,
     output: &mut dyn FnMut(OutputStream, &[u8]),
     cancel: &Cancel,
 ) -> Result<Answer, SandboxError> {
-    run(settings, Some(map), request, Some(door), output, cancel)
+    run(settings, Some(mode), request, Some(door), output, cancel)
 }
 
 /// Asks the helper to run a command of the host; there is no sandbox around it.
@@ -63,7 +64,7 @@ pub(super) fn host(
 
 fn run(
     settings: &Settings,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
     descriptor: Option<OwnedFd>,
     output: &mut dyn FnMut(OutputStream, &[u8]),
@@ -78,13 +79,13 @@ fn run(
         .stderr(Stdio::piped())
         // Ctrl-C on the terminal reaches hardtack, which then ends its helpers in good order.
         .process_group(0);
-    if map.is_some() {
+    if mode.is_some() {
         command.env_clear();
     }
     let mut child = command.spawn().map_err(SandboxError::Spawn)?;
     drop(command);
     let answer = (|| {
-        open(&mut connection, &child, map, request, descriptor)?;
+        open(&mut connection, &child, mode, request, descriptor)?;
         listen(
             &mut connection,
             &mut child,
@@ -103,22 +104,24 @@ fn run(
 
 /// Whether a helper with this request may be killed at any moment: it has no process below it.
 fn is_killable(request: &Request) -> bool {
-    matches!(request, Request::Task(_) | Request::Probe)
+    matches!(request, Request::Task(_) | Request::Probe { scratch: None })
 }
 
 /// Sends the request and maps the ids of the helper's user namespace.
 fn open(
     connection: &mut Connection,
     child: &Child,
-    map: Option<&IdMap>,
+    mode: Option<&Mode>,
     request: &Request,
     descriptor: Option<OwnedFd>,
 ) -> Result<(), SandboxError> {
     let lost = |error: io::Error| SandboxError::Lost(error.to_string());
+    let map = mode.map(|mode| &mode.map);
     let user_namespace = map.is_some_and(IdMap::has_user_namespace);
     let envelope = Envelope {
         user_namespace,
         many_ids: map.is_some_and(|map| map.isolation() != super::Isolation::SingleId),
+        means: mode.map_or(Means::BEST, |mode| mode.means),
         request: request.clone(),
     };
     match descriptor {

@@ -3,11 +3,18 @@
 
 use super::command::{self, Start, Streams};
 use super::connection::Connection;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
-use super::root::Stub;
+use super::descendants;
+use super::error::Failure;
+use super::landlock;
+use super::means::Means;
+use super::mount_point::Stub;
+use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
+
 use super::serve::{self, End};
+use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
-use super::{chown, harden, inside, mounts, sys};
+use super::users::User;
+use super::{chown, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -23,6 +30,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct InitSpec {
     pub(super) actions: Vec<Action>,
     pub(super) root: RootSpec,
+    pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
     /// Mount points that the supervisor has made in the upper.
@@ -36,6 +44,8 @@ pub(super) enum InitReport {
     Done { stubs: Vec<Stub> },
     /// The descriptor that comes with it hands calls over.
     Listening,
+    /// The descriptor that comes with it listens for those who want to use the keys of an agent.
+    Agent { socket: PathBuf },
     /// A command ended with a code that is not accepted.
     Exited { code: i32, action: usize },
     /// This host's side has left the open root without success.
@@ -43,8 +53,6 @@ pub(super) enum InitReport {
     /// The sandbox could not be set up, or an action could not be carried out.
     Failed { kind: FailureKind, text: String },
 }
-
-type Failure = (FailureKind, String);
 
 /// Serves the supervisor, and gives the exit code of PID 1.
 pub(super) fn main() -> i32 {
@@ -93,15 +101,29 @@ fn work(
         .map_err(setup("open /dev/null"))?
         .into();
 
+    if !spec.means.has_process_namespace() {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
+    }
     sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.root).map_err(|text| (FailureKind::Setup, text))?;
-    stubs.extend(made);
+    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+    stubs.extend(entered.stubs);
+    for agent in entered.agents {
+        let report = InitReport::Agent {
+            socket: agent.socket,
+        };
+        connection
+            .send_with(&report, agent.listener.as_fd())
+            .map_err(setup("hand over an ssh agent"))?;
+    }
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     let _ = rustix::system::setdomainname(b"(none)");
     if spec.root.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
+    }
+    if !spec.means.has_process_namespace() {
+        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
     }
     let listener = harden::harden(spec.user_namespace, spec.many_ids)
         .map_err(|text| (FailureKind::Setup, text))?;
@@ -109,11 +131,16 @@ fn work(
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }
 
+    let mut temporary = Vec::new();
     for (index, step) in steps.into_iter().enumerate() {
         match step {
+            Opened::Temporary(path) => {
+                let noted = Temporary::note(&path).map_err(|text| (FailureKind::Work, text))?;
+                temporary.extend(noted);
+            }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
-                let code = run.execute(stdin)?;
+                let code = run.execute(stdin, &spec.root.variables)?;
                 if !run.accept.contains(&code) {
                     return Ok(InitReport::Exited {
                         code,
@@ -126,13 +153,23 @@ fn work(
                     let text = "nobody can enter the root: it has no listener".to_owned();
                     return Err((FailureKind::Setup, text));
                 };
-                if serve::serve(door)? == End::Abandoned {
+                if serve::serve(door, &spec.root.variables)? == End::Abandoned {
                     return Ok(InitReport::Abandoned);
                 }
             }
             Opened::Upload(upload) => {
                 upload
                     .carry_out()
+                    .map_err(|text| (FailureKind::Work, text))?;
+            }
+            Opened::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => {
+                Upload::open_inside(&source, destination)
+                    .and_then(|copy| copy.owned_by(owner).with_mode(mode).carry_out())
                     .map_err(|text| (FailureKind::Work, text))?;
             }
             Opened::Download(download) => {
@@ -142,6 +179,10 @@ fn work(
             }
         }
     }
+    // After a failure they stay, for whoever looks at what is left.
+    for one in temporary.into_iter().rev() {
+        one.remove().map_err(|text| (FailureKind::Work, text))?;
+    }
     Ok(InitReport::Done { stubs })
 }
 
@@ -150,7 +191,16 @@ enum Opened {
     Run(Run),
     Open,
     Upload(Upload),
+    /// Opened once the root is entered.
+    Copy {
+        source: String,
+        destination: String,
+        owner: String,
+        mode: Option<u32>,
+    },
     Download(Download),
+    /// A path to note; there is nothing to open.
+    Temporary(String),
 }
 
 /// A command to run.
@@ -185,28 +235,46 @@ impl Opened {
                 source,
                 contents_only,
                 destination,
-            } => Self::Upload(Upload::open(&source, contents_only, destination)?),
+                owner,
+                mode,
+            } => {
+                let upload = Upload::open(&source, contents_only, destination)?;
+                Self::Upload(upload.owned_by(owner).with_mode(mode))
+            }
             Action::Download {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => Self::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            },
+            Action::Temporary { path } => Self::Temporary(path),
         })
     }
 }
 
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
-    fn execute(&self, stdin: OwnedFd) -> Result<i32, Failure> {
+    fn execute(&self, stdin: OwnedFd, variables: &[Variable]) -> Result<i32, Failure> {
+        let user = users::resolve(&self.command.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
-            match place(file, source) {
+            match place(file, source, &user) {
                 Ok(one) => placed.push(one),
                 Err(error) => {
                     return Err((FailureKind::Work, format!("write {}: {error}", file.path)));
                 }
             }
         }
-        let code = match command::start(&self.command, Streams::Captured { stdin })? {
+        let code = match command::start(&self.command, Streams::Captured { stdin }, variables)? {
             Start::Refused { code } => code,
             Start::Running { pid, made } => {
                 let code = wait_for(pid)?;
@@ -246,7 +314,8 @@ struct Placed {
     keep: bool,
 }
 
-fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
+/// Puts a file there for a command that `user` runs, who may read it and change its mode.
+fn place(file: &PlacedFile, source: &File, user: &User) -> io::Result<Placed> {
     let path = Path::new("/").join(&file.path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -258,6 +327,7 @@ fn place(file: &PlacedFile, source: &File) -> io::Result<Placed> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut target = File::from(openat(&folder.descriptor, name, flags, mode)?);
     io::copy(&mut &*source, &mut target)?;
+    inside::give(target.as_fd(), user)?;
     rustix::fs::fchmod(&target, mode)?;
     Ok(Placed {
         name: name.to_owned(),

@@ -5,7 +5,10 @@
 //! *magic link*, a link of /proc that jumps to an open file; all others end in the root by
 //! themselves, since it is the root of PID 1 too. Host paths are none of this file's concern.
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, unlinkat};
+use super::users::User;
+use rustix::fs::{
+    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, mkdirat, openat2, unlinkat,
+};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -54,6 +57,16 @@ pub fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
         .read_to_end(&mut bytes)
         .ok()?;
     (bytes.len() as u64 <= limit).then_some(bytes)
+}
+
+/// Makes an open file or folder belong to a user. What PID 1 makes is root's already.
+pub fn give(file: BorrowedFd<'_>, user: &User) -> io::Result<()> {
+    let (uid, gid) = user.owner();
+    if (uid, gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?)
 }
 
 /// A folder with what had to be made for it to exist.

@@ -1,8 +1,15 @@
 //! Mounts: the root of a step, built inside the mount namespace of its PID 1.
 
-use super::protocol::RootSpec;
-use super::root::{self, Stub};
-use super::sys;
+mod wanted;
+
+pub use wanted::Agent;
+
+use super::error::Failure;
+use super::means::{Means, Writable};
+use super::mount_point::Stub;
+use super::protocol::{FailureKind, RootSpec};
+use super::root;
+use super::{entrance, proc, sys};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -21,54 +28,51 @@ use std::path::{Path, PathBuf};
 
 /// The kernel's limit for the options of the old mount call: one page with its end.
 const OPTIONS_LIMIT: usize = 4095;
-/// Parts of /proc that could be used against the host.
-const PROC_READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
-/// Parts of /proc that tell of the host's devices, kernel and other users, as Docker hides them.
-const PROC_MASKED: [&str; 11] = [
-    "acpi",
-    "asound",
-    "interrupts",
-    "kcore",
-    "keys",
-    "kmsg",
-    "latency_stats",
-    "sched_debug",
-    "scsi",
-    "timer_list",
-    "timer_stats",
-];
-/// The same for /sys.
+/// Parts of /sys that tell of the host, as Docker hides them.
 const SYS_MASKED: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 /// What the host has mounted in its /sys, and a new one does not have: all that runs on it.
 const SYS_MOUNTED: [&str; 1] = ["fs/cgroup"];
 /// The whole of a step's /dev, beside terminals and shared memory.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Mounts the layers and makes them this process' root; gives the mount points that were made for
-/// it in the upper.
-pub fn enter_root(spec: &RootSpec) -> Result<Vec<Stub>, String> {
+/// What came of making a root.
+pub struct Entered {
+    /// The mount points that were made for it in the upper.
+    pub stubs: Vec<Stub>,
+    /// Sockets in it that are to be forwarded.
+    pub agents: Vec<Agent>,
+}
+
+/// Mounts the layers and makes them this process' root.
+pub fn enter_root(spec: &RootSpec, means: Means, many_ids: bool) -> Result<Entered, Failure> {
     let RootSpec {
         lowers,
         scratch,
         network,
+        ..
     } = spec;
-    make_private().map_err(|error| format!("make mounts private: {error}"))?;
+    let of = |kind: FailureKind| move |text: String| (kind, text);
+    let setup = of(FailureKind::Setup);
+    make_private().map_err(|error| setup(format!("make mounts private: {error}")))?;
     let target = scratch.join("root");
-    let overlay = writable(lowers, scratch)?;
-    move_mount(
-        overlay.as_fd(),
-        "",
-        CWD,
-        &target,
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )
-    .map_err(|error| format!("attach the overlay: {error}"))?;
-    mount_proc(&target.join("proc"))?;
-    mount_sys(&target.join("sys"))?;
-    mount_dev(&target.join("dev"))?;
-    let stubs = root::bind_host_files(&target, *network)?;
-    pivot(&target)?;
-    Ok(stubs)
+    match means.writable {
+        Writable::Overlay => {
+            attach_overlay(lowers, scratch, &target).map_err(of(FailureKind::Overlay))?
+        }
+        Writable::Copy => bind_copy(&scratch.join("fs"), &target).map_err(setup)?,
+    }
+    let proc_folder = target.join("proc");
+    if means.has_process_namespace() {
+        proc::mount_new(&proc_folder).map_err(of(FailureKind::Processes))?;
+    } else {
+        proc::bind_outer(&proc_folder).map_err(setup)?;
+    }
+    mount_sys(&target.join("sys")).map_err(setup)?;
+    mount_dev(&target.join("dev")).map_err(setup)?;
+    let mut stubs = root::bind_host_files(&target, *network).map_err(setup)?;
+    let agents = wanted::attach(&target, spec, many_ids, &mut stubs).map_err(setup)?;
+    entrance::enter(&target).map_err(setup)?;
+    Ok(Entered { stubs, agents })
 }
 
 /// Brings up the loopback of a network namespace of its own.
@@ -80,6 +84,28 @@ pub fn loopback_up() -> io::Result<()> {
 /// The merged view of several layers, detached from any path; `lowers` lowest first, two or more.
 pub fn read_only(lowers: &[PathBuf]) -> Result<OwnedFd, String> {
     overlay(lowers, None)
+}
+
+fn attach_overlay(lowers: &[PathBuf], scratch: &Path, target: &Path) -> Result<(), String> {
+    let overlay = writable(lowers, scratch)?;
+    move_mount(
+        overlay.as_fd(),
+        "",
+        CWD,
+        target,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(|error| format!("attach the overlay: {error}"))
+}
+
+fn bind_copy(copy: &Path, target: &Path) -> Result<(), String> {
+    mount_bind(copy, target)
+        .map_err(io::Error::from)
+        .and_then(|()| {
+            let tree = open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+            sys::refuse_devices(tree.as_fd())
+        })
+        .map_err(|error| format!("attach the copy of the layers: {error}"))
 }
 
 fn writable(lowers: &[PathBuf], scratch: &Path) -> Result<OwnedFd, String> {
@@ -206,26 +232,8 @@ fn make_private() -> io::Result<()> {
     Ok(mount_change("/", flags)?)
 }
 
-fn mount_proc(target: &Path) -> Result<(), String> {
-    let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("proc", target, "proc", quiet, None)
-        .map_err(|error| format!("mount a new /proc: {error}"))?;
-    for name in PROC_READ_ONLY {
-        let path = target.join(name);
-        if path.exists() {
-            mount_bind(&path, &path)
-                .and_then(|()| {
-                    let flags = quiet | MountFlags::BIND | MountFlags::RDONLY;
-                    mount_remount(&path, flags, "")
-                })
-                .map_err(|error| format!("make /proc/{name} read-only: {error}"))?;
-        }
-    }
-    mask(target, &PROC_MASKED)
-}
-
 /// Puts an empty file or folder over each of `names` that exists.
-fn mask(target: &Path, names: &[&str]) -> Result<(), String> {
+pub fn mask(target: &Path, names: &[&str]) -> Result<(), String> {
     for name in names {
         let path = target.join(name);
         let Ok(metadata) = fs::symlink_metadata(&path) else {
@@ -313,19 +321,4 @@ fn mount_dev(target: &Path) -> Result<(), String> {
         symlink(to, target.join(name)).map_err(failed(&format!("/dev/{name}")))?;
     }
     Ok(())
-}
-
-fn pivot(target: &Path) -> Result<(), String> {
-    let failed = |error: rustix::io::Errno| format!("enter the root: {error}");
-    let root = open(
-        target,
-        OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(failed)?;
-    rustix::process::fchdir(&root).map_err(failed)?;
-    // The old root is stacked on the new one and then detached (pivot_root(2), NOTES).
-    rustix::process::pivot_root(".", ".").map_err(failed)?;
-    unmount(".", UnmountFlags::DETACH).map_err(failed)?;
-    rustix::process::chdir("/").map_err(failed)
 }

@@ -1,12 +1,17 @@
 //! What hardtack and its helper say to each other, as JSON over a socket.
 
+mod mount;
+
 use super::SandboxError;
+use super::means::Means;
 use crate::digest::{DiffId, Digest};
 use crate::store::LayerDescriptor;
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use mount::{Mount, MountKind, Owner, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +83,21 @@ pub enum Action {
         contents_only: bool,
         /// In the root; a trailing `/` says that it is a folder.
         destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has on the host.
+        mode: Option<u32>,
+    },
+    /// Copies a file or folder of the root to another place in it.
+    Copy {
+        /// In the root; of a folder, a trailing `/` stands for what it contains.
+        source: String,
+        /// In the root; a trailing `/` says that it is a folder.
+        destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has.
+        mode: Option<u32>,
     },
     /// Copies a file or folder of the root to the host.
     Download {
@@ -85,6 +105,12 @@ pub enum Action {
         source: String,
         /// On the host.
         destination: PathBuf,
+    },
+    /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
+    /// the folders above that had to be made for it.
+    Temporary {
+        /// In the root.
+        path: String,
     },
 }
 
@@ -96,7 +122,7 @@ impl Action {
 }
 
 /// The root that something runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootSpec {
     /// The trees of the layers below, lowest first.
     pub lowers: Vec<PathBuf>,
@@ -104,6 +130,12 @@ pub struct RootSpec {
     pub scratch: PathBuf,
     /// What commands can reach.
     pub network: Network,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
+    /// What every command gets beside its own environment.
+    pub variables: Vec<Variable>,
+    /// What must not be in the layer, nor in what is kept of a step that failed.
+    pub secrets: Vec<Secret>,
 }
 
 /// One run of a step.
@@ -215,6 +247,15 @@ pub enum Task {
         /// Absolute paths.
         paths: Vec<PathBuf>,
     },
+    /// Writes what trees show as one into a tar.
+    Archive {
+        /// The trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// An existing file, whose content is replaced.
+        archive: PathBuf,
+    },
     /// Counts how much of the disk folders take, whoever owns what is in them.
     Measure {
         /// Absolute paths.
@@ -287,8 +328,12 @@ impl PackedLayer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// Whether namespaces can be made at all.
-    Probe,
+    /// Whether a step can be run with what the envelope says, on the file system of an empty
+    /// folder; without one, whether namespaces can be made.
+    Probe {
+        /// The folder, left empty.
+        scratch: Option<PathBuf>,
+    },
     /// To run a step; the listener for those who enter its root comes with the request.
     Step(StepSpec),
     /// To keep a root open, on an upper that is thrown away; the listener comes with the request.
@@ -315,6 +360,8 @@ pub(super) struct Envelope {
     pub(super) user_namespace: bool,
     /// Whether more than one id is mapped into it.
     pub(super) many_ids: bool,
+    /// What a step is made with.
+    pub(super) means: Means,
     /// What is asked.
     pub(super) request: Request,
 }
@@ -352,8 +399,13 @@ pub(super) enum Answer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum FailureKind {
     UserNamespace,
+    /// There can be no process namespace with a `/proc` of its own.
+    Processes,
+    /// There can be no overlay to write to.
+    Overlay,
     Setup,
     Work,
+    Secret,
     Cancelled,
 }
 
@@ -366,9 +418,21 @@ impl Answer {
                 text,
             } => SandboxError::UserNamespace(text),
             Self::Failed {
+                kind: FailureKind::Processes,
+                text,
+            } => SandboxError::Processes(text),
+            Self::Failed {
+                kind: FailureKind::Overlay,
+                text,
+            } => SandboxError::Overlay(text),
+            Self::Failed {
                 kind: FailureKind::Setup,
                 text,
             } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Secret,
+                text,
+            } => SandboxError::SecretLeft(text),
             Self::Failed {
                 kind: FailureKind::Work,
                 text,

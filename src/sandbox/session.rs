@@ -12,15 +12,16 @@ use super::connection::Connection;
 use super::protocol::RootCommand;
 use super::{Cancel, OutputStream, SandboxError};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -28,6 +29,8 @@ use tempfile::TempDir;
 const CHUNK: usize = 64 * 1024;
 /// The name of the socket in its folder.
 const SOCKET: &str = "root.sock";
+/// The longest name of a socket, in bytes, with its end (`sun_path`, unix(7)).
+const NAME_LIMIT: usize = 108;
 
 /// What PID 1 is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +131,8 @@ pub enum EntryKind {
 #[derive(Debug)]
 pub struct OpenRoot {
     folder: TempDir,
+    /// The folder, open for short names of what is in it.
+    descriptor: OwnedFd,
     closed: Cancel,
 }
 
@@ -138,26 +143,45 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Makes the socket, in a folder of its own.
-    pub(super) fn new() -> Result<Self, SandboxError> {
+    /// Makes the socket, in a folder of its own in `scratch`: should this process be killed, it
+    /// goes with that.
+    pub(super) fn new(scratch: &Path) -> Result<Self, SandboxError> {
         let failed = |error: io::Error| SandboxError::Setup(format!("make a socket: {error}"));
         let folder = tempfile::Builder::new()
-            .prefix("hardtack-root-")
-            .tempdir()
+            .prefix("door-")
+            .tempdir_in(scratch)
             .map_err(failed)?;
-        let listener = UnixListener::bind(folder.path().join(SOCKET)).map_err(failed)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(folder.path(), flags, Mode::empty())
+            .map_err(|error| failed(error.into()))?;
         let root = OpenRoot {
             folder,
+            descriptor,
             closed: Cancel::default(),
         };
+        let listener = UnixListener::bind(root.short_socket()).map_err(failed)?;
         Ok(Self { listener, root })
     }
 }
 
 impl OpenRoot {
     /// The socket at which PID 1 listens, for programs that speak to it themselves.
-    pub fn socket(&self) -> std::path::PathBuf {
-        self.folder.path().join(SOCKET)
+    pub fn socket(&self) -> PathBuf {
+        let path = self.folder.path().join(SOCKET);
+        if path.as_os_str().len() < NAME_LIMIT {
+            return path;
+        }
+        // Whoever may connect may look into this process, too.
+        let (process, number) = (std::process::id(), self.descriptor.as_raw_fd());
+        PathBuf::from(format!("/proc/{process}/fd/{number}/{SOCKET}"))
+    }
+
+    /// The socket by a name that is short for this process, however deep the store lies.
+    fn short_socket(&self) -> PathBuf {
+        PathBuf::from(format!(
+            "/proc/self/fd/{}/{SOCKET}",
+            self.descriptor.as_raw_fd()
+        ))
     }
 
     /// The folder of the socket, which goes when the root is closed; for what must go with it.
@@ -317,7 +341,7 @@ impl OpenRoot {
     }
 
     fn connect(&self) -> Result<Connection, SandboxError> {
-        let stream = UnixStream::connect(self.socket()).map_err(|error| self.lost(&error))?;
+        let stream = UnixStream::connect(self.short_socket()).map_err(|error| self.lost(&error))?;
         Ok(Connection::of(stream))
     }
 

@@ -2,13 +2,14 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
-use super::error::{NAMESPACES, namespace_refusal};
+use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
+use super::means::Means;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Network, Request, RootSpec, StepOutcome, StepReport,
-    StepSpec,
+    Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
+    StepOutcome, StepReport, StepSpec,
 };
-use super::{INIT_NAME, chown, root, sys, tasks};
+use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -23,19 +24,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// The exit code of the helper itself when it cannot even talk to hardtack.
 const BROKEN: i32 = 125;
 
 /// What every step gets of its own, beside its mounts.
-const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWPID
-    .union(UnshareFlags::NEWIPC)
+const NAMESPACES_OF_STEP: UnshareFlags = UnshareFlags::NEWIPC
     .union(UnshareFlags::NEWUTS)
     .union(UnshareFlags::NEWCGROUP);
-
-/// An error on its way to hardtack.
-pub(super) type Failure = (FailureKind, String);
 
 /// Serves one request, and gives the exit code of the helper.
 pub(super) fn main() -> i32 {
@@ -72,13 +70,14 @@ fn serve(
     let facts = Facts {
         user_namespace: envelope.user_namespace,
         many_ids: envelope.many_ids,
+        means: envelope.means,
     };
     if !matches!(envelope.request, Request::HostCommand { .. }) {
         // The same files whatever the caller's.
         rustix::process::umask(Mode::WGRP | Mode::WOTH);
     }
     match envelope.request {
-        Request::Probe => probe(),
+        Request::Probe { scratch } => probe(connection, scratch.as_deref(), &facts),
         Request::Step(spec) => step(connection, &spec, &facts, descriptor),
         Request::Open(root) => open(connection, &root, &facts, descriptor),
         Request::Task(task) => {
@@ -99,11 +98,12 @@ fn serve(
     }
 }
 
-/// What the mapping of ids means for a step.
+/// What the mapping of ids means for a step, and what it is made with.
 #[derive(Clone, Copy)]
 struct Facts {
     user_namespace: bool,
     many_ids: bool,
+    means: Means,
 }
 
 /// Makes a user namespace and waits until hardtack has mapped its ids.
@@ -128,10 +128,28 @@ fn enter_user_namespace(connection: &mut Connection) -> Result<(), Failure> {
     sys::unshare(UnshareFlags::NEWNS).map_err(|error| failed(namespace_refusal(&error)))
 }
 
-/// Tries the namespaces that every step needs.
-fn probe() -> Result<Answer, Failure> {
-    make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
-    Ok(Answer::Ready)
+/// Tries the namespaces that every step needs, or runs a step that does nothing.
+fn probe(
+    connection: &Connection,
+    scratch: Option<&Path>,
+    facts: &Facts,
+) -> Result<Answer, Failure> {
+    let Some(scratch) = scratch else {
+        make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
+        return Ok(Answer::Ready);
+    };
+    let root = RootSpec {
+        scratch: scratch.to_owned(),
+        ..RootSpec::default()
+    };
+    let end = watched(connection, &[], &root, None, facts, None);
+    empty(scratch);
+    match end? {
+        End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
+        End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
+        End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
+        _ => Err(unexpected_report()),
+    }
 }
 
 fn make_namespaces(kinds: UnshareFlags) -> Result<(), Failure> {
@@ -169,10 +187,19 @@ fn step(
             ..
         }))
     );
-    if !is_done && !spec.keep_failed {
+    if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
         empty(&spec.root.scratch);
     }
     result
+}
+
+/// Whether what a failed step has left is free of secrets.
+fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
+    if root.secrets.is_empty() {
+        return true;
+    }
+    let has_secret = matches!(result, Err((FailureKind::Secret, _)));
+    !has_secret && tasks::search(&root.scratch.join("fs"), &root.secrets).is_ok()
 }
 
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
@@ -190,7 +217,9 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
-        End::Reported(InitReport::Listening) => return Err(unexpected_report()),
+        End::Reported(InitReport::Listening | InitReport::Agent { .. }) => {
+            return Err(unexpected_report());
+        }
         End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
         End::TimedOut => StepOutcome::TimedOut,
         End::Cancelled => StepOutcome::Cancelled,
@@ -209,9 +238,8 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
     if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) =
-        tasks::settle_step(&spec.root.scratch.join("fs"), &spec.root.lowers, spec.epoch)
-            .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) = tasks::settle_step(&spec.root, spec.epoch)?;
+    report.notes.extend(tasks::unsearched(&spec.root.secrets));
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
@@ -229,9 +257,9 @@ fn open(
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
-        End::Reported(InitReport::Listening | InitReport::Exited { .. }) => {
-            Err(unexpected_report())
-        }
+        End::Reported(
+            InitReport::Listening | InitReport::Agent { .. } | InitReport::Exited { .. },
+        ) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
 }
@@ -262,9 +290,19 @@ fn watched(
     };
     let stubs =
         root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
+    let is_agent = |mount: &Mount| matches!(mount.kind, MountKind::Agent { .. });
+    let forwarder = match root.mounts.iter().any(is_agent) {
+        true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
+        false => None,
+    };
     let mut namespaces = NAMESPACES_OF_STEP;
     if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
+    }
+    if facts.means.has_process_namespace() {
+        namespaces |= UnshareFlags::NEWPID;
+    } else {
+        descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
     make_namespaces(namespaces)?;
 
@@ -278,6 +316,7 @@ fn watched(
     let spec = InitSpec {
         actions: actions.to_vec(),
         root: root.clone(),
+        means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
         stubs,
@@ -289,7 +328,7 @@ fn watched(
     // With PID 1 the last one goes who could answer those that wait at it.
     drop(door);
     match sent {
-        Ok(()) => watch(connection, &mut init, child, timeout),
+        Ok(()) => watch(connection, &mut init, child, timeout, forwarder),
         Err(error) => {
             kill_and_wait(child);
             Err((
@@ -314,6 +353,7 @@ fn watch(
     init: &mut Connection,
     child: Child,
     timeout: Option<Duration>,
+    forwarder: Option<Sender<agent::Forwarding>>,
 ) -> Result<End, Failure> {
     let setup = |error: io::Error| {
         (
@@ -365,6 +405,12 @@ fn watch(
                 Ok(Some((InitReport::Listening, listener))) => {
                     calls = listener.map(chown::Answerer::new);
                 }
+                Ok(Some((InitReport::Agent { socket }, Some(listener)))) => {
+                    if let Some(forwarder) = &forwarder {
+                        // It listens as long as this process lives.
+                        let _ = forwarder.send((listener.into(), socket));
+                    }
+                }
                 Ok(Some((message, _))) => report = Some(message),
                 Ok(None) => talking = false,
                 Err(error) => {
@@ -387,7 +433,8 @@ fn watch(
     })
 }
 
-/// Kills PID 1, and with it everything in its namespace, and waits until all of it has gone.
+/// Kills the first process, and with it everything that it has started, and waits until all of it
+/// has gone.
 fn kill_and_wait(mut child: Child) -> String {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid
@@ -396,9 +443,12 @@ fn kill_and_wait(mut child: Child) -> String {
         // It only fails when the process has ended already.
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
-    child
+    let end = child
         .wait()
-        .map_or_else(|error| error.to_string(), |status| status.to_string())
+        .map_or_else(|error| error.to_string(), |status| status.to_string());
+    // The end of a process namespace has ended all that was in it: there is nothing to find then.
+    descendants::kill_all();
+    end
 }
 
 /// Removes all that is in the scratch folder of a step that failed.
@@ -421,7 +471,7 @@ fn host_command(
         return Err((FailureKind::Work, "no command".to_owned()));
     };
     // Descendants whose parents have gone become children of this process.
-    rustix::process::set_child_subreaper(Pid::from_raw(1))
+    descendants::adopt_orphans()
         .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
     let mut command = Command::new(program);
     command
@@ -470,29 +520,9 @@ fn host_command(
             .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
         _ => 1,
     };
-    kill_descendants();
+    descendants::kill_all();
     if cancelled {
         return Err((FailureKind::Cancelled, "interrupted".to_owned()));
     }
     Ok(Answer::HostCommand { code })
-}
-
-/// Kills what a command has left running; each round may bring up orphans of the one before.
-fn kill_descendants() {
-    for _ in 0..1000 {
-        let list = format!("/proc/self/task/{}/children", std::process::id());
-        let children = fs::read_to_string(list).unwrap_or_default();
-        let children: Vec<Pid> = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw))
-            .collect();
-        for child in &children {
-            let _ = rustix::process::kill_process(*child, Signal::KILL);
-        }
-        match waitpid(None, WaitOptions::empty()) {
-            Ok(Some(_)) => {}
-            // No child is left.
-            _ => return,
-        }
-    }
 }

@@ -3,10 +3,11 @@
 //! The host's side is opened before the root changes, so that afterwards every path is one of the
 //! root. Packer's rules for trailing slashes hold.
 
-use super::inside;
+use super::users::User;
+use super::{inside, users};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, open, openat, readlinkat, statat,
-    symlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, mkdirat, open, openat,
+    readlinkat, statat, symlinkat,
 };
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ pub struct Upload {
     name: OsString,
     contents_only: bool,
     destination: String,
+    owner: String,
+    mode: Option<u32>,
 }
 
 impl Upload {
@@ -42,6 +45,33 @@ impl Upload {
             name,
             contents_only,
             destination,
+            owner: String::new(),
+            mode: None,
+        })
+    }
+
+    /// All of it belongs to `owner`, a `USER[:GROUP]`, or to root if that is empty.
+    pub fn owned_by(self, owner: String) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// All of it gets these permission bits; none keeps those of the host.
+    pub fn with_mode(self, mode: Option<u32>) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Opens a source that is in the root itself, once that is entered.
+    pub fn open_inside(source: &str, destination: String) -> Result<Self, String> {
+        let path = Path::new("/").join(source);
+        let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
+        Ok(Self {
+            source: inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK)
+                .map_err(|error| format!("open {source}: {error}"))?,
+            name,
+            contents_only: source.ends_with('/'),
+            destination,
+            owner: String::new(),
+            mode: None,
         })
     }
 
@@ -59,9 +89,20 @@ impl Upload {
             (false, _) if into_folder() => destination.join(&self.name),
             (false, _) => destination,
         };
+        let owner = users::resolve(&self.owner)
+            .map_err(|text| format!("copy to {}: {text}", self.destination))?;
         let parent = target.parent().unwrap_or(Path::new("/"));
-        let parent = inside::make_folder(parent).map_err(failed)?.descriptor;
-        let copier = Copier::IntoRoot;
+        let parent = inside::make_folder(parent).map_err(failed)?;
+        // As Docker: folders that only lead there belong to whom the files belong to.
+        for folder in &parent.made {
+            let folder = inside::open_folder(folder).map_err(failed)?;
+            inside::give(folder.as_fd(), &owner).map_err(failed)?;
+        }
+        let parent = parent.descriptor;
+        let copier = Copier::IntoRoot {
+            owner,
+            mode: self.mode,
+        };
         match target.file_name() {
             Some(name) => copier.copy(self.source, &stat, parent.as_fd(), name, 0),
             // The contents of a folder into the root itself.
@@ -129,16 +170,16 @@ impl Download {
 }
 
 /// Which way files go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Copier {
-    IntoRoot,
+    IntoRoot { owner: User, mode: Option<u32> },
     OntoHost,
 }
 
 impl Copier {
     /// Copies one opened file or folder to `name` in `folder`.
     fn copy(
-        self,
+        &self,
         source: OwnedFd,
         stat: &Stat,
         folder: BorrowedFd<'_>,
@@ -152,6 +193,8 @@ impl Copier {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let mut target = File::from(openat(folder, name, flags, mode)?);
                 io::copy(&mut File::from(source), &mut target)?;
+                self.give(target.as_fd())?;
+                // Changing the owner takes set-user-id bits away.
                 rustix::fs::fchmod(&target, mode)?;
                 Ok(())
             }
@@ -164,6 +207,7 @@ impl Copier {
                 let target = self.open_folder(folder, name)?;
                 // A folder that is there keeps its own mode.
                 if is_new {
+                    self.give(target.as_fd())?;
                     rustix::fs::fchmod(&target, mode)?;
                 }
                 self.copy_entries(source.as_fd(), target.as_fd(), depth + 1)
@@ -177,7 +221,7 @@ impl Copier {
 
     /// Copies all members of a folder.
     fn copy_entries(
-        self,
+        &self,
         source: BorrowedFd<'_>,
         target: BorrowedFd<'_>,
         depth: usize,
@@ -202,6 +246,7 @@ impl Copier {
                 let link = readlinkat(source, &name, Vec::new())?;
                 inside::remove_file(target, &name)?;
                 symlinkat(link, target, &name)?;
+                self.give_link(target, &name)?;
                 continue;
             }
             let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -212,20 +257,52 @@ impl Copier {
         Ok(())
     }
 
+    /// Makes a copy belong to whom it should.
+    fn give(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        match self {
+            Self::IntoRoot { owner, .. } => inside::give(file, owner),
+            Self::OntoHost => Ok(()),
+        }
+    }
+
+    /// Makes the copy of a link belong to whom it should.
+    fn give_link(&self, folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+        let Self::IntoRoot { owner, .. } = self else {
+            return Ok(());
+        };
+        match owner.owner() {
+            (0, 0) => Ok(()),
+            (uid, gid) => {
+                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                chownat(
+                    folder,
+                    name,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
+                Ok(())
+            }
+        }
+    }
+
     /// Permissions of the copy. On the host, what an image calls set-user-id is not.
-    fn mode(self, stat: &Stat) -> Mode {
+    fn mode(&self, stat: &Stat) -> Mode {
         let kept = match self {
-            Self::IntoRoot => 0o7777,
+            Self::IntoRoot {
+                mode: Some(mode), ..
+            } => return Mode::from_raw_mode(mode & 0o7777),
+            Self::IntoRoot { mode: None, .. } => 0o7777,
             Self::OntoHost => 0o777,
         };
         Mode::from_raw_mode(stat.st_mode & kept)
     }
 
-    fn open_folder(self, folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    fn open_folder(&self, folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         match self {
             // A link to a folder is followed, as the root's own programs would.
-            Self::IntoRoot => inside::open_at(folder, name, flags),
+            Self::IntoRoot { .. } => inside::open_at(folder, name, flags),
             // A link of the host would be followed in the root.
             Self::OntoHost => inside::open_at(folder, name, flags | OFlags::NOFOLLOW),
         }

@@ -21,6 +21,11 @@ impl User {
     pub fn is_root(&self) -> bool {
         self.ids.uid == 0 && self.ids.gid == 0 && self.ids.groups.is_empty()
     }
+
+    /// User and group that the user's files belong to.
+    pub fn owner(&self) -> (u32, u32) {
+        (self.ids.uid, self.ids.gid)
+    }
 }
 
 /// Finds a user, as Docker does: names and numbers, with an optional group; empty is root.

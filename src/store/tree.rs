@@ -65,13 +65,7 @@ impl Store {
         if !fs_folder.is_dir() {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
-        match &self.shared.boot {
-            Some(boot) => fs::write(scratch.path().join(BOOT), boot).map_err(failed)?,
-            None => {
-                self.sync()?;
-                fs::write(scratch.path().join(SETTLED), b"").map_err(failed)?;
-            }
-        }
+        self.mark_whole(scratch.path())?;
         fs::create_dir_all(self.folder("trees").join(namespace)).map_err(failed)?;
         loop {
             match fs::rename(scratch.path(), &folder) {
@@ -131,6 +125,18 @@ impl Store {
         Ok(())
     }
 
+    /// Marks a folder as a tree whose files are all there.
+    pub(super) fn mark_whole(&self, folder: &Path) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("store the tree", folder, source);
+        match &self.shared.boot {
+            Some(boot) => fs::write(folder.join(BOOT), boot).map_err(failed),
+            None => {
+                self.sync()?;
+                fs::write(folder.join(SETTLED), b"").map_err(failed)
+            }
+        }
+    }
+
     /// Says whether all files of a tree are certain to be there.
     pub(super) fn is_whole(&self, folder: &Path) -> Result<bool, StoreError> {
         let settled = folder.join(SETTLED);
@@ -183,7 +189,11 @@ impl Store {
         rustix::fs::syncfs(&folder).map_err(|errno| failed(errno.into()))
     }
 
-    fn tree_folder(&self, namespace: &str, chain: &ChainId) -> Result<PathBuf, StoreError> {
+    pub(super) fn tree_folder(
+        &self,
+        namespace: &str,
+        chain: &ChainId,
+    ) -> Result<PathBuf, StoreError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if namespace.is_empty() || namespace.len() > 100 || !namespace.bytes().all(allowed) {
             return Err(StoreError::Name {

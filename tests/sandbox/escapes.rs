@@ -123,6 +123,8 @@ fn the_first_process_gives_nothing_away() {
         source: bench.host("source"),
         contents_only: true,
         destination: "/srv".into(),
+        owner: String::new(),
+        mode: None,
     };
     let download = Action::Download {
         source: "/etc/passwd".into(),
@@ -146,6 +148,8 @@ fn links_of_the_image_do_not_lead_out() {
             source: bench.host("source"),
             contents_only: true,
             destination: destination.into(),
+            owner: String::new(),
+            mode: None,
         };
         let actions = [
             upload("/out/escaped"),

@@ -14,8 +14,10 @@ mod host;
 mod identities;
 mod layers;
 mod limits;
+mod mounts;
 mod owners;
 mod residue;
+mod secrets;
 
 mod running;
 mod sessions;

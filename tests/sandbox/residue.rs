@@ -118,6 +118,8 @@ fn an_image_without_layers_gets_nothing() {
         source: base.join(name),
         contents_only: false,
         destination: to.into(),
+        owner: String::new(),
+        mode: None,
     };
     let run = Action::Run {
         files: Vec::new(),
@@ -182,6 +184,8 @@ fn a_failed_step_leaves_nothing() {
         source: bench.host("missing"),
         contents_only: false,
         destination: "/".into(),
+        owner: String::new(),
+        mode: None,
     };
     let ran = bench.step(vec![shell("echo > /new"), missing]);
     let error = ran.result.unwrap_err();
@@ -218,6 +222,8 @@ fn the_caller_does_not_matter() {
             source: program,
             contents_only: false,
             destination: "/opt/".into(),
+            owner: String::new(),
+            mode: None,
         };
         let empty = bench.step(vec![upload]).done();
         format!(

@@ -255,3 +255,19 @@ fn a_visitor_learns_that_the_root_is_gone() {
         StepOutcome::Failed { code: 4, .. }
     ));
 }
+
+#[test]
+fn a_root_is_open_however_deep_its_folder_lies() {
+    let bench = Bench::new();
+    let scratch = bench.host(&"deep/".repeat(30));
+    fs::create_dir_all(&scratch).unwrap();
+    let root = bench.root(&scratch);
+    let visit = |root: &OpenRoot| {
+        assert!(root.socket().as_os_str().len() < 108);
+        std::os::unix::net::UnixStream::connect(root.socket()).unwrap();
+        run(root, "echo here").1
+    };
+    let seen = bench.sandbox.open(&root, visit, &bench.cancel).unwrap();
+    assert_eq!(seen, "here\n");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+}

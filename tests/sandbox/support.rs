@@ -1,8 +1,8 @@
 //! What the tests share: a root with a static BusyBox, and steps on top of it.
 
 use hardtack::sandbox::{
-    Action, Cancel, Isolation, Network, OpenRoot, OutputStream, RootCommand, RootSpec, Sandbox,
-    SandboxError, Settings, StepOutcome, StepReport, StepSpec, attach,
+    Action, Cancel, Isolation, Mount, Network, OpenRoot, OutputStream, RootCommand, RootSpec,
+    Sandbox, SandboxError, Secret, Settings, StepOutcome, StepReport, StepSpec, Variable, attach,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,6 +32,9 @@ pub struct Bench {
     /// Lowest first.
     pub lowers: Vec<PathBuf>,
     pub network: Network,
+    pub mounts: Vec<Mount>,
+    pub variables: Vec<Variable>,
+    pub secrets: Vec<Secret>,
     pub timeout: Option<Duration>,
     pub cancel: Cancel,
     scratches: usize,
@@ -85,6 +88,9 @@ impl Bench {
             folder,
             lowers,
             network: Network::None,
+            mounts: Vec::new(),
+            variables: Vec::new(),
+            secrets: Vec::new(),
             timeout: Some(Duration::from_secs(60)),
             cancel: Cancel::default(),
             scratches: 0,
@@ -140,6 +146,9 @@ impl Bench {
             lowers: self.lowers.clone(),
             scratch: scratch.to_owned(),
             network: self.network,
+            mounts: self.mounts.clone(),
+            variables: self.variables.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 
@@ -234,6 +243,7 @@ pub fn settings() -> Settings {
     let helper = std::env::var_os(HELPER);
     Settings {
         helper: helper.map_or(env!("CARGO_BIN_EXE_hardtack").into(), PathBuf::from),
+        ..Settings::default()
     }
 }
 

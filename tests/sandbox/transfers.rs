@@ -1,7 +1,7 @@
 //! Files into the root and out of it.
 
 use super::support::{Bench, SHARED, shell};
-use hardtack::sandbox::Action;
+use hardtack::sandbox::{Action, RootCommand};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -11,6 +11,8 @@ fn upload(source: &Path, contents_only: bool, destination: &str) -> Action {
         source: source.to_owned(),
         contents_only,
         destination: destination.into(),
+        owner: String::new(),
+        mode: None,
     }
 }
 
@@ -66,6 +68,72 @@ fn uploads_follow_the_rule_of_the_trailing_slash() {
             ran.changed()
         );
     }
+}
+
+#[test]
+fn uploads_belong_to_whom_the_step_says() {
+    let mut bench = Bench::new();
+    let source = source(&bench);
+    let upload = |destination: &str, owner: &str, mode| Action::Upload {
+        source: source.clone(),
+        contents_only: true,
+        destination: destination.into(),
+        owner: owner.into(),
+        mode,
+    };
+    // With a single id, what a step reads back is root; the layer has what was asked for.
+    let ran = bench
+        .step(vec![
+            upload("/srv/new/a", "1000:7", None),
+            upload("/srv/b", "", Some(0o640)),
+            shell("stat -c '%a %n' /srv/new/a/folder/program /srv/b/file /srv/b/folder"),
+        ])
+        .done();
+    let expected = "750 /srv/new/a/folder/program\n640 /srv/b/file\n640 /srv/b/folder\n";
+    assert_eq!(ran.stdout, expected);
+    let unknown = bench.step(vec![upload("/srv/c", "nobody-there", None)]);
+    let error = unknown.result.unwrap_err().to_string();
+    assert!(error.contains("nobody-there"), "{error}");
+    if bench.sandbox.isolation() == hardtack::sandbox::Isolation::Root {
+        for name in [
+            "srv/new",
+            "srv/new/a",
+            "srv/new/a/folder/link",
+            "srv/new/a/file",
+        ] {
+            let found = fs::symlink_metadata(ran.tree().join(name)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (1000, 7), "{name}");
+        }
+    }
+}
+
+#[test]
+fn scripts_belong_to_who_runs_them() {
+    let mut bench = Bench::new();
+    let script = bench.host("script");
+    fs::write(
+        &script,
+        "#!/bin/sh\nchmod 700 \"$0\" && cat \"$0\" > /dev/null && echo ran\n",
+    )
+    .unwrap();
+    let ran = bench
+        .step(vec![Action::Run {
+            files: vec![hardtack::sandbox::PlacedFile {
+                source: script,
+                path: "/tmp/script.sh".into(),
+                mode: 0o500,
+                keep: false,
+            }],
+            command: RootCommand {
+                argv: vec!["/tmp/script.sh".into()],
+                env: Vec::new(),
+                user: "1000:1000".into(),
+                workdir: String::new(),
+            },
+            accept: vec![0],
+        }])
+        .done();
+    assert_eq!(ran.stdout, "ran\n");
 }
 
 #[test]
