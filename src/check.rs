@@ -98,11 +98,6 @@ impl Test {
         }
     }
 
-    /// Lets its commands use the host's network.
-    pub fn use_host_network(&mut self) {
-        self.network = Network::Host;
-    }
-
     /// Whether it looks at the root, and not only at the configuration.
     pub fn needs_root(&self) -> bool {
         self.runs_program()

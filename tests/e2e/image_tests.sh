@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Test blocks and `hardtack test`, as root and without: what passes, what fails, what is left.
 . "$(dirname "$0")/../lib.sh"
+. "$REPO/tests/registry.sh"
 
 copy_templates "$WORK/repo"
 
@@ -227,6 +228,32 @@ chown hardtack-single "$folder"
 as_user hardtack-single "$HARDTACK" build --store "$folder/store" -var "out=$folder/layout" web.pkr.hcl \
     > "$folder/out" 2>&1 || { cat "$folder/out"; fail "hardtack-single"; }
 equal "hardtack-single: tests pass" 4 "$(grep -c ': passed in ' "$folder/out")"
+
+# An image of a registry that the store does not have; its layers come when the first test needs them.
+start_registry
+skopeo copy --quiet --dest-tls-verify=false "oci:$WORK/of-root/layout" "docker://$REGISTRY/team/web:1"
+"$HARDTACK" test --store "$WORK/fresh" "$REGISTRY/team/web:1" structure.yaml > pulled \
+    || { cat pulled; fail "an image of a registry"; }
+contains "an image of a registry" pulled "7 passed, 0 failed"
+
+# A flood of output, and a service that writes without end.
+cat > flood.hcl <<'HCL'
+test "flood" {
+  inline = ["head -c 30000000 /dev/zero | tr '\\0' x"]
+  stdout = ["^x"]
+}
+test "noisy" {
+  start = ["yes"]
+  inline = ["sleep 1"]
+}
+HCL
+code=0
+/usr/bin/time --format %M --output memory "$HARDTACK" test --store "$WORK/of-root/store" web.oci.busybox flood.hcl \
+    > flood || code=$?
+equal "a flood is a failure" 1 $code
+contains "a flood is told" flood "output: expected at most 16 MiB"
+contains "a service may write" flood "1 passed, 1 failed"
+[ "$(tail -n 1 memory)" -lt 150000 ] || fail "$(cat memory) kB of memory"
 
 # Mistakes are found by validate, before anything is built.
 sed 's/port "8080" {}/port "web" {}/; s/uid    = 33/uid    = "x"/' web.pkr.hcl > mistakes.pkr.hcl
