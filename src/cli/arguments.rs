@@ -23,6 +23,7 @@ use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
 use crate::sandbox::Confinement;
+use crate::sandbox::Network;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -351,7 +352,7 @@ pub struct Run {
     pub network: NetworkArgument,
 }
 
-/// The network of `hardtack run`.
+/// The network of a command in an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum NetworkArgument {
     /// The host's.
@@ -359,6 +360,16 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+}
+
+impl NetworkArgument {
+    /// As the sandbox has it.
+    pub fn network(self) -> Network {
+        match self {
+            Self::Host => Network::Host,
+            Self::None => Network::None,
+        }
+    }
 }
 
 /// `hardtack images`.
