@@ -34,6 +34,7 @@ pub mod pull;
 mod registries;
 mod run;
 mod say;
+mod secret_arguments;
 mod sharing;
 pub mod shell;
 mod show;

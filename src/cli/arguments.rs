@@ -15,6 +15,7 @@ use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
+use super::secret_arguments::SecretArguments;
 use super::sharing::SharingArguments;
 use super::shell::ShellArguments;
 use super::test::TestArguments;
@@ -22,6 +23,7 @@ use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
 use crate::sandbox::Confinement;
+use crate::sandbox::Network;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -182,6 +184,10 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// Where secrets come from.
+    #[command(flatten)]
+    pub secrets: SecretArguments,
 
     /// With whom results of steps are shared.
     #[command(flatten)]
@@ -346,7 +352,7 @@ pub struct Run {
     pub network: NetworkArgument,
 }
 
-/// The network of `hardtack run`.
+/// The network of a command in an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum NetworkArgument {
     /// The host's.
@@ -354,6 +360,16 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+}
+
+impl NetworkArgument {
+    /// As the sandbox has it.
+    pub fn network(self) -> Network {
+        match self {
+            Self::Host => Network::Host,
+            Self::None => Network::None,
+        }
+    }
 }
 
 /// `hardtack images`.
