@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use unicode_normalization::is_nfc;
 
+/// What BuildKit sets where nothing is started from.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What is translated, and for where.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
@@ -529,6 +532,11 @@ impl Stage {
         let mut stage = Self::of_image(label, start);
         stage.alias = Some(alias.unwrap_or_default().to_lowercase()).filter(|it| !it.is_empty());
         stage.is_image = false;
+        if stage.start == Start::Scratch {
+            let path = ("PATH".to_owned(), Text::literal(DEFAULT_PATH));
+            stage.scope.env.insert(path.0.clone(), path.1.clone());
+            stage.env.push(path);
+        }
         stage.scope.has_unknown_base = is_image;
         if !is_image {
             stage.workdir = Some(Text::literal("/"));
