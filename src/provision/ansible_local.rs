@@ -415,12 +415,10 @@ impl Provisioner for AnsibleLocal {
         let folder = Some((self.staging.as_str(), self.keeps_staging));
         let mut actions = staging::stage(&self.staged, folder, scratch, start)?;
         let home = start.environment.iter().find(|(name, _)| name == "HOME");
-        let home = home.map(|(_, home)| home.as_str());
-        if let Some(home) = home.or(staging::is_root(start).then_some("/root")) {
-            actions.extend(LEFT_IN_HOME.iter().map(|name| Action::Temporary {
-                path: format!("{home}/{name}"),
-            }));
-        }
+        let home = home.map_or_else(|| format!("~{}", start.user), |(_, home)| home.clone());
+        actions.extend(LEFT_IN_HOME.iter().map(|name| Action::Temporary {
+            path: format!("{home}/{name}"),
+        }));
         let mut requirements = Requirements::default();
         if let Some(galaxy) = &self.galaxy {
             requirements = galaxy.requirements()?;
