@@ -196,6 +196,9 @@ fn other(found: &Option<DiffId>) -> String {
     }
 }
 
+/// So many allowed exit codes are listed.
+const LISTED_CODES: usize = 16;
+
 fn exit_text(code: i32, allowed: &[i32]) -> String {
     let mut text = match code {
         126 => "the command cannot be executed (exit code 126)".to_owned(),
@@ -206,7 +209,8 @@ fn exit_text(code: i32, allowed: &[i32]) -> String {
         ),
         code => format!("the command exited with code {code}"),
     };
-    if allowed != [0] {
+    // Nearly all of them are no list that anybody reads.
+    if allowed != [0] && allowed.len() <= LISTED_CODES {
         text.push_str(&format!(", allowed are {allowed:?}"));
     }
     text

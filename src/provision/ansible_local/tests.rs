@@ -1,5 +1,6 @@
 use super::*;
 use crate::provision::testing::Bench;
+use std::fs;
 
 const KIND: &str = "ansible-local";
 const VARIABLES: &str = "--extra-vars \"packer_build_name=web packer_builder_type=docker packer_http_addr=ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER\"";
