@@ -1,11 +1,12 @@
 //! Bases: where the first layers of a build come from.
 //!
 //! A *base* is what a template's `source` block resolves to: an image whose layers are taken as
-//! they are (`oci`), or a root file system that becomes layer 0 (`rootfs`, `debootstrap`).
+//! they are (`oci`, `docker`), or a root file system that becomes layer 0 (`rootfs`, `debootstrap`).
 //! Resolving a base that has been resolved before reads a few small files; nothing is unpacked
 //! until a step must really run on it.
 
 pub mod debootstrap;
+pub mod docker;
 mod error;
 mod folder;
 mod imported;
@@ -20,11 +21,12 @@ pub use remote::find as find_remote;
 
 use crate::cache::Cache;
 use crate::digest::{DiffId, Digest, StepKey};
-use crate::image::Image;
+use crate::image::{ConfigChanges, Image};
 use crate::registry::{Client, Reference};
-use crate::sandbox::{Cancel, LazySandbox};
+use crate::sandbox::{Cancel, LazySandbox, Network};
 use crate::store::{LayerDescriptor, Platform, Store};
 use crate::template::Arguments;
+use crate::template::gotemplate::GoTemplateData;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -85,6 +87,8 @@ pub struct ResolvedBase {
     pub layers: Vec<BaseLayer>,
     /// The source date epoch that follows from the base, in seconds since 1970.
     pub epoch: i64,
+    /// The repository and digest under which a registry has the image, as `busybox@sha256:…`.
+    pub repository_digest: Option<String>,
 }
 
 impl ResolvedBase {
@@ -95,6 +99,56 @@ impl ResolvedBase {
             .chain(self.layers.iter().map(|base| &base.layer))
             .map(|layer| layer.diff_id)
             .collect()
+    }
+}
+
+/// How steps start, beyond what the base's configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartChanges {
+    /// Variables, which replace those of the base.
+    pub env: Vec<(String, String)>,
+    /// The user in place of the base's.
+    pub user: Option<String>,
+    /// The folder in place of the base's.
+    pub workdir: Option<String>,
+    /// What steps can reach that do not say so themselves.
+    pub network: Option<Network>,
+    /// To whom uploaded files belong.
+    pub upload_owner: UploadOwner,
+}
+
+/// To whom uploaded files belong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UploadOwner {
+    /// To root.
+    #[default]
+    Root,
+    /// To the user of the base's configuration.
+    ImageUser,
+    /// To this one, as `USER[:GROUP]`.
+    Named(String),
+}
+
+/// What is left of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An image, which is known by the digest of its manifest.
+    Image,
+    /// An image that scripts know as Packer's: by the digest of its configuration.
+    Committed,
+    /// A tar of its files.
+    RootArchive {
+        /// Where it is written, as the template has it.
+        path: String,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+impl Outcome {
+    /// Whether there is an image to be named, pushed or saved.
+    pub fn is_image(&self) -> bool {
+        matches!(self, Self::Image | Self::Committed)
     }
 }
 
@@ -140,6 +194,26 @@ pub trait Base: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How its steps start, where that is not up to the image alone.
+    fn start(&self) -> Option<&StartChanges> {
+        None
+    }
+
+    /// What it changes in the image's configuration.
+    fn changes(&self) -> ConfigChanges {
+        ConfigChanges::default()
+    }
+
+    /// A remark for the image's history.
+    fn message(&self) -> Option<&str> {
+        None
+    }
+
+    /// What its builds leave.
+    fn outcome(&self) -> Outcome {
+        Outcome::Image
+    }
+
     /// What lies outside the store and the template and makes up the base, as far as it can be
     /// found out without unpacking anything. Of an image, the manifest comes into the store.
     fn input(&self, _context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
@@ -163,6 +237,8 @@ pub struct PrepareContext {
     pub working_folder: PathBuf,
     /// What to build for.
     pub platform: Platform,
+    /// What a Go template inside a string may refer to.
+    pub go_template: GoTemplateData,
 }
 
 /// Decodes and checks the options of one source.
@@ -172,6 +248,7 @@ type Prepare = fn(&Arguments<'_>, &PrepareContext) -> Option<Box<dyn Base>>;
 fn registry() -> BTreeMap<&'static str, Prepare> {
     BTreeMap::from([
         ("debootstrap", debootstrap::prepare as Prepare),
+        ("docker", docker::prepare as Prepare),
         ("oci", oci::prepare as Prepare),
         ("rootfs", rootfs::prepare as Prepare),
     ])

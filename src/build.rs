@@ -19,11 +19,14 @@ mod outputs;
 mod packing;
 mod post;
 mod predict;
+pub mod requirements;
+mod root_archive;
 mod run;
 mod schedule;
 pub mod state;
 mod step;
 mod steps;
+mod tests_of_image;
 mod trees;
 mod try_image;
 mod unpack;
@@ -33,19 +36,22 @@ pub use lookup::environment_of;
 pub use on_error::OnError;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
+pub use tests_of_image::try_tests;
 pub use try_image::{open_image, unpack_image};
 
 use crate::base::Pins;
 use crate::cache::Cache;
+use crate::check::Results;
 use crate::digest::{Digest, StepKey};
 use crate::postprocess::{Artifact, JointIndexes};
 use crate::provision::Operator;
 use crate::registry::Client;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Store};
-use event::{Event, EventSink};
+use event::{Event, EventSink, Level};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What all builds of one run share.
 pub struct Environment {
@@ -71,6 +77,10 @@ pub struct Environment {
     pub parallel_builds: Option<usize>,
     /// Run every step, whatever the store holds.
     pub no_cache: bool,
+    /// Leave out the tests.
+    pub skip_tests: bool,
+    /// Takes what becomes of tests.
+    pub test_results: Results,
     /// What happens when a step has failed.
     pub on_error: OnError,
     /// Wait for the user before each step.
@@ -87,11 +97,25 @@ pub struct Environment {
     pub run_id: String,
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What has been said of this host.
+    pub said: Mutex<BTreeSet<String>>,
 }
 
 impl Environment {
     fn emit(&self, event: Event) {
         self.events.emit(event);
+    }
+
+    /// Says what this host does not give, once in a run.
+    fn note(&self, text: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(text.to_owned()) {
+            self.emit(Event::Notice {
+                build: None,
+                level: Level::Warning,
+                text: text.to_owned(),
+            });
+        }
     }
 }
 

@@ -19,8 +19,10 @@ mod archive;
 mod attributes;
 mod compress;
 mod copy;
+mod difference;
 mod error;
 mod extract;
+mod flatten;
 mod folder;
 mod header;
 mod import;
@@ -33,22 +35,28 @@ mod pax;
 mod read;
 mod remove;
 mod root;
+mod search;
 mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
 pub use compress::GzipWriter;
+pub use difference::difference;
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use extract::{ExtractLimits, ExtractOptions, Extracted, extract};
+pub use flatten::{Copied, copy_merged, view_merged};
 pub use import::{Imported, import_folder};
 pub use measure::disk_size;
 pub use metadata::{Losses, record_owner, recorded_owner};
 pub use pack::{Packed, pack_tree};
 pub use remove::remove_tree;
 pub use root::inherit_root;
+pub use search::{Found, search};
 pub use settle::{Settled, settle};
 
 #[cfg(test)]
 mod extract_tests;
+#[cfg(test)]
+mod flatten_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]

@@ -9,9 +9,12 @@
 //! | display | [`ui`] | events | terminal, plain lines, JSON |
 //! | run | [`build`] | a plan | images in the store, events |
 //! | plan | [`plan`] | a template | builds, steps, keys |
+//! | Dockerfiles | [`dockerfile`] | a Dockerfile | a template's text |
 //! | no image | [`imageless`] | a source's options | nothing, or one file |
+//! | the host | [`doctor`] | this host | what it allows, and remedies |
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
 //! | bases | [`base`] | a source's options | the first layers |
+//! | tests | [`check`] | `test` blocks, an open root | what is not as expected |
 //! | steps | [`provision`] | a provisioner's options | key material and actions |
 //! | results | [`cache`] | keys of steps | their records, here and elsewhere |
 //! | isolation | [`sandbox`] | actions, a root made of trees | a changed upper tree |
@@ -33,11 +36,14 @@
 pub mod base;
 pub mod build;
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod copy;
 pub mod decompress;
 pub mod diagnostic;
 pub mod digest;
+pub mod dockerfile;
+pub mod doctor;
 pub mod format;
 pub mod image;
 pub mod imageless;

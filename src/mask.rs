@@ -1,7 +1,8 @@
 //! The masker: hides secrets in texts that are shown.
 //!
 //! A *secret* is a value that the user marked as sensitive. It is found by its text alone, as
-//! Packer does it, so what a program makes of it (another case, base64) is not recognised.
+//! Packer does it, so what a program makes of it (another case, base64) is not recognised. Secrets
+//! that a step is given are searched for in more [forms].
 //!
 //! Output comes line by line, so each line of a secret of several lines is a secret too. Lines of
 //! fewer than four characters are hidden only where they make up a whole line, and lines without
@@ -10,6 +11,8 @@
 
 use crate::text;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,6 +24,54 @@ pub const MASK: &str = "<sensitive>";
 
 /// The shortest line of a longer secret that is hidden within other text.
 const SHORTEST_FRAGMENT: usize = 4;
+
+/// The shortest secret that is looked for in layers: shorter ones are everywhere.
+pub const SHORTEST_SOUGHT: usize = 4;
+/// The shortest secret whose encodings are looked for.
+const SHORTEST_ENCODED: usize = 8;
+/// The shortest line of a longer secret that counts as a key of its own.
+const SHORTEST_KEY_LINE: usize = 32;
+
+/// The forms in which a secret is looked for, sorted: its bytes without white space around them,
+/// lines that are keys, and what base64 and URLs make of it, wherever in a longer text it is
+/// encoded. None if it is too short.
+pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let bare = secret.trim_ascii();
+    let mut forms = BTreeSet::new();
+    if bare.len() < SHORTEST_SOUGHT {
+        return Vec::new();
+    }
+    forms.insert(bare.to_vec());
+    let is_of_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
+    for line in bare.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        if line.len() >= SHORTEST_KEY_LINE && line.iter().all(is_of_key) {
+            forms.insert(line.to_vec());
+        }
+    }
+    if bare.len() >= SHORTEST_ENCODED {
+        // Each byte of base64 holds six bits, so what comes before decides the letters; those that
+        // hold bits of what is around the secret are left out.
+        for (before, shared) in [(0, 0), (1, 2), (2, 3)] {
+            let text = [&b"\0\0"[..before], bare].concat();
+            let whole = text.len() % 3 == 0;
+            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+                let encoded = engine.encode(&text).into_bytes();
+                let end = encoded.len() - usize::from(!whole);
+                forms.extend(encoded.get(shared..end).map(<[u8]>::to_vec));
+            }
+        }
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        let in_url: String = bare
+            .iter()
+            .map(|byte| match is_plain(byte) {
+                true => char::from(*byte).to_string(),
+                false => format!("%{byte:02X}"),
+            })
+            .collect();
+        forms.insert(in_url.into_bytes());
+    }
+    forms.into_iter().collect()
+}
 
 /// The texts that are secrets. Clones share them: what one adds, all know, since some secrets only
 /// come to light while a build runs.
@@ -35,6 +86,14 @@ impl Secrets {
         if !text.trim().is_empty() && !self.read(|texts| texts.contains(text)) {
             let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
             texts.insert(Arc::from(text));
+        }
+    }
+
+    /// Adds what a step is given, with the forms of it that can be told from other text.
+    pub fn add_bytes(&self, secret: &[u8]) {
+        self.add(&String::from_utf8_lossy(secret));
+        for form in forms(secret) {
+            self.add(&String::from_utf8_lossy(&form));
         }
     }
 
@@ -241,6 +300,35 @@ mod tests {
 
     const KEY: &str = "-----BEGIN KEY-----\nMIIEvQ\nAB\n=\n-----END KEY-----\n";
     const JSON: &str = "{\r\n  \"token\": \"t0p\"\r\n}\r\n";
+
+    #[test]
+    fn a_secret_is_found_in_what_others_make_of_it() {
+        let secret = b"pa ss/w0rd+42\n";
+        let is_found = |text: &str| {
+            forms(secret)
+                .iter()
+                .any(|form| text.contains(std::str::from_utf8(form).unwrap()))
+        };
+        assert!(is_found("x=pa ss/w0rd+42;"));
+        assert!(is_found("https://u:pa%20ss%2Fw0rd%2B42@host/"));
+        for before in ["", "u", "u:", "us:"] {
+            for after in ["", "\n", "xy"] {
+                let text = format!("{before}pa ss/w0rd+42{after}");
+                assert!(
+                    is_found(&base64::prelude::BASE64_STANDARD.encode(&text)),
+                    "{text:?}"
+                );
+            }
+        }
+        assert!(!is_found(
+            &base64::prelude::BASE64_STANDARD.encode("pa ss/w0rd+43")
+        ));
+        assert_eq!(forms(b"abc\n"), [b""; 0]);
+        assert_eq!(forms(b" abcd\n"), [b"abcd"]);
+        let key = format!("-----BEGIN-----\n{}\nAB==\n", "k".repeat(40));
+        assert!(forms(key.as_bytes()).contains(&vec![b'k'; 40]));
+        assert!(!forms(key.as_bytes()).contains(&b"AB==".to_vec()));
+    }
 
     #[test]
     fn secrets_are_hidden() {

@@ -15,35 +15,43 @@ mod planning;
 pub mod plugins;
 mod pushes;
 mod sandboxed;
+pub mod secret;
 mod select;
 pub mod shard;
 mod sharing;
 mod step;
+pub mod test_blocks;
 
 pub use mount::{StepMount, StepMountKind};
 pub use packer_components::Group;
 pub use shard::{Costs, Shard};
 pub use step::{LayerStep, Step, Work};
 
-use crate::base::Base;
+use crate::base::{Base, ResolvedBase};
 use crate::cache::Sharing;
+use crate::check::Test;
 use crate::diagnostic::{Colours, Diagnostic, Diagnostics, SourceSpan, Sources};
 use crate::image::{ConfigChanges, Image};
 use crate::imageless::Imageless;
 use crate::mask::{Masker, Secrets};
 use crate::postprocess::{PostProcessor, PushedName};
+use crate::provision::Caller;
 use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
+use secret::Given;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What planning takes besides the template.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What programs of the host find in their surroundings.
+    pub caller: Arc<Caller>,
     /// What to build for where the template does not say.
     pub platform: Platform,
     /// Globs over build names; empty for all.
@@ -71,6 +79,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Hides them.
     pub masker: Masker,
+    /// What steps are given at run time; empty where nothing is built.
+    pub given: Given,
     template: Template,
     settings: Settings,
 }
@@ -98,6 +108,8 @@ pub struct PlannedBuild {
     pub steps: Vec<Step>,
     /// What runs when a step has failed, on what it left.
     pub error_cleanup: Option<Step>,
+    /// What the image must fulfil before anything is done with it.
+    pub tests: Vec<Test>,
     /// The chains of post-processors.
     pub post_processors: Vec<Vec<PlannedPostProcessor>>,
     /// The `build` block's own name.
@@ -175,6 +187,7 @@ impl Plan {
             );
         }
         plugins::check(&template, &diagnostics);
+        test_blocks::refuse_outside_of_builds(&template, &diagnostics);
         let sharing = sharing::read(&template, &diagnostics);
         let (mut builds, names) = plan_builds(&template, &settings, &diagnostics);
         report_duplicates(&builds, &diagnostics);
@@ -196,6 +209,7 @@ impl Plan {
             sharing,
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
+            given: Given::default(),
             template,
             settings,
         };
@@ -234,23 +248,19 @@ impl Plan {
         pushes::partners(&self.builds, name)
     }
 
-    /// Evaluates the options of a post-processor now that the artifact named `id` is there, and its
-    /// image if it is one; an error is the rendered diagnostics.
+    /// Evaluates the options of a post-processor now that the artifact named `id` is there, its image
+    /// if it is one, and what it was built on; an error is the rendered diagnostics.
     pub fn post_processor(
         &self,
         build: &PlannedBuild,
         planned: &PlannedPostProcessor,
         id: &str,
         image: Option<&Image>,
+        base: Option<&ResolvedBase>,
     ) -> Result<Box<dyn PostProcessor>, String> {
         let diagnostics = Diagnostics::new();
-        let digests = image.map(|image| {
-            let config = image.config_descriptor.digest.to_string();
-            (image.manifest.digest.to_string(), config)
-        });
-        let digests = digests.as_ref();
-        let digests = digests.map(|(a, b)| (a.as_str(), b.as_str()));
-        let known = build_values(id, digests, &self.settings);
+        let names = names::image_names(build, image, base);
+        let known = build_values(id, names.as_ref(), &self.settings);
         let prepared = prepare_post_processor(
             &self.template,
             &self.settings,

@@ -47,7 +47,38 @@ pub struct Artifact {
     pub files: Vec<PathBuf>,
     /// Names that it has in the store, for an image.
     pub names: Vec<String>,
+    /// What Packer's docker plugin calls such an artifact; none for what Packer does not know.
+    pub packer: Option<PackerName>,
 }
+
+/// What scripts around Packer know an artifact by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackerName {
+    /// What made it.
+    pub builder: &'static str,
+    /// Which one it is.
+    pub id: String,
+    /// What it is, in words.
+    pub description: String,
+}
+
+impl PackerName {
+    /// An image, by its id or by one of its tags.
+    pub fn image(builder: &'static str, id: &str, tags: &[String]) -> Option<Self> {
+        let mut description = format!("Imported Docker image: {id}");
+        if !tags.is_empty() {
+            description.push_str(&format!(" with tags {}", tags.join(" ")));
+        }
+        Some(Self {
+            builder,
+            id: id.to_owned(),
+            description,
+        })
+    }
+}
+
+/// What Packer says made an image that Docker has.
+pub const DOCKER_IMPORT: &str = "packer.post-processor.docker-import";
 
 impl Artifact {
     /// The artifact that a build itself makes.
@@ -58,6 +89,37 @@ impl Artifact {
             value: digest.to_string(),
             files: Vec::new(),
             names: vec![name.to_owned()],
+            packer: None,
+        }
+    }
+
+    /// The artifact of a build that Packer knows as an image of Docker, with the digest of its
+    /// configuration.
+    pub fn committed(digest: Digest, config: Digest, name: &str) -> Self {
+        Self {
+            packer: PackerName::image(DOCKER_IMPORT, &config.to_string(), &[]),
+            ..Self::image(digest, name)
+        }
+    }
+
+    /// The artifact of a build that Packer knows as a container: a tar of its files, or nothing.
+    /// `name` is the path as the template has it.
+    pub fn container(file: Option<(&str, PathBuf)>) -> Self {
+        let (name, files) = match file {
+            Some((name, path)) => (name, vec![path]),
+            None => ("", Vec::new()),
+        };
+        Self {
+            kind: "docker-export",
+            digest: None,
+            value: name.to_owned(),
+            files,
+            names: Vec::new(),
+            packer: Some(PackerName {
+                builder: "packer.docker",
+                id: "Container".to_owned(),
+                description: format!("Exported Docker file: {name}"),
+            }),
         }
     }
 
@@ -69,6 +131,7 @@ impl Artifact {
             value: String::new(),
             files: Vec::new(),
             names: Vec::new(),
+            packer: None,
         }
     }
 
@@ -80,11 +143,15 @@ impl Artifact {
             value: name.to_owned(),
             files: vec![path],
             names: Vec::new(),
+            packer: None,
         }
     }
 
     /// What made it, as scripts around Packer know it.
     pub fn builder_id(&self) -> String {
+        if let Some(name) = &self.packer {
+            return name.builder.to_owned();
+        }
         match self.kind {
             "null" => "fnoeding.null".to_owned(),
             "file" => "packer.file".to_owned(),
@@ -97,6 +164,9 @@ impl Artifact {
 
     /// What scripts call it: the digest of its image, or what Packer calls such an artifact.
     pub fn id(&self) -> String {
+        if let Some(name) = &self.packer {
+            return name.id.clone();
+        }
         match (self.digest, self.kind) {
             (Some(digest), _) => digest.to_string(),
             (None, "null") => "Null".to_owned(),
@@ -109,6 +179,9 @@ impl Artifact {
 
     /// What it is, in words: Packer's where Packer has it.
     pub fn description(&self) -> String {
+        if let Some(name) = &self.packer {
+            return name.description.clone();
+        }
         match self.kind {
             "null" => "Did not export anything. This is the null builder".to_owned(),
             "file" => format!("Stored file: {}", self.value),
@@ -130,6 +203,7 @@ impl Artifact {
             value: path.display().to_string(),
             files,
             names: Vec::new(),
+            packer: None,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Some provisioners work on this host instead ([`HostProvisioner`]). They change no layer, and
 //! have no result that could be kept.
 
+mod ansible;
 mod ansible_local;
 mod breakpoint;
 mod chef_solo;
@@ -16,6 +17,7 @@ pub mod file;
 pub mod host;
 pub mod input;
 mod puppet_masterless;
+pub mod requirement;
 mod salt_masterless;
 pub mod shell;
 mod shell_local;
@@ -26,8 +28,10 @@ mod testing;
 mod tool_options;
 
 pub use error::ProvisionError;
+pub use file::{Exclusion, pattern_glob};
 pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
+pub use requirement::{Installed, Requirement, RequirementName};
 pub use shell_local::{Host, ShellLocal};
 
 use crate::sandbox::{Action, OpenRoot, RootCommand};
@@ -35,6 +39,7 @@ use crate::template::Arguments;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What Packer gives as its HTTP server's address where there is none, as here.
 pub const NO_HTTP_ADDRESS: &str = "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER";
@@ -48,8 +53,19 @@ pub struct Context {
     pub source_name: String,
     /// The type of the source (`PACKER_BUILDER_TYPE`).
     pub source_type: String,
+    /// What may be known of the process that hardtack is.
+    pub caller: Arc<Caller>,
     /// What a Go template inside a string may refer to.
     pub go_template: crate::template::gotemplate::GoTemplateData,
+}
+
+/// What programs of this host that a provisioner starts find in their surroundings.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
 }
 
 /// How a command starts inside the root: what the base image's configuration says.
@@ -77,6 +93,9 @@ impl StartState {
     }
 }
 
+/// Where a step finds what it requires, in its scratch.
+pub const REQUIREMENT: &str = "requirement";
+
 /// One provisioner with its options, ready to run.
 pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The block's type, as `shell`.
@@ -101,6 +120,12 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The actions, in order. Files that exist only for the step are written to `scratch`, an
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+
+    /// What it takes from elsewhere, pinned by the lock file. Before [`Provisioner::actions`], the
+    /// folder [`REQUIREMENT`] of the scratch is made a link to where that is installed.
+    fn requirement(&self) -> Option<&dyn Requirement> {
+        None
+    }
 
     /// What works on this host while the root is open to it, at the action [`Action::Open`]; none
     /// where there is no such action.
@@ -145,10 +170,8 @@ type Prepare<P> = fn(&Arguments<'_>, &Context) -> Option<Box<P>>;
 /// The provisioners that work on the root, by their type.
 fn root_registry() -> BTreeMap<&'static str, Prepare<dyn Provisioner>> {
     BTreeMap::from([
-        (
-            "ansible-local",
-            ansible_local::prepare as Prepare<dyn Provisioner>,
-        ),
+        ("ansible", ansible::prepare as Prepare<dyn Provisioner>),
+        ("ansible-local", ansible_local::prepare as Prepare<_>),
         ("chef-solo", chef_solo::prepare as Prepare<_>),
         ("file", file::prepare as Prepare<_>),
         (

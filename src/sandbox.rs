@@ -16,9 +16,11 @@
 //! its connection to hardtack ends, whatever the reason. Mounts exist only in PID 1's own mount
 //! namespace. So nothing is left running or mounted even after SIGKILL.
 
+mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
+mod chroot;
 mod command;
 mod connection;
 mod descendants;
@@ -51,16 +53,19 @@ mod tasks;
 mod temporary;
 mod transfer;
 mod users;
+mod writable;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;
 pub use identity::Isolation;
+pub use landlock::keeps_apart;
 pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
+pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Mount, MountKind, Network, PackedLayer, PlacedFile, RootCommand, RootSpec,
-    StepOutcome, StepReport, StepSpec, Task, TaskReport,
+    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
+    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

@@ -182,6 +182,7 @@ build {
           |               ^^^^^^^ step 2 of 2 of oci.base
           |
           = help: mend the step and run the same command again: the step before it is kept
+          = help: `hardtack shell PATH --failed --build oci.base` shows what it has left
         "#)
     });
     let plain = bench.run(&["build", "."]);
@@ -225,9 +226,9 @@ build {
           |               ^^^^^^
           |
           = help: did you mean `shell`?
-          = help: provisioners are breakpoint, file, shell, shell-local, sleep
+          = help: provisioners are ansible, ansible-local, breakpoint, chef-solo, file, puppet-masterless, salt-masterless, shell, shell-local, sleep
 
-        error: one of inline, script and scripts must be given
+        error: one of inline, script, scripts and exec must be given
          --> ./web.pkr.hcl:8:3
           |
         8 |   provisioner "shell" { inlnie = ["true"] }

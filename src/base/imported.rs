@@ -137,5 +137,6 @@ fn resolved(
         epoch: context
             .source_date_epoch
             .unwrap_or(record.epoch.unwrap_or(0)),
+        repository_digest: None,
     }
 }

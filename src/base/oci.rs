@@ -29,7 +29,11 @@ enum Origin {
     /// No layers at all.
     Scratch,
     /// An image in the local store, or else of a registry.
-    Named { name: String },
+    Named {
+        name: String,
+        /// Whether the store is asked first even for a name that has a registry's host.
+        stored_first: bool,
+    },
     /// The result of another build of the template.
     Build { name: String },
 }
@@ -84,21 +88,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
         );
         valid = false;
     }
-    let has_platform = platform.is_some();
-    let platform = match platform.as_deref().map(str::parse) {
-        None => context.platform.clone(),
-        Some(Ok(platform)) => platform,
-        Some(Err(error)) => {
-            let error: ParsePlatformError = error;
-            arguments.error(
-                arguments.span("platform"),
-                error.to_string(),
-                &["write it like \"linux/arm64\" or \"linux/arm/v7\""],
-            );
-            valid = false;
-            context.platform.clone()
-        }
-    };
+    let wanted = self::platform(arguments, "platform", platform.as_deref());
+    valid &= wanted.is_some();
+    let wanted = wanted.flatten();
+    let has_platform = wanted.is_some();
+    let platform = wanted.unwrap_or_else(|| context.platform.clone());
     let mut existing = |option: &str, shown: String, folder: bool| {
         let path = context.working_folder.join(&shown);
         let fits = if folder {
@@ -132,13 +126,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
             reference,
         }
     } else if let Some(name) = image {
-        if Reference::names_registry(&name)
-            && let Err(error) = name.parse::<Reference>()
-        {
-            arguments.error(arguments.span("image"), error.to_string(), &[]);
-            valid = false;
+        valid &= check_name(arguments, &name);
+        Origin::Named {
+            name,
+            stored_first: false,
         }
-        Origin::Named { name }
     } else if let Some(name) = from {
         Origin::Build { name }
     } else {
@@ -151,6 +143,55 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
             has_platform,
         }) as Box<dyn Base>
     })
+}
+
+/// Reads what an option says to build for: nothing, if it is not given; none after an error.
+pub fn platform(
+    arguments: &Arguments<'_>,
+    option: &str,
+    text: Option<&str>,
+) -> Option<Option<Platform>> {
+    let parsed: Result<Option<Platform>, ParsePlatformError> = text.map(str::parse).transpose();
+    if let Err(error) = &parsed {
+        arguments.error(
+            arguments.span(option),
+            error.to_string(),
+            &["write it like \"linux/arm64\" or \"linux/arm/v7\""],
+        );
+    }
+    parsed.ok()
+}
+
+/// An image by its name alone; none after an error. With `stored_first`, the store may have it under
+/// any name.
+pub fn named_image(
+    arguments: &Arguments<'_>,
+    context: &PrepareContext,
+    name: &str,
+    platform: Option<Platform>,
+    stored_first: bool,
+) -> Option<Box<dyn Base>> {
+    check_name(arguments, name).then(|| {
+        Box::new(Oci {
+            origin: Origin::Named {
+                name: name.to_owned(),
+                stored_first,
+            },
+            has_platform: platform.is_some(),
+            platform: platform.unwrap_or_else(|| context.platform.clone()),
+        }) as Box<dyn Base>
+    })
+}
+
+/// Reports an `image` that can be none; says whether it is right.
+fn check_name(arguments: &Arguments<'_>, name: &str) -> bool {
+    if Reference::names_registry(name)
+        && let Err(error) = name.parse::<Reference>()
+    {
+        arguments.error(arguments.span("image"), error.to_string(), &[]);
+        return false;
+    }
+    true
 }
 
 impl Oci {
@@ -189,14 +230,19 @@ enum Named {
 
 /// A name that has a registry's host, or is pinned, is that registry's; any other is looked up in
 /// the store first.
-fn named(store: &Store, name: &str, pins: &Pins) -> Result<Named, BaseError> {
+fn named(store: &Store, name: &str, stored_first: bool, pins: &Pins) -> Result<Named, BaseError> {
     let reference = name.parse::<Reference>();
     let is_pinned = reference.as_ref().is_ok_and(|it| pins.has(it));
-    if !Reference::names_registry(name) && !is_pinned {
-        match store.resolve(name) {
-            Ok(descriptor) => return Ok(Named::Stored(descriptor)),
-            Err(StoreError::UnknownReference { .. }) => {}
-            Err(error) => return Err(error.into()),
+    if stored_first || (!Reference::names_registry(name) && !is_pinned) {
+        // Docker's names without a tag mean the latest.
+        let latest = format!("{name}:latest");
+        let names = [name, &latest];
+        for name in names.into_iter().take(if stored_first { 2 } else { 1 }) {
+            match store.resolve(name) {
+                Ok(descriptor) => return Ok(Named::Stored(descriptor)),
+                Err(StoreError::UnknownReference { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     let reference = reference.map_err(|error| BaseError::Name {
@@ -216,7 +262,7 @@ impl Base for Oci {
             Origin::Layout { shown, .. } => format!("layout {shown}"),
             Origin::Archive { shown, .. } => format!("archive {shown}"),
             Origin::Scratch => "scratch".to_owned(),
-            Origin::Named { name } => format!("image {name}"),
+            Origin::Named { name, .. } => format!("image {name}"),
             Origin::Build { name } => format!("build {name}"),
         }
     }
@@ -234,8 +280,8 @@ impl Base for Oci {
 
     fn input(&self, context: &InputContext<'_>) -> Result<Option<Input>, BaseError> {
         let store = context.store;
-        if let Origin::Named { name } = &self.origin {
-            let reference = match named(store, name, context.pins)? {
+        if let Origin::Named { name, stored_first } = &self.origin {
+            let reference = match named(store, name, *stored_first, context.pins)? {
                 Named::Remote(reference) => reference,
                 Named::Stored(descriptor) => {
                     return Ok(Some(Input {
@@ -279,6 +325,7 @@ impl Base for Oci {
         context: &Context<'_>,
         built: Option<&Image>,
     ) -> Result<ResolvedBase, BaseError> {
+        let mut repository_digest = None;
         let image = match &self.origin {
             Origin::Scratch => {
                 let epoch = context.source_date_epoch.unwrap_or(0);
@@ -286,6 +333,7 @@ impl Base for Oci {
                     image: None,
                     layers: Vec::new(),
                     epoch,
+                    repository_digest: None,
                 });
             }
             Origin::Layout {
@@ -297,14 +345,22 @@ impl Base for Oci {
                 let archive = archive::open(path, context.store)?;
                 self.import(context, archive.as_ref(), reference.as_deref())?
             }
-            Origin::Named { name } => match named(context.store, name, context.pins)? {
-                Named::Stored(descriptor) => {
-                    image::load(context.store, &descriptor, &self.platform)?
+            Origin::Named { name, stored_first } => {
+                match named(context.store, name, *stored_first, context.pins)? {
+                    Named::Stored(descriptor) => {
+                        image::load(context.store, &descriptor, &self.platform)?
+                    }
+                    Named::Remote(reference) => {
+                        let pins = context.pins;
+                        let image =
+                            self.remote(context.store, context.registries, pins, &reference)?;
+                        let digest = pins.digest(&reference, context.registries)?;
+                        let repository = reference.repository.familiar();
+                        repository_digest = Some(format!("{repository}@{digest}"));
+                        image
+                    }
                 }
-                Named::Remote(reference) => {
-                    self.remote(context.store, context.registries, context.pins, &reference)?
-                }
-            },
+            }
             Origin::Build { name } => built
                 .cloned()
                 .ok_or_else(|| BaseError::Dependency { name: name.clone() })?,
@@ -331,6 +387,7 @@ impl Base for Oci {
             image: Some(image),
             layers: Vec::new(),
             epoch,
+            repository_digest,
         })
     }
 }

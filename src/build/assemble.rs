@@ -1,4 +1,4 @@
-//! From layers to an image: configuration, manifest, and the build's name in the store.
+//! From layers to an image: configuration and manifest.
 
 use super::{BuildError, BuiltLayer, Environment};
 use crate::base::ResolvedBase;
@@ -13,10 +13,9 @@ pub struct StepHistory {
     pub has_layer: bool,
 }
 
-/// Writes the image of a build to the store and gives it the build's name.
+/// Writes the image of a build to the store, where nothing names it yet.
 pub fn image(
     environment: &Environment,
-    name: &str,
     planned: &PlannedImage,
     base: &ResolvedBase,
     layers: &[BuiltLayer],
@@ -41,8 +40,20 @@ pub fn image(
     for step in history {
         entry(&step.created_by, step.has_layer);
     }
+    if let Some(message) = planned.base.message() {
+        if history.is_empty() {
+            entries.push(NewLayer {
+                layer: None,
+                created_by: String::new(),
+                comment: None,
+            });
+        }
+        if let Some(last) = entries.last_mut() {
+            last.comment = Some(message.to_owned());
+        }
+    }
     let store = &environment.store;
-    let image = image::assemble(
+    Ok(image::assemble(
         store,
         &Assembly {
             base: base.image.as_ref(),
@@ -52,7 +63,5 @@ pub fn image(
             annotations: &planned.annotations,
             epoch: base.epoch,
         },
-    )?;
-    store.set_reference(name, &image.manifest, Some(&environment.now.to_string()))?;
-    Ok(image)
+    )?)
 }

@@ -3,6 +3,7 @@
 use super::packing::Packing;
 use super::{BuildError, BuiltLayer};
 use crate::digest::{DiffId, StepKey};
+use crate::image::Image;
 use crate::store::LayerDescriptor;
 
 /// One layer of a chain.
@@ -41,6 +42,18 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// The layers of an image that is in the store.
+    pub fn of(image: &Image) -> Self {
+        let links = image.layers.iter().map(|layer| Link {
+            diff_id: layer.diff_id,
+            blob: Blob::Stored(layer.clone()),
+            origin: None,
+        });
+        Self {
+            links: links.collect(),
+        }
+    }
+
     /// Adds a layer on top.
     pub fn push(&mut self, link: Link) {
         self.links.push(link);

@@ -6,7 +6,7 @@ use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::imageless::ImagelessError;
 use crate::postprocess::PostProcessError;
-use crate::provision::ProvisionError;
+use crate::provision::{Installed, ProvisionError, RequirementName};
 use crate::registry::RegistryError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
@@ -42,6 +42,25 @@ pub enum BuildError {
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
+    /// What a step requires has no pin, and must have one.
+    #[error("{name} is not in the lock file, or has changed since it was locked")]
+    RequirementNotLocked {
+        /// Which list.
+        name: RequirementName,
+    },
+    /// What a step requires is not what the lock file says.
+    #[error(
+        "{name} is not what the lock file says: {}",
+        differences(expected, found)
+    )]
+    RequirementMoved {
+        /// Which list.
+        name: RequirementName,
+        /// What was locked.
+        expected: Box<Installed>,
+        /// What there is now.
+        found: Box<Installed>,
+    },
     /// A provisioner failed beside its commands in the sandbox.
     #[error(transparent)]
     Provision(ProvisionError),
@@ -105,6 +124,16 @@ pub enum BuildError {
         /// Its layer.
         diff_id: DiffId,
     },
+    /// The image is not what its tests expect.
+    #[error("{} of the image failed: {}", tests_text(failed.len(), *total), failed.join(", "))]
+    Tests {
+        /// The names of those that failed.
+        failed: Vec<String>,
+        /// How many there are.
+        total: usize,
+        /// What is wrong, in full.
+        report: String,
+    },
     /// A post-processor failed.
     #[error("post-processor {name} failed")]
     PostProcessor {
@@ -158,6 +187,21 @@ impl BuildError {
         }
     }
 
+    /// What to do about it, where that does not depend on the template.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Provision(error) => error.hint(),
+            Self::RequirementNotLocked { .. } => {
+                Some("run `hardtack init`, or build without --locked".to_owned())
+            }
+            Self::RequirementMoved { .. } => Some(
+                "run `hardtack init -upgrade` to take what there is now, or name versions in the list"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether the host is at fault, and not the template.
     pub fn is_of_host(&self) -> bool {
         match self {
@@ -175,7 +219,12 @@ impl BuildError {
 
     /// Whether trying the step again could help.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self, Self::Exit { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Exit { .. }
+                | Self::TimedOut { .. }
+                | Self::Provision(ProvisionError::Playbook { .. })
+        )
     }
 }
 
@@ -189,6 +238,20 @@ impl From<ProvisionError> for BuildError {
     }
 }
 
+/// What has moved, by the names of the parts.
+fn differences(expected: &Installed, found: &Installed) -> String {
+    let only = |these: &Installed, those: &Installed| -> Vec<String> {
+        let parts = these.parts.iter().filter(|it| !those.parts.contains(it));
+        parts.cloned().collect()
+    };
+    let (gone, new) = (only(expected, found), only(found, expected));
+    if gone.is_empty() && new.is_empty() {
+        let parts = found.parts.join(", ");
+        return format!("{parts} has other files under the same version");
+    }
+    format!("{} instead of {}", new.join(", "), gone.join(", "))
+}
+
 fn other(found: &Option<DiffId>) -> String {
     match found {
         Some(found) => format!("gives {found}"),
@@ -198,6 +261,13 @@ fn other(found: &Option<DiffId>) -> String {
 
 /// So many allowed exit codes are listed.
 const LISTED_CODES: usize = 16;
+
+fn tests_text(failed: usize, total: usize) -> String {
+    match total {
+        1 => "the test".to_owned(),
+        total => format!("{failed} of {total} tests"),
+    }
+}
 
 fn exit_text(code: i32, allowed: &[i32]) -> String {
     let mut text = match code {

@@ -157,6 +157,44 @@ pub enum Event {
         /// Wall-clock seconds.
         seconds: f64,
     },
+    /// A test of the image begins.
+    TestStarted {
+        /// The build's name.
+        build: String,
+        /// The test's name.
+        test: String,
+    },
+    /// A test has passed before with the same image, and does not run.
+    TestCached {
+        /// The build's name.
+        build: String,
+        /// The test's name.
+        test: String,
+        /// The digest of all that the test depends on.
+        key: StepKey,
+    },
+    /// A test ended well.
+    TestPassed {
+        /// The build's name.
+        build: String,
+        /// The test's name.
+        test: String,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// The image is not what a test expects.
+    TestFailed {
+        /// The build's name.
+        build: String,
+        /// The test's name.
+        test: String,
+        /// What is not as expected: one sentence for each check that failed.
+        failures: Vec<String>,
+        /// The last lines that its commands wrote.
+        output: Vec<String>,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
     /// A post-processor begins.
     PostProcessorStarted {
         /// The build's name.

@@ -10,6 +10,15 @@ pub type Failure = Box<(BuildError, String)>;
 
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
+    if let BuildError::Tests { report, .. } = error {
+        let summary = Diagnostic::error(one_line(error))
+            .help("nothing was done with the image, and the build's name stands for what it stood for before")
+            .help(format!(
+                "`hardtack shell PATH --build {}` opens a shell in what was tested",
+                build.name
+            ));
+        return report.clone() + &summary.render(plan.sources(), Colours::Off);
+    }
     let (span, label) = match error {
         BuildError::Base { .. } | BuildError::Dependency { .. } => {
             (build.source_span, format!("the source of {}", build.name))
@@ -27,7 +36,7 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
         _ => None,
     };
     let mut help = of_step.map_or_else(|| hints(error), |hint| vec![hint]);
-    if matches!(error, BuildError::Exit { .. } | BuildError::TimedOut { .. }) {
+    if error.is_worth_a_retry() {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
             1 => "mend the step and run the same command again: the step before it is kept"
@@ -37,7 +46,7 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
             ),
         });
         help.push(format!(
-            "`hardtack shell --failed` on the template, with `--build {}`, shows what it has left",
+            "`hardtack shell PATH --failed --build {}` shows what it has left",
             build.name
         ));
     }
@@ -150,7 +159,7 @@ fn hints(error: &BuildError) -> Vec<String> {
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),
-        _ => {}
+        error => hints.extend(error.hint()),
     }
     hints
 }

@@ -3,8 +3,8 @@
 //! The same code serves a build and `hardtack plan`, so that a forecast cannot differ from what
 //! happens.
 
-use super::{BuildError, Environment};
-use crate::base::{self, ResolvedBase};
+use super::{BuildError, Environment, requirements};
+use crate::base::{self, ResolvedBase, StartChanges, UploadOwner};
 use crate::cache::Hit;
 use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
@@ -29,6 +29,7 @@ pub struct Ground<'a> {
 
 /// Puts together what a step's key depends on; reads and digests its host files.
 pub fn material(
+    environment: &Environment,
     plan: &Plan,
     step: &LayerStep,
     ground: &Ground<'_>,
@@ -36,6 +37,13 @@ pub fn material(
     let mut inputs = BTreeMap::new();
     for one in step.provisioner.inputs().iter().chain(&step.inputs) {
         inputs.extend(input::digest(one)?);
+    }
+    if let Some(requirement) = step.provisioner.requirement() {
+        let content = requirements::content(environment, requirement)?;
+        inputs.insert(
+            format!("required by {}", requirement.name()?.file),
+            content.digest.to_string(),
+        );
     }
     Ok(KeyMaterial::new(Ingredients {
         layers: ground.layers,
@@ -117,13 +125,43 @@ pub fn resolve_base(
         })
 }
 
-/// What a command finds when it starts in an image with this configuration.
-pub fn start_state(config: &ContainerConfig) -> StartState {
-    StartState {
+/// What a command finds when it starts in an image with this configuration, with what a source
+/// changes about it.
+pub fn start_state(config: &ContainerConfig, changes: Option<&StartChanges>) -> StartState {
+    let user = config.user.clone().unwrap_or_default();
+    let mut start = StartState {
         environment: environment_of(config),
-        user: config.user.clone().unwrap_or_default(),
         workdir: config.working_dir.clone().unwrap_or_default(),
+        user: user.clone(),
         upload_owner: String::new(),
+    };
+    let Some(changes) = changes else {
+        return start;
+    };
+    for (name, value) in &changes.env {
+        start.environment.retain(|(known, _)| known != name);
+        start.environment.push((name.clone(), value.clone()));
+    }
+    if let Some(user) = &changes.user {
+        start.user.clone_from(user);
+    }
+    if let Some(workdir) = &changes.workdir {
+        start.workdir.clone_from(workdir);
+    }
+    match &changes.upload_owner {
+        UploadOwner::Root => {}
+        UploadOwner::ImageUser => start.upload_owner = with_group(&user),
+        UploadOwner::Named(name) => start.upload_owner = with_group(name),
+    }
+    start
+}
+
+/// The owner that `chown USER` gives a file of root's, as Packer does: without a group it keeps its
+/// own.
+fn with_group(user: &str) -> String {
+    match user.is_empty() || user.contains(':') {
+        true => user.to_owned(),
+        false => format!("{user}:0"),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::event::Event;
 use super::{BuildError, Environment, host, outputs};
+use crate::base::ResolvedBase;
 use crate::image::Image;
 use crate::plan::{Plan, PlannedBuild, PlannedPostProcessor};
 use crate::postprocess::{Artifact, Context, PostProcessError};
@@ -23,12 +24,13 @@ pub fn run(
     build: &PlannedBuild,
     own: Artifact,
     image: Option<&Image>,
+    base: Option<&ResolvedBase>,
 ) -> Result<Vec<Artifact>, BuildError> {
     let mut keep_own = build.post_processors.is_empty();
     let mut artifacts = Vec::new();
     let mut failure = None;
     for chain in &build.post_processors {
-        match run_chain(environment, plan, build, image, &own, chain) {
+        match run_chain(environment, (plan, build), (image, base), &own, chain) {
             Ok((kept_own, made)) => {
                 keep_own |= kept_own;
                 artifacts.extend(made);
@@ -48,9 +50,8 @@ pub fn run(
 /// Runs one chain; says whether the build's own artifact is kept, and what the chain left.
 fn run_chain(
     environment: &Environment,
-    plan: &Plan,
-    build: &PlannedBuild,
-    image: Option<&Image>,
+    (plan, build): (&Plan, &PlannedBuild),
+    (image, base): (Option<&Image>, Option<&ResolvedBase>),
     own: &Artifact,
     chain: &[PlannedPostProcessor],
 ) -> Result<(bool, Vec<Artifact>), BuildError> {
@@ -65,7 +66,7 @@ fn run_chain(
         });
         // Its options may name the image's digest, which is only known now.
         let ready = plan
-            .post_processor(build, planned, &own.id(), image)
+            .post_processor(build, planned, &own.id(), image, base)
             .map_err(BuildError::Options)?;
         let say = |said: Said<'_>| {
             let build = build.name.clone();

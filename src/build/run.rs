@@ -5,15 +5,18 @@ use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::step::Bench;
 use super::{
-    BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, steps,
+    BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, root_archive,
+    steps, tests_of_image,
 };
-use crate::base::ResolvedBase;
+use crate::base::{Outcome, ResolvedBase};
 use crate::image::Image;
+use crate::image::config::ContainerConfig;
 use crate::imageless::Imageless;
 use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
 use crate::postprocess::Artifact;
 use crate::provision::StartState;
 use crate::store::Platform;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,6 +40,7 @@ pub fn run(
         build: build.name.clone(),
         steps: build.steps.len(),
     });
+    tests_of_image::announce(environment, plan, build);
     let result = match &build.product {
         Product::Image(planned) => again::run(environment, &build.name, |is_again| {
             let order = (environment, plan, build);
@@ -71,15 +75,32 @@ fn image_and_outputs(
     begin: Instant,
 ) -> Result<Finished, Failure> {
     let (environment, plan, build) = order;
-    let (image, layers, cached) = image(order, planned, dependency, begin)?;
-    let own = Artifact::image(image.manifest.digest, &build.name);
-    let artifacts = post::run(environment, plan, build, own, Some(&image)).map_err(|error| {
-        let text = failure::text(plan, build, &error);
-        Box::new((error, text))
-    })?;
+    let Made {
+        image,
+        base,
+        layers,
+        cached,
+        root_archive,
+    } = image(order, planned, dependency, begin)?;
+    let digest = image.manifest.digest;
+    let own = match planned.base.outcome() {
+        Outcome::Image => Artifact::image(digest, &build.name),
+        Outcome::Committed => {
+            Artifact::committed(digest, image.config_descriptor.digest, &build.name)
+        }
+        Outcome::RootArchive { path } => Artifact::container(root_archive.map(|it| (&*path, it))),
+        Outcome::Nothing => Artifact::container(None),
+    };
+    let is_left = planned.base.outcome().is_image();
+    let left = is_left.then_some(&image);
+    let artifacts =
+        post::run(environment, plan, build, own, left, Some(&base)).map_err(|error| {
+            let text = failure::text(plan, build, &error);
+            Box::new((error, text))
+        })?;
     let built = Built {
-        digest: Some(image.manifest.digest),
-        config: Some(image.config_descriptor.digest),
+        digest: left.map(|image| image.manifest.digest),
+        config: left.map(|image| image.config_descriptor.digest),
         layers,
         artifacts,
     };
@@ -107,27 +128,40 @@ pub fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
     for build in way.into_iter().rev() {
         if let Some(planned) = build.image() {
             let order = (environment, plan, build);
-            let (image, ..) = image(order, planned, below.as_ref(), Instant::now())?;
-            below = Some(image);
+            let made = image(order, planned, below.as_ref(), Instant::now())?;
+            below = Some(made.image);
         }
     }
     Ok(below)
 }
 
-/// Makes an image; gives it with its layers, and how many steps were cached.
+/// An image that was made.
+struct Made {
+    image: Image,
+    /// What it stands on.
+    base: ResolvedBase,
+    /// Its layers, with those of the base.
+    layers: Vec<BuiltLayer>,
+    /// How many steps came from the store.
+    cached: usize,
+    /// A tar of its files, where one is asked for.
+    root_archive: Option<PathBuf>,
+}
+
+/// Makes an image, and the archive of its files if that is what is asked for.
 fn image(
     order: Order<'_>,
     planned: &PlannedImage,
     dependency: Option<&Image>,
     begin: Instant,
-) -> Result<(Image, Vec<BuiltLayer>, usize), Failure> {
+) -> Result<Made, Failure> {
     let (environment, plan, build) = order;
     let fail = |error: BuildError| {
         let text = failure::text(plan, build, &error);
         Box::new((error, text))
     };
     let (base, chain) = foundation(order, planned, dependency, begin).map_err(fail)?;
-    let start = start(&base);
+    let start = start(planned, &base);
     let bench = Bench {
         environment,
         plan,
@@ -138,16 +172,32 @@ fn image(
     };
     let done = steps::run(&bench, chain)?;
     let layers = done.chain.finish().map_err(fail)?;
-    let image = assemble::image(
-        environment,
-        &build.name,
-        planned,
-        &base,
-        &layers,
-        &done.history,
-    )
-    .map_err(fail)?;
-    Ok((image, layers, done.cached))
+    let image =
+        assemble::image(environment, planned, &base, &layers, &done.history).map_err(fail)?;
+    tests_of_image::run(environment, plan, build, &image).map_err(fail)?;
+    let root_archive = match planned.base.outcome() {
+        Outcome::RootArchive { path } => {
+            let chain = Chain::of(&image);
+            let written = root_archive::write(environment, &chain, base.epoch, &path);
+            Some(written.map_err(fail)?)
+        }
+        outcome => {
+            if outcome.is_image() {
+                let now = environment.now.to_string();
+                let store = &environment.store;
+                let named = store.set_reference(&build.name, &image.manifest, Some(&now));
+                named.map_err(|error| fail(error.into()))?;
+            }
+            None
+        }
+    };
+    Ok(Made {
+        image,
+        base,
+        layers,
+        cached: done.cached,
+        root_archive,
+    })
 }
 
 /// What the steps of a build stand on: its base, and the layers of that.
@@ -190,12 +240,13 @@ pub fn foundation(
     Ok((base, chain))
 }
 
-/// What a command finds when it starts on a base.
-pub fn start(base: &ResolvedBase) -> StartState {
-    let image = base.image.as_ref();
-    image.map_or_else(StartState::default, |image| {
-        lookup::start_state(&image.config.config)
-    })
+/// What a command of a step finds when it starts on a base.
+pub fn start(planned: &PlannedImage, base: &ResolvedBase) -> StartState {
+    let config = base.image.as_ref().map(|image| &image.config.config);
+    lookup::start_state(
+        config.unwrap_or(&ContainerConfig::default()),
+        planned.base.start(),
+    )
 }
 
 /// Builds from a source that makes no image: its own artifact first, as in Packer, so that the
@@ -224,7 +275,7 @@ fn without_image(
         platform: &Platform::host(),
     };
     let done = steps::run(&bench, Chain::default())?;
-    let artifacts = post::run(environment, plan, build, own, None).map_err(fail)?;
+    let artifacts = post::run(environment, plan, build, own, None, None).map_err(fail)?;
     let built = Built {
         digest: None,
         config: None,

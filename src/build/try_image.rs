@@ -1,6 +1,6 @@
 //! Trying an image: its root opened on a throw-away upper.
 
-use super::chain::{Blob, Chain, Link};
+use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::image::Image;
 use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError};
@@ -13,28 +13,35 @@ pub fn open_image<T: Send>(
     network: Network,
     visit: impl FnOnce(&OpenRoot) -> Result<T, SandboxError> + Send,
 ) -> Result<T, BuildError> {
-    let lowers = unpack_image(environment, image)?;
+    open_trees(
+        environment,
+        &unpack_image(environment, image)?,
+        network,
+        visit,
+    )?
+    .map_err(BuildError::from)
+}
+
+/// Opens a root on `lowers`, the trees of an image; what is changed in it is thrown away.
+pub fn open_trees<T: Send>(
+    environment: &Environment,
+    lowers: &[PathBuf],
+    network: Network,
+    visit: impl FnOnce(&OpenRoot) -> T + Send,
+) -> Result<T, BuildError> {
     let scratch = environment.store.scratch()?;
     let root = RootSpec {
-        lowers,
+        lowers: lowers.to_vec(),
         scratch: scratch.path().to_owned(),
         network,
-        mounts: Vec::new(),
+        ..RootSpec::default()
     };
     let sandbox = environment.sandbox.get()?;
-    Ok(sandbox.open(&root, visit, &environment.cancel)??)
+    Ok(sandbox.open(&root, visit, &environment.cancel)?)
 }
 
 /// Fetches and unpacks the layers of `image` that are not unpacked yet; gives their trees, lowest
 /// first.
 pub fn unpack_image(environment: &Environment, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
-    let mut chain = Chain::default();
-    for layer in &image.layers {
-        chain.push(Link {
-            diff_id: layer.diff_id,
-            blob: Blob::Stored(layer.clone()),
-            origin: None,
-        });
-    }
-    trees::materialise(environment, &chain)
+    trees::materialise(environment, &Chain::of(image))
 }

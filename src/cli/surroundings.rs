@@ -7,6 +7,7 @@ use super::registries::RegistryChoices;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{Environment, OnError};
 use crate::cache::{Cache, Warn};
+use crate::check::Results;
 use crate::postprocess::JointIndexes;
 use crate::registry::{Client, Settings};
 use crate::sandbox::{self, Cancel, Confinement, LazySandbox};
@@ -18,7 +19,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -155,6 +156,8 @@ impl Surroundings {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             parallel_builds: None,
             no_cache: false,
+            skip_tests: false,
+            test_results: Results::default(),
             on_error: OnError::default(),
             debug: false,
             force: false,
@@ -163,6 +166,7 @@ impl Surroundings {
             source_date_epoch: self.source_date_epoch,
             run_id: self.run_id.clone(),
             working_folder: self.working_folder.clone(),
+            said: Mutex::default(),
         }
     }
 }
@@ -195,6 +199,11 @@ fn epoch(text: &str) -> Result<i64, CommandError> {
 /// The shell that asks for completion and not for a command.
 pub fn completing_shell() -> Option<OsString> {
     env::var_os(super::completion::VARIABLE).filter(|shell| !shell.is_empty())
+}
+
+/// The file that this process was started from.
+pub fn program() -> Option<PathBuf> {
+    env::current_exe().ok()
 }
 
 /// The size of the terminal on stderr at this moment.

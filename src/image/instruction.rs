@@ -105,6 +105,52 @@ impl Instruction {
         Self::Env(vec![(quoted(name), quoted(value))])
     }
 
+    /// A label that is meant as it is.
+    pub fn label(name: &str, value: &str) -> Self {
+        Self::Label(vec![(quoted(name), quoted(value))])
+    }
+
+    /// A user who is meant as it is.
+    pub fn user(user: &str) -> Self {
+        Self::User(quoted(user))
+    }
+
+    /// A folder that is meant as it is.
+    pub fn workdir(folder: &str) -> Self {
+        Self::Workdir(quoted(folder))
+    }
+
+    /// A signal that is meant as it is.
+    pub fn stop_signal(signal: &str) -> Self {
+        Self::StopSignal(quoted(signal))
+    }
+
+    /// A port that is meant as it is.
+    pub fn expose(port: &str) -> Self {
+        Self::Expose(vec![quoted(port)])
+    }
+
+    /// What it puts into the configuration, as it is written.
+    pub fn texts(&self) -> Vec<String> {
+        let all = |pairs: &[(String, String)]| -> Vec<String> {
+            pairs.iter().map(|(a, b)| format!("{a}={b}")).collect()
+        };
+        let of_command = |command: &Command| match command {
+            Command::Program(words) => words.clone(),
+            Command::Line(line) => vec![line.clone()],
+        };
+        match self {
+            Self::Cmd(command) | Self::Entrypoint(command) => of_command(command),
+            Self::Env(pairs) | Self::Label(pairs) => all(pairs),
+            Self::Expose(words) | Self::Shell(words) | Self::Volume(words) => words.clone(),
+            Self::Healthcheck(probe) => probe.command.as_ref().map(of_command).unwrap_or_default(),
+            Self::Onbuild(text)
+            | Self::StopSignal(text)
+            | Self::User(text)
+            | Self::Workdir(text) => vec![text.clone()],
+        }
+    }
+
     /// The name, as `ENV`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -167,7 +213,7 @@ fn one(
     keeps_cmd: bool,
 ) -> Result<ConfigChanges, String> {
     let env = config.env.clone().unwrap_or_default();
-    let expanded = |word: &String| expand(word, '\\', &mut |name| variable(&env, name));
+    let expanded = |word: &String| expand(word, '\\', &mut |name: &str| variable(&env, name));
     let all = |words: &[String]| words.iter().map(expanded).collect::<Result<Vec<_>, _>>();
     let both = |(name, value): &(String, String)| Ok((expanded(name)?, expanded(value)?));
     let mut changes = ConfigChanges::default();

@@ -1,9 +1,9 @@
 //! The `config` block: what the image's configuration says.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
-use crate::image::ConfigChanges;
 use crate::image::change::expand_port;
 use crate::image::config::Healthcheck;
+use crate::image::{ConfigChanges, Instruction, instruction};
 use crate::mask::Masker;
 use crate::template::Arguments;
 use std::collections::BTreeMap;
@@ -27,6 +27,22 @@ pub fn decode(
     changes: &mut ConfigChanges,
     annotations: &mut BTreeMap<String, String>,
 ) {
+    for line in arguments
+        .optional::<Vec<String>>("changes")
+        .unwrap_or_default()
+    {
+        match Instruction::parse(&line, '\\') {
+            Ok(instruction) => changes.instructions.push(instruction),
+            Err(problem) => arguments.error(
+                arguments.span("changes"),
+                format!("cannot apply the change {line:?}: {problem}"),
+                &[&format!("instructions are {}", instruction::NAMES)],
+            ),
+        }
+    }
+    if let Some(author) = arguments.optional("author") {
+        changes.author = Some(author);
+    }
     let env: BTreeMap<String, String> = arguments.optional("env").unwrap_or_default();
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
@@ -135,7 +151,10 @@ pub fn warn_of_secrets(
     let one = |text: &Option<String>| text.iter().cloned().collect();
     let env = changes.env.iter().map(|(name, value)| (name, value));
     let probe = changes.healthcheck.as_ref();
-    let options: [(&str, Vec<String>); 9] = [
+    let instructions = changes.instructions.iter();
+    let instructions = instructions.flat_map(Instruction::texts).collect();
+    let options: [(&str, Vec<String>); 10] = [
+        ("changes", instructions),
         ("env", pairs(env.collect())),
         ("entrypoint", listed(&changes.entrypoint)),
         ("cmd", listed(&changes.cmd)),

@@ -1,6 +1,8 @@
 //! Names: what expressions and Go templates of one build can refer to.
 
 use super::{PlannedBuild, Settings};
+use crate::base::ResolvedBase;
+use crate::image::Image;
 use crate::provision;
 use crate::template::gotemplate::GoTemplateData;
 use crate::template::{self, ScopeNames, SourceUse, Template, Value};
@@ -82,15 +84,78 @@ impl<'a> Names<'a> {
 /// What Packer shows for a value that is not known, or that there is none of.
 pub const UNKNOWN: &str = "<unknown>";
 
+/// What is known of an image, and of the one that it was built on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageNames {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// The digest of its configuration.
+    pub config: String,
+    /// Of a source of Packer's docker plugin: where a registry has the base, and the digest of its
+    /// configuration.
+    pub source: Option<(String, String)>,
+}
+
+impl ImageNames {
+    /// Those of an image that is not there yet.
+    pub fn unknown(source_type: &str) -> Self {
+        let unknown = || UNKNOWN.to_owned();
+        Self {
+            digest: unknown(),
+            config: unknown(),
+            source: (source_type == DOCKER).then(|| (unknown(), unknown())),
+        }
+    }
+}
+
+/// What is known of a build's image; none if it makes none.
+pub fn image_names(
+    build: &PlannedBuild,
+    image: Option<&Image>,
+    base: Option<&ResolvedBase>,
+) -> Option<ImageNames> {
+    let planned = build.image()?;
+    // Packer's words for what there is none of.
+    let digest = image.map(|image| image.manifest.digest.to_string());
+    let config = image.map(|image| image.config_descriptor.digest.to_string());
+    let missing = "ERR_IMAGE_SHA256_NOT_FOUND";
+    let of_base = || {
+        let below = base.and_then(|base| base.image.as_ref());
+        let config = below.map(|image| image.config_descriptor.digest.to_string());
+        let digest = base.and_then(|base| base.repository_digest.clone());
+        (digest.unwrap_or_default(), config.unwrap_or_default())
+    };
+    Some(ImageNames {
+        digest: digest.unwrap_or_else(|| UNKNOWN.to_owned()),
+        config: config.unwrap_or_else(|| missing.to_owned()),
+        source: (planned.base.kind() == DOCKER).then(of_base),
+    })
+}
+
+/// The source whose builds know about their base, as in Packer.
+pub const DOCKER: &str = "docker";
+
 /// The attributes of `build` beside its name. `id` is the artifact's, and those of an image have the
 /// digests of its manifest and configuration too. Nothing is connected to and served over HTTP, so
 /// what describes that is what Packer gives for a null source.
 pub fn build_values(
     id: &str,
-    digests: Option<(&str, &str)>,
+    image: Option<&ImageNames>,
     settings: &Settings,
 ) -> BTreeMap<String, Value> {
-    let of_image = digests.map(|(digest, config)| [("Digest", digest), ("ImageSha256", config)]);
+    let of_image = image.map(|it| {
+        [
+            ("Digest", it.digest.as_str()),
+            ("ImageSha256", it.config.as_str()),
+        ]
+    });
+    let of_base = image.and_then(|it| it.source.as_ref());
+    let of_base = of_base.map(|(digest, config)| {
+        [
+            ("SourceImageDigest", digest.as_str()),
+            ("SourceImageSha256", config.as_str()),
+        ]
+    });
     let of_run = [
         ("ID", id),
         ("PackerRunUUID", &settings.run_id),
@@ -108,7 +173,7 @@ pub fn build_values(
         "User",
         "WinRMPassword",
     ];
-    let names = of_image.into_iter().flatten().chain(of_run);
+    let names = of_image.into_iter().chain(of_base).flatten().chain(of_run);
     names
         .chain(of_connection.map(|name| (name, UNKNOWN)))
         .map(|(name, value)| (name.to_owned(), Value::string(value)))

@@ -1,9 +1,9 @@
 //! Planning: the builds of a template, each component decoded and checked.
 
-use super::names::{Names, UNKNOWN, build_values};
+use super::names::{ImageNames, Names, UNKNOWN, build_values};
 use super::{
     Group, PlannedBuild, PlannedImage, PlannedPostProcessor, Product, Settings, Step, config,
-    dependencies, packer_components, select, step,
+    dependencies, packer_components, select, step, test_blocks,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, did_you_mean};
 use crate::image::ConfigChanges;
@@ -110,20 +110,27 @@ fn plan_build(
     } else {
         plan_image(template, settings, names, block, source, diagnostics)
     };
-    if let Some(test) = block.tests.first() {
-        diagnostics.push(
-            Diagnostic::error("test blocks are not supported yet")
-                .at(test.header())
-                .help("try the image with `hardtack run`, or test it in a shell provisioner"),
-        );
-    }
+    let base = match &product {
+        Some(Product::Image(image)) => Some(&image.base),
+        _ => None,
+    };
+    let network = base.and_then(|base| base.start()?.network);
+    let network = network.unwrap_or_default();
+    let makes_image = base.is_none_or(|base| base.outcome().is_image());
     // Without an image there is nothing for a command in the sandbox to run on.
     let is_imageless = imageless::kinds().contains(&source.kind.as_str());
     let plan_step = |component: &Component, before: &[Step]| {
         if is_imageless && !step::report_no_image(component, source, diagnostics) {
             return None;
         }
-        step::plan_step(template, settings, names, component, before, diagnostics)
+        step::plan_step(
+            (template, settings),
+            names,
+            component,
+            before,
+            network,
+            diagnostics,
+        )
     };
     let mut steps = Vec::new();
     for component in block.provisioners.iter().filter(|it| it.applies_to(source)) {
@@ -134,17 +141,28 @@ fn plan_build(
     let error_cleanup = cleanup
         .filter(|it| it.applies_to(source))
         .and_then(|component| plan_step(component, &steps));
+    let own_tests = block.tests.iter().filter(|it| it.applies_to(source));
+    let tests = match is_imageless {
+        true => {
+            own_tests.for_each(|test| test_blocks::report_no_image(test, source, diagnostics));
+            Vec::new()
+        }
+        false => {
+            let scope = template.scope(&names.scope(build_values(&name, None, settings)));
+            test_blocks::decode(template, &scope, own_tests, diagnostics)
+        }
+    };
     let mut chains = Vec::new();
     for chain in &block.post_processors {
         let mut planned = Vec::new();
-        let (mut has_names, mut has_image) = (false, !is_imageless);
+        let (mut has_names, mut has_image) = (false, !is_imageless && makes_image);
         for component in chain.iter().filter(|it| it.applies_to(source)) {
             // As in Packer, leaving one out leaves out the rest of its chain.
             if select::is_excepted(component, &settings.except) {
                 break;
             }
-            let digests = (!is_imageless).then_some((UNKNOWN, UNKNOWN));
-            let later = build_values(UNKNOWN, digests, settings);
+            let unknown = (!is_imageless).then(|| ImageNames::unknown(&source.kind));
+            let later = build_values(UNKNOWN, unknown.as_ref(), settings);
             let prepared =
                 prepare_post_processor(template, settings, names, component, later, diagnostics);
             let prepared = prepared.as_deref();
@@ -196,6 +214,7 @@ fn plan_build(
         depends_on: None,
         steps,
         error_cleanup,
+        tests,
         post_processors: chains,
         build_name: block.name.clone(),
     })
@@ -221,11 +240,15 @@ fn plan_image(
     let context = base::PrepareContext {
         working_folder: settings.working_folder.clone(),
         platform: settings.platform.clone(),
+        go_template: names.go_template(template, settings),
     };
     let base = if base::kinds().contains(&source.kind.as_str()) {
         let arguments = open(&source.body);
-        config::decode_blocks(&arguments, &mut changes, &mut annotations);
         let base = base::prepare(&source.kind, &arguments, &context);
+        if let Some(base) = &base {
+            changes = base.changes();
+        }
+        config::decode_blocks(&arguments, &mut changes, &mut annotations);
         arguments.finish();
         base
     } else {

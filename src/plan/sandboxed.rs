@@ -24,11 +24,12 @@ pub struct Sandboxed {
 
 impl Sandboxed {
     /// Decodes them; what is wrong is reported.
-    pub fn decode(arguments: &Arguments<'_>, settings: &Settings) -> Self {
+    pub fn decode(arguments: &Arguments<'_>, settings: &Settings, default: Network) -> Self {
         let cache = arguments.optional("cache").unwrap_or(true);
         let network: Option<String> = arguments.optional("network");
         let network = match network.as_deref() {
-            None | Some("host") => Some(Network::Host),
+            None => Some(default),
+            Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
             Some(other) => {
                 arguments.error(

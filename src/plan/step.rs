@@ -7,9 +7,10 @@ use super::sandboxed::Sandboxed;
 use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
-use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
+use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner, Requirement};
 use crate::sandbox::Network;
 use crate::template::{Component, SourceUse, Template};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One provisioner in one build, checked.
@@ -36,6 +37,16 @@ pub struct Step {
     pub max_retries: u32,
     /// Whether the build goes on, without the step's changes, when all attempts have failed.
     pub continue_on_error: bool,
+}
+
+impl Step {
+    /// What it takes from elsewhere, pinned by the lock file.
+    pub fn requirement(&self) -> Option<&dyn Requirement> {
+        match &self.work {
+            Work::Layer(layer) => layer.provisioner.requirement(),
+            Work::Host(_) => None,
+        }
+    }
 }
 
 /// What a step does, by where.
@@ -90,13 +101,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error.
+/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
 pub fn plan_step(
-    template: &Template,
-    settings: &Settings,
+    (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
+    network: Network,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -119,11 +130,12 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
         source_type: names.source_type.to_owned(),
+        caller: Arc::clone(&settings.caller),
         go_template: names.go_template(template, settings),
     };
     let prepared = provision::prepare(&component.kind, &arguments, &context);

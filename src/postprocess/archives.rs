@@ -144,7 +144,12 @@ impl PostProcessor for Export {
         } else {
             vec![path.clone()]
         };
-        Ok(Artifact::at(self.kind(), &path, files, input))
+        let mut artifact = Artifact::at(self.kind(), &path, files, input);
+        if self.form == Form::DockerSave {
+            // Packer passes on what it got.
+            artifact.packer.clone_from(&input.packer);
+        }
+        Ok(artifact)
     }
 }
 

@@ -70,6 +70,7 @@ impl PostProcessor for Artifice {
             value: names,
             files,
             names: Vec::new(),
+            packer: None,
         })
     }
 }

@@ -127,6 +127,7 @@ impl PostProcessor for Checksum {
             value: outputs.join(", "),
             files,
             names: Vec::new(),
+            packer: None,
         })
     }
 }

@@ -4,7 +4,8 @@
 //! A file becomes one layer, as with `docker import`. An artifact that is an image, in whatever
 //! form, keeps its layers and its configuration, which exporting it as a file would lose.
 
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext, docker_tag};
+use super::{Artifact, Context, DOCKER_IMPORT, PackerName, PostProcessError, PostProcessor};
+use super::{PrepareContext, docker_tag};
 use crate::decompress::Compression;
 use crate::digest::{DiffId, Hasher};
 use crate::image::{Assembly, ConfigChanges, Image, Instruction, NewLayer, assemble, instruction};
@@ -117,6 +118,7 @@ impl PostProcessor for DockerImport {
             digest: Some(image.manifest.digest),
             value: name.clone(),
             files: Vec::new(),
+            packer: PackerName::image(DOCKER_IMPORT, &name, &[]),
             names: vec![name],
         })
     }

@@ -2,8 +2,9 @@
 //!
 //! Credentials are those of `docker login`, `podman login` or `hardtack login`, or the block's own.
 
+use super::PrepareContext;
 use super::progress::Meter;
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
+use super::{Artifact, Context, DOCKER_IMPORT, PackerName, PostProcessError, PostProcessor};
 use crate::provision::Said;
 use crate::registry::options::{self, Login};
 use crate::registry::{Client, Reference, push};
@@ -83,12 +84,18 @@ impl PostProcessor for DockerPush {
             let moved = push::image(&client, store, &image, repository, tags, &progress)?;
             (context.say)(Said::Note(&format!("{repository}: {moved}")));
         }
+        let id = match &input.packer {
+            Some(name) => name.id.clone(),
+            None => input.names.first().cloned().unwrap_or_default(),
+        };
+        let packer = PackerName::image(DOCKER_IMPORT, &id, &[]);
         Ok(Artifact {
             kind: self.kind(),
             digest: Some(image.manifest.digest),
             value: names.join(","),
             files: Vec::new(),
             names: input.names.clone(),
+            packer: packer,
         })
     }
 }

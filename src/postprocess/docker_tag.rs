@@ -1,7 +1,10 @@
 //! The `docker-tag` post-processor: names for an image in the store.
 
-use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
+use super::{Artifact, Context, PackerName, PostProcessError, PostProcessor, PrepareContext};
 use crate::template::Arguments;
+
+/// What Packer says made an image with a tag.
+const DOCKER_TAG: &str = "packer.post-processor.docker-tag";
 
 /// A `docker-tag` post-processor.
 #[derive(Clone, Debug)]
@@ -132,6 +135,10 @@ impl PostProcessor for DockerTag {
             artifact.names.push(name);
         }
         artifact.value = artifact.names.join(",");
+        // The last one, as in Packer.
+        let last = artifact.names.last().map(String::as_str);
+        let names = &artifact.names;
+        artifact.packer = PackerName::image(DOCKER_TAG, last.unwrap_or_default(), names);
         Ok(artifact)
     }
 }

@@ -184,6 +184,7 @@ impl OciPush {
             value: names.join(","),
             files: Vec::new(),
             names: input.names.clone(),
+            packer: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::{Artifact, Context, PostProcessError, PostProcessor, PrepareContext};
 use crate::provision::{self, Host};
 use crate::template::Arguments;
+use std::sync::Arc;
 
 /// A `shell-local` post-processor.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub fn prepare(
         working_folder: context.working_folder.clone(),
         source_name: context.go_template.build_name.clone(),
         source_type: context.go_template.build_type.clone(),
+        caller: Arc::default(),
         go_template: context.go_template.clone(),
     };
     let decoded = provision::ShellLocal::decode(arguments, &context)?;

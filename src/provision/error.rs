@@ -50,6 +50,50 @@ pub enum ProvisionError {
         /// What it may end with.
         allowed: Vec<i32>,
     },
+    /// A playbook has failed.
+    #[error("the playbook failed (ansible-playbook ended with code {code})")]
+    Playbook {
+        /// What `ansible-playbook` ended with.
+        code: i32,
+        /// A program that tasks needed in the root and did not find.
+        missing: Option<String>,
+    },
+    /// A program of this host has failed.
+    #[error("`{program}` ended with code {code}")]
+    ProgramFailed {
+        /// Its command line.
+        program: String,
+        /// What it ended with.
+        code: i32,
+        /// Its last lines.
+        lines: Vec<String>,
+    },
+    /// A program that must be on this host is not.
+    #[error("there is no {program} on this host")]
+    MissingProgram {
+        /// As the template names it.
+        program: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A program of this host is too old.
+    #[error("{} is version {version}, and at least {oldest} is needed", program.display())]
+    OldProgram {
+        /// Which one.
+        program: PathBuf,
+        /// What it is.
+        version: String,
+        /// What it must be.
+        oldest: String,
+    },
+    /// A command that prepares the root has failed.
+    #[error("cannot run `{command}` in the image: {problem}")]
+    InRoot {
+        /// The shell's text.
+        command: String,
+        /// What it said.
+        problem: String,
+    },
     /// The run was cancelled.
     #[error("interrupted")]
     Interrupted,
@@ -75,6 +119,39 @@ pub enum ProvisionError {
 }
 
 impl ProvisionError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::MissingProgram { remedy, .. } => remedy,
+            Self::ProgramFailed { lines, .. } if !lines.is_empty() => {
+                return Some(format!(
+                    "the last lines that it wrote:\n  {}",
+                    lines.join("\n  ")
+                ));
+            }
+            Self::OldProgram { .. } => {
+                "install a newer one, or try this one with `skip_version_check = true`"
+            }
+            Self::Playbook {
+                missing: Some(missing),
+                ..
+            } if missing == "python" => {
+                "the image has no Python where Ansible looks: install python3 in a shell step before this one, or say where it is with the variable ansible_python_interpreter"
+            }
+            Self::Playbook {
+                missing: Some(missing),
+                ..
+            } => {
+                return Some(format!(
+                    "the image has no {missing}; without become_exe and become_flags none is needed"
+                ));
+            }
+            Self::InRoot { .. } => "Ansible needs a shell in the image, /bin/sh",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
     /// Wraps a failure to read `path`.
     pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Read {

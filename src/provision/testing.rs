@@ -78,6 +78,7 @@ impl Bench {
             source_name: "web".to_owned(),
             source_type: "docker".to_owned(),
             go_template: go_template.clone(),
+            caller: std::sync::Arc::default(),
         };
         let scope = loaded.template.scope(&ScopeNames::default());
         let diagnostics = Diagnostics::new();
@@ -174,6 +175,7 @@ impl Bench {
                 format!("run {}{accept}", command.argv[2])
             }
             Action::Open => "open".to_owned(),
+            Action::Copy { source, .. } => format!("copy {source}"),
             Action::Download { source, .. } => format!("download {source}"),
         }
     }

@@ -45,6 +45,19 @@ pub struct ReferenceError {
     pub reason: &'static str,
 }
 
+impl Repository {
+    /// The name as Docker shows it, without what goes without saying: `debian`.
+    pub fn familiar(&self) -> String {
+        match self.registry.as_str() {
+            DOCKER => {
+                let path = self.path.strip_prefix("library/");
+                path.unwrap_or(&self.path).to_owned()
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl Reference {
     /// Whether `text` begins with a registry's host, so that it cannot mean one of Docker's own.
     pub fn names_registry(text: &str) -> bool {

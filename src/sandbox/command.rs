@@ -1,10 +1,12 @@
 //! Commands: how PID 1 starts one inside the root.
 
-use super::protocol::{FailureKind, RootCommand};
+use super::protocol::{FailureKind, RootCommand, Variable};
 use super::{inside, sys, users};
 use rustix::process::Pid;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,8 +52,12 @@ pub(super) enum Start {
     },
 }
 
-/// Starts a command.
-pub(super) fn start(order: &RootCommand, streams: Streams) -> Result<Start, Failure> {
+/// Starts a command; `variables` are added to its environment.
+pub(super) fn start(
+    order: &RootCommand,
+    streams: Streams,
+    variables: &[Variable],
+) -> Result<Start, Failure> {
     let work = |text: String| (FailureKind::Work, text);
     // As Docker: an image may name a working directory that nothing has made yet.
     let made = inside::make_folder(&Path::new("/").join(&order.workdir))
@@ -102,6 +108,9 @@ pub(super) fn start(order: &RootCommand, streams: Streams) -> Result<Start, Fail
         }
     }
     command.envs(order.env.iter().map(|(name, value)| (name, value)));
+    for variable in variables {
+        command.env(&variable.name, OsStr::from_bytes(variable.value.as_bytes()));
+    }
     if !user.is_root() {
         sys::run_as(&mut command, user.ids);
     }

@@ -31,6 +31,9 @@ pub enum SandboxError {
     /// Work on a tree or an archive failed.
     #[error("{0}")]
     Work(String),
+    /// A step has left a secret where it would be kept.
+    #[error("{0}")]
+    SecretLeft(String),
     /// The host does not run programs of that processor.
     #[error("this host is {host} and cannot run programs for {platform}")]
     Foreign {
@@ -53,7 +56,7 @@ pub enum SandboxError {
 impl SandboxError {
     /// Whether the host is to blame, rather than an input.
     pub fn is_of_host(&self) -> bool {
-        !matches!(self, Self::Work(_) | Self::Cancelled)
+        !matches!(self, Self::Work(_) | Self::SecretLeft(_) | Self::Cancelled)
     }
 
     /// What to do about it, where that is known: names the setting that forbids it.
@@ -65,6 +68,9 @@ impl SandboxError {
             ),
             Self::Foreign { .. } => Some(
                 "install an emulator that works inside containers (on Debian: apt-get install qemu-user-static binfmt-support); steps whose results are cached need none".to_owned(),
+            ),
+            Self::SecretLeft(_) => Some(
+                "remove it before the step ends, or write it to a `mount \"tmpfs\"`; nothing of the step is kept".to_owned(),
             ),
             Self::UserNamespace(_) | Self::IdMap(_) => Some(user_namespace_hint()),
             Self::Setup(text) | Self::Processes(text) if text.contains(NAMESPACES) => {
@@ -139,7 +145,7 @@ fn user_namespace_hint() -> String {
             .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
     });
     if filtered {
-        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined".to_owned();
+        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined; as its root, --isolation=chroot builds without, but keeps steps from nothing that is in the container".to_owned();
     }
     "run hardtack as root, or on a kernel with user namespaces (CONFIG_USER_NS)".to_owned()
 }

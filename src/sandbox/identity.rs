@@ -18,6 +18,8 @@ pub enum Isolation {
         /// How many ids there are inside, root included.
         count: u32,
     },
+    /// A user namespace in which all ids are the same as around it: for the root of a container.
+    SameIds,
     /// A user namespace with the caller as root and no other id.
     SingleId,
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Isolation {
             Self::SubordinateIds { count } => {
                 write!(formatter, "rootless with {count} subordinate ids")
             }
+            Self::SameIds => formatter.write_str("root in a user namespace with the same ids"),
             Self::SingleId => formatter.write_str("rootless with a single id"),
         }
     }
@@ -58,6 +61,10 @@ enum MapKind {
         newuidmap: PathBuf,
         newgidmap: PathBuf,
     },
+    Same {
+        uid_map: String,
+        gid_map: String,
+    },
     Single,
 }
 
@@ -68,6 +75,7 @@ impl IdMap {
             MapKind::Subordinate { uids, gids, .. } => Isolation::SubordinateIds {
                 count: uids.count.min(gids.count).saturating_add(1),
             },
+            MapKind::Same { .. } => Isolation::SameIds,
             MapKind::Single => Isolation::SingleId,
         }
     }
@@ -81,6 +89,8 @@ impl IdMap {
                     self.uid, uids.first, gids.first, uids.count
                 )
             }
+            // File capabilities are stored in another form than those of root itself.
+            MapKind::Same { .. } => "mapped-root".to_owned(),
             MapKind::Single => format!("single-{}", self.uid),
         }
     }
@@ -94,14 +104,14 @@ impl IdMap {
     pub(super) fn write(&self, pid: u32) -> Result<(), SandboxError> {
         match &self.kind {
             MapKind::Root => Ok(()),
+            MapKind::Same { uid_map, gid_map } => {
+                write(pid, "uid_map", uid_map)?;
+                write(pid, "gid_map", gid_map)
+            }
             MapKind::Single => {
-                let write = |file: &str, text: String| {
-                    fs::write(format!("/proc/{pid}/{file}"), text)
-                        .map_err(|error| SandboxError::IdMap(format!("{file}: {error}")))
-                };
-                write("setgroups", "deny".to_owned())?;
-                write("uid_map", format!("0 {} 1", self.uid))?;
-                write("gid_map", format!("0 {} 1", self.gid))
+                write(pid, "setgroups", "deny")?;
+                write(pid, "uid_map", &format!("0 {} 1", self.uid))?;
+                write(pid, "gid_map", &format!("0 {} 1", self.gid))
             }
             MapKind::Subordinate {
                 uids,
@@ -130,8 +140,30 @@ impl IdMap {
     }
 }
 
+fn write(pid: u32, file: &str, text: &str) -> Result<(), SandboxError> {
+    fs::write(format!("/proc/{pid}/{file}"), text)
+        .map_err(|error| SandboxError::IdMap(format!("{file}: {error}")))
+}
+
 /// The mappings to try, the best first.
 pub(super) fn candidates() -> Vec<IdMap> {
+    let mut all = all();
+    // Real root needs no other, and is not to fall back to one that keeps its trees elsewhere.
+    if all.first().is_some_and(|map| map.kind == MapKind::Root) {
+        all.truncate(1);
+    }
+    all
+}
+
+/// Root of a container as it is, which needs no namespace; none for another user.
+pub(super) fn unmapped_root() -> Option<IdMap> {
+    let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
+    let kind = MapKind::Root;
+    (uid == 0).then_some(IdMap { uid, gid, kind })
+}
+
+/// All mappings that this user could have, the best first.
+pub(super) fn all() -> Vec<IdMap> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
     let map = |kind| IdMap { uid, gid, kind };
     let is_admin =
@@ -139,7 +171,12 @@ pub(super) fn candidates() -> Vec<IdMap> {
     let mut candidates = Vec::new();
     if uid == 0 && is_admin {
         candidates.push(map(MapKind::Root));
-        return candidates;
+    }
+    let same = |file: &str| same_ids(&fs::read_to_string(file).ok()?);
+    if let (0, Some(uid_map), Some(gid_map)) =
+        (uid, same("/proc/self/uid_map"), same("/proc/self/gid_map"))
+    {
+        candidates.push(map(MapKind::Same { uid_map, gid_map }));
     }
     let name = user_name(uid);
     let range = |file: &str| {
@@ -158,6 +195,21 @@ pub(super) fn candidates() -> Vec<IdMap> {
     }
     candidates.push(map(MapKind::Single));
     candidates
+}
+
+/// The mapping of a new user namespace to all ids that this one has, from its own mapping; none if
+/// there is but one.
+fn same_ids(own: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut all = 0u64;
+    for line in own.lines() {
+        let mut fields = line.split_whitespace();
+        let first: u32 = fields.next()?.parse().ok()?;
+        let count: u32 = fields.nth(1)?.parse().ok()?;
+        text += &format!("{first} {first} {count}\n");
+        all += u64::from(count);
+    }
+    (all > 1).then_some(text)
 }
 
 /// The name of user `uid` in the host's `/etc/passwd`.
@@ -196,6 +248,22 @@ fn program(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_ids_of_this_namespace_are_mapped_again() {
+        for (own, expected) in [
+            (
+                "         0          0 4294967295\n",
+                Some("0 0 4294967295\n"),
+            ),
+            ("0 1000 1\n1 100000 65536\n", Some("0 0 1\n1 1 65536\n")),
+            ("0 1000 1\n", None),
+            ("", None),
+            ("0 x\n", None),
+        ] {
+            assert_eq!(same_ids(own).as_deref(), expected, "{own:?}");
+        }
+    }
 
     #[test]
     fn ranges_are_found_by_name_and_by_number() {

@@ -5,16 +5,14 @@ use super::command::{self, Start, Streams};
 use super::connection::Connection;
 use super::descendants;
 use super::error::Failure;
-use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec};
-
+use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
-use super::{chown, harden, inside, mounts, sys, users};
+use super::{chown, chroot, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -44,6 +42,8 @@ pub(super) enum InitReport {
     Done { stubs: Vec<Stub> },
     /// The descriptor that comes with it hands calls over.
     Listening,
+    /// The descriptor that comes with it listens for those who want to use the keys of an agent.
+    Agent { socket: PathBuf },
     /// A command ended with a code that is not accepted.
     Exited { code: i32, action: usize },
     /// This host's side has left the open root without success.
@@ -102,20 +102,29 @@ fn work(
     if !spec.means.has_process_namespace() {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let made = mounts::enter_root(&spec.root, spec.means)?;
-    stubs.extend(made);
-    // Every /etc/hosts knows it, and it says nothing of the host.
-    let _ = rustix::system::sethostname(b"localhost");
-    let _ = rustix::system::setdomainname(b"(none)");
+    if spec.means.has_namespaces() {
+        sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
+        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+        stubs.extend(entered.stubs);
+        for agent in entered.agents {
+            let report = InitReport::Agent {
+                socket: agent.socket,
+            };
+            connection
+                .send_with(&report, agent.listener.as_fd())
+                .map_err(setup("hand over an ssh agent"))?;
+        }
+        // Every /etc/hosts knows it, and it says nothing of the host.
+        let _ = rustix::system::sethostname(b"localhost");
+        let _ = rustix::system::setdomainname(b"(none)");
+    } else {
+        chroot::enter(&spec.root.scratch).map_err(|text| (FailureKind::Setup, text))?;
+    }
     if spec.root.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
-    if !spec.means.has_process_namespace() {
-        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
-    }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
@@ -130,7 +139,7 @@ fn work(
             }
             Opened::Run(run) => {
                 let stdin = stdin.try_clone().map_err(setup("share standard input"))?;
-                let code = run.execute(stdin)?;
+                let code = run.execute(stdin, &spec.root.variables)?;
                 if !run.accept.contains(&code) {
                     return Ok(InitReport::Exited {
                         code,
@@ -143,13 +152,23 @@ fn work(
                     let text = "nobody can enter the root: it has no listener".to_owned();
                     return Err((FailureKind::Setup, text));
                 };
-                if serve::serve(door)? == End::Abandoned {
+                if serve::serve(door, &spec.root.variables)? == End::Abandoned {
                     return Ok(InitReport::Abandoned);
                 }
             }
             Opened::Upload(upload) => {
                 upload
                     .carry_out()
+                    .map_err(|text| (FailureKind::Work, text))?;
+            }
+            Opened::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => {
+                Upload::open_inside(&source, destination)
+                    .and_then(|copy| copy.owned_by(owner).with_mode(mode).carry_out())
                     .map_err(|text| (FailureKind::Work, text))?;
             }
             Opened::Download(download) => {
@@ -171,6 +190,13 @@ enum Opened {
     Run(Run),
     Open,
     Upload(Upload),
+    /// Opened once the root is entered.
+    Copy {
+        source: String,
+        destination: String,
+        owner: String,
+        mode: Option<u32>,
+    },
     Download(Download),
     /// A path to note; there is nothing to open.
     Temporary(String),
@@ -218,6 +244,17 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => Self::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            },
             Action::Temporary { path } => Self::Temporary(path),
         })
     }
@@ -225,7 +262,7 @@ impl Opened {
 
 impl Run {
     /// Puts the files in place, runs the command, and takes the files away again.
-    fn execute(&self, stdin: OwnedFd) -> Result<i32, Failure> {
+    fn execute(&self, stdin: OwnedFd, variables: &[Variable]) -> Result<i32, Failure> {
         let user = users::resolve(&self.command.user).map_err(|text| (FailureKind::Work, text))?;
         let mut placed = Vec::new();
         for (file, source) in &self.files {
@@ -236,7 +273,7 @@ impl Run {
                 }
             }
         }
-        let code = match command::start(&self.command, Streams::Captured { stdin })? {
+        let code = match command::start(&self.command, Streams::Captured { stdin }, variables)? {
             Start::Refused { code } => code,
             Start::Running { pid, made } => {
                 let code = wait_for(pid)?;

@@ -2,6 +2,8 @@
 
 mod wanted;
 
+pub use wanted::Agent;
+
 use super::error::Failure;
 use super::means::{Means, Writable};
 use super::mount_point::Stub;
@@ -33,9 +35,16 @@ const SYS_MOUNTED: [&str; 1] = ["fs/cgroup"];
 /// The whole of a step's /dev, beside terminals and shared memory.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Mounts the layers and makes them this process' root; gives the mount points that were made for
-/// it in the upper.
-pub fn enter_root(spec: &RootSpec, means: Means) -> Result<Vec<Stub>, Failure> {
+/// What came of making a root.
+pub struct Entered {
+    /// The mount points that were made for it in the upper.
+    pub stubs: Vec<Stub>,
+    /// Sockets in it that are to be forwarded.
+    pub agents: Vec<Agent>,
+}
+
+/// Mounts the layers and makes them this process' root.
+pub fn enter_root(spec: &RootSpec, means: Means, many_ids: bool) -> Result<Entered, Failure> {
     let RootSpec {
         lowers,
         scratch,
@@ -61,9 +70,9 @@ pub fn enter_root(spec: &RootSpec, means: Means) -> Result<Vec<Stub>, Failure> {
     mount_sys(&target.join("sys")).map_err(setup)?;
     mount_dev(&target.join("dev")).map_err(setup)?;
     let mut stubs = root::bind_host_files(&target, *network).map_err(setup)?;
-    wanted::attach(&target, spec, &mut stubs).map_err(setup)?;
+    let agents = wanted::attach(&target, spec, many_ids, &mut stubs).map_err(setup)?;
     entrance::enter(&target).map_err(setup)?;
-    Ok(stubs)
+    Ok(Entered { stubs, agents })
 }
 
 /// Brings up the loopback of a network namespace of its own.

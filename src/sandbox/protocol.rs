@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mount::{Mount, MountKind};
+pub use mount::{Mount, MountKind, Owner, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +88,17 @@ pub enum Action {
         /// Permission bits of all of it; none for those that it has on the host.
         mode: Option<u32>,
     },
+    /// Copies a file or folder of the root to another place in it.
+    Copy {
+        /// In the root; of a folder, a trailing `/` stands for what it contains.
+        source: String,
+        /// In the root; a trailing `/` says that it is a folder.
+        destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has.
+        mode: Option<u32>,
+    },
     /// Copies a file or folder of the root to the host.
     Download {
         /// In the root; a trailing `/` stands for what it contains.
@@ -121,6 +132,10 @@ pub struct RootSpec {
     pub network: Network,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// What every command gets beside its own environment.
+    pub variables: Vec<Variable>,
+    /// What must not be in the layer, nor in what is kept of a step that failed.
+    pub secrets: Vec<Secret>,
 }
 
 /// One run of a step.
@@ -231,6 +246,15 @@ pub enum Task {
     Remove {
         /// Absolute paths.
         paths: Vec<PathBuf>,
+    },
+    /// Writes what trees show as one into a tar.
+    Archive {
+        /// The trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Latest time of any entry, in seconds since 1970.
+        epoch: i64,
+        /// An existing file, whose content is replaced.
+        archive: PathBuf,
     },
     /// Counts how much of the disk folders take, whoever owns what is in them.
     Measure {
@@ -381,6 +405,7 @@ pub(super) enum FailureKind {
     Overlay,
     Setup,
     Work,
+    Secret,
     Cancelled,
 }
 
@@ -404,6 +429,10 @@ impl Answer {
                 kind: FailureKind::Setup,
                 text,
             } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Secret,
+                text,
+            } => SandboxError::SecretLeft(text),
             Self::Failed {
                 kind: FailureKind::Work,
                 text,

@@ -3,7 +3,7 @@
 use super::command::{self, Start, Streams};
 use super::connection::Connection;
 use super::inside;
-use super::protocol::{FailureKind, RootCommand};
+use super::protocol::{FailureKind, Variable};
 use super::session::{Entry, EntryKind, Order, Reply, TerminalSize};
 use super::users;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -44,7 +44,7 @@ struct RunningHere {
 }
 
 /// Serves whoever connects, until one says that the root is not needed any more.
-pub(super) fn serve(listener: OwnedFd) -> Result<End, Failure> {
+pub(super) fn serve(listener: OwnedFd, variables: &[Variable]) -> Result<End, Failure> {
     let failed = |error: io::Error| (FailureKind::Setup, format!("serve a session: {error}"));
     let listener = UnixListener::from(listener);
     listener.set_nonblocking(true).map_err(failed)?;
@@ -54,7 +54,7 @@ pub(super) fn serve(listener: OwnedFd) -> Result<End, Failure> {
         reap(&mut visitors);
         let mut staying = Vec::with_capacity(visitors.len() + 1);
         for (mut visitor, is_ready) in visitors.into_iter().zip(ready) {
-            match visitor.attend(is_ready) {
+            match visitor.attend(is_ready, variables) {
                 Turn::Stays => staying.push(visitor),
                 Turn::Leaves => {}
                 Turn::Closes(end) => return Ok(end),
@@ -111,7 +111,7 @@ enum Turn {
 }
 
 impl Visitor {
-    fn attend(&mut self, is_ready: bool) -> Turn {
+    fn attend(&mut self, is_ready: bool, variables: &[Variable]) -> Turn {
         if let Some(running) = &self.running
             && let Some(code) = running.code
         {
@@ -131,7 +131,7 @@ impl Visitor {
         let Ok(Some((order, descriptors))) = self.connection.receive_with_all::<Order>() else {
             return Turn::Leaves;
         };
-        match self.carry_out(order, descriptors) {
+        match self.carry_out(order, descriptors, variables) {
             Ok(turn) => turn,
             Err(text) => self.reply(&Reply::Failed(text)),
         }
@@ -143,7 +143,12 @@ impl Visitor {
         Turn::Leaves
     }
 
-    fn carry_out(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Result<Turn, String> {
+    fn carry_out(
+        &mut self,
+        order: Order,
+        descriptors: Vec<OwnedFd>,
+        variables: &[Variable],
+    ) -> Result<Turn, String> {
         match order {
             Order::Run(order) => {
                 let mut descriptors = descriptors.into_iter();
@@ -157,12 +162,13 @@ impl Visitor {
                     stdout,
                     stderr,
                 };
-                Ok(self.begin(&order, streams, None))
+                Ok(self.begin(command::start(&order, streams, variables), None))
             }
             Order::RunOnTerminal { command, size } => {
                 let (outside, inside) = terminal(size, &command.user)
                     .map_err(|error| format!("make a terminal: {error}"))?;
-                Ok(self.begin(&command, Streams::Terminal(inside), Some(&outside)))
+                let started = command::start(&command, Streams::Terminal(inside), variables);
+                Ok(self.begin(started, Some(&outside)))
             }
             Order::Look { path, follow } => {
                 let seen = look(Path::new(&path), follow)
@@ -184,9 +190,8 @@ impl Visitor {
         }
     }
 
-    /// Starts a command and says so.
-    fn begin(&mut self, order: &RootCommand, streams: Streams, outside: Option<&OwnedFd>) -> Turn {
-        let started = command::start(order, streams);
+    /// Says that a command was started, and keeps it in sight.
+    fn begin(&mut self, started: Result<Start, Failure>, outside: Option<&OwnedFd>) -> Turn {
         // All that follows belongs to whoever comes next.
         let _ = rustix::process::chdir("/");
         let (pid, made) = match started {

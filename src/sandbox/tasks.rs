@@ -1,15 +1,18 @@
 //! Tasks: work on trees that runs nothing of an image, done by the owner of their files.
 
+use super::error::Failure;
 use super::mounts;
-use super::protocol::{Extracted, PackedLayer, Task, TaskReport};
+use super::protocol::{Extracted, FailureKind, PackedLayer, RootSpec, Secret, Task, TaskReport};
 use super::read_ahead;
 use crate::decompress::decompress;
 use crate::digest::DiffId;
 use crate::layer::{self, ExtractOptions};
+use crate::mask;
 use rustix::fs::{Mode, OFlags, open};
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +67,14 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
                 tar_size: packed.tar.size,
             }))
         }
+        Task::Archive {
+            lowers,
+            epoch,
+            archive,
+        } => {
+            write_archive(&lowers, epoch, &archive)?;
+            Ok(TaskReport::Done)
+        }
         Task::Remove { paths } => {
             let mut failure = None;
             for path in paths {
@@ -83,22 +94,78 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
     }
 }
 
-/// Turns the upper of a step into a clean tree; gives its diffID, none if nothing is left, and the
-/// size of its tar.
-pub fn settle_step(
-    upper: &Path,
+/// Turns the upper of a step over `lowers` into a clean tree; gives its diffID, none if nothing is
+/// left, and the size of its tar.
+pub(super) fn settle_step(
+    root: &RootSpec,
     lowers: &[PathBuf],
     epoch: i64,
-) -> Result<(Option<DiffId>, u64), String> {
-    let upper = folder(upper)?;
-    let below = merged(lowers)?;
-    let settled =
-        layer::settle(upper.as_fd(), below.as_ref().map(AsFd::as_fd), epoch).map_err(whole)?;
+) -> Result<(Option<DiffId>, u64), Failure> {
+    let work = |text: String| (FailureKind::Work, text);
+    let upper = folder(&root.scratch.join("fs")).map_err(work)?;
+    let below = merged(lowers).map_err(work)?;
+    let settled = layer::settle(upper.as_fd(), below.as_ref().map(AsFd::as_fd), epoch)
+        .map_err(|error| work(whole(error)))?;
     if settled.is_empty {
         return Ok((None, 0));
     }
-    let (diff_id, summary) = layer::hash_tree(upper.as_fd(), epoch).map_err(whole)?;
+    search(&root.scratch.join("fs"), &root.secrets)?;
+    let (diff_id, summary) =
+        layer::hash_tree(upper.as_fd(), epoch).map_err(|error| work(whole(error)))?;
     Ok((Some(diff_id), summary.size))
+}
+
+/// Fails if a tree holds one of the secrets, in any of the forms that are looked for.
+pub(super) fn search(tree: &Path, secrets: &[Secret]) -> Result<(), Failure> {
+    let forms = secrets.iter().flat_map(|secret| {
+        let forms = mask::forms(secret.bytes.as_bytes()).into_iter();
+        forms.map(|form| (secret.name.as_str(), form))
+    });
+    let (names, forms): (Vec<&str>, Vec<Vec<u8>>) = forms.unzip();
+    let work = |text: String| (FailureKind::Work, text);
+    let tree = folder(tree).map_err(work)?;
+    let found = layer::search(tree.as_fd(), &forms).map_err(|error| work(whole(error)))?;
+    let Some(found) = found else { return Ok(()) };
+    let name = names.get(found.pattern).copied().unwrap_or_default();
+    let text = format!(
+        "the secret {name} is in {} {} of the layer",
+        found.place, found.path
+    );
+    Err((FailureKind::Secret, text))
+}
+
+/// Says which secrets are too short to be looked for.
+pub(super) fn unsearched(secrets: &[Secret]) -> Vec<String> {
+    let short = secrets
+        .iter()
+        .filter(|secret| mask::forms(secret.bytes.as_bytes()).is_empty());
+    short
+        .map(|secret| {
+            format!(
+                "the secret {} is shorter than {} bytes: no layer is searched for it",
+                secret.name,
+                mask::SHORTEST_SOUGHT
+            )
+        })
+        .collect()
+}
+
+/// Writes what several trees show as one into a tar.
+fn write_archive(lowers: &[PathBuf], epoch: i64, archive: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("write {}: {error}", archive.display());
+    let file = File::options().write(true).truncate(true).open(archive);
+    let mut file = BufWriter::with_capacity(256 * 1024, file.map_err(failed)?);
+    match merged(lowers)? {
+        Some(tree) => {
+            layer::write_tree(tree.as_fd(), epoch, &mut file).map_err(whole)?;
+        }
+        // A tar of nothing is its end alone.
+        None => file.write_all(&[0; 1024]).map_err(failed)?,
+    }
+    file.into_inner()
+        .map_err(|error| failed(error.into_error()))?
+        .sync_data()
+        .map_err(failed)
 }
 
 /// Removes the members of a folder.
@@ -178,7 +245,7 @@ pub fn remove(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("remove {}: {}", path.display(), whole(error)))
 }
 
-fn folder(path: &Path) -> Result<OwnedFd, String> {
+pub(super) fn folder(path: &Path) -> Result<OwnedFd, String> {
     open(
         path,
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -188,7 +255,7 @@ fn folder(path: &Path) -> Result<OwnedFd, String> {
 }
 
 /// An error and its causes in one line.
-fn whole(error: impl Error) -> String {
+pub(super) fn whole(error: impl Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

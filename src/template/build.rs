@@ -33,7 +33,7 @@ pub struct Build {
     /// The image's configuration.
     pub config: Vec<Body>,
     /// The tests of the image.
-    pub tests: Vec<Body>,
+    pub tests: Vec<Component>,
 }
 
 /// One use of a source by a build.
@@ -118,6 +118,7 @@ fn decode_one(
         );
     }
     let post_processors = decoder.chains(&arguments);
+    let tests = components("test", ComponentGroup::Test);
     if arguments.has_block("hcp_packer_registry") {
         for body in arguments.bodies("hcp_packer_registry", 0) {
             registry::check(&body, scope, diagnostics);
@@ -126,6 +127,7 @@ fn decode_one(
     if !diagnostics.has_errors() {
         let chained = post_processors.iter().flatten();
         let all = provisioners.iter().chain(&error_cleanup).chain(chained);
+        let all = all.chain(&tests);
         all.for_each(|component| decoder.warn_of_useless(component, &uses));
     }
     let build = Build {
@@ -137,7 +139,7 @@ fn decode_one(
         error_cleanup,
         post_processors,
         config: arguments.bodies("config", 0),
-        tests: arguments.bodies("test", 0),
+        tests,
     };
     arguments.finish();
     build

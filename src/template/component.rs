@@ -1,4 +1,4 @@
-//! Components: provisioners and post-processors, with the arguments that all of them share.
+//! Components: provisioners, post-processors and tests, with the arguments that all of them share.
 
 use super::arguments::Arguments;
 use super::body::{Body, Overrides};
@@ -8,12 +8,12 @@ use super::value::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use std::time::Duration;
 
-/// A provisioner or a post-processor of a build.
+/// A provisioner, a post-processor or a test of a build.
 #[derive(Clone, Debug)]
 pub struct Component {
-    /// Its type, such as `shell`.
+    /// Its type, such as `shell`; of a test always `test`.
     pub kind: String,
-    /// The place of its type.
+    /// The place of its label: its type, or a test's name.
     pub kind_span: SourceSpan,
     /// The name that the command line can refer to.
     pub name: Option<String>,
@@ -40,6 +40,7 @@ pub struct Component {
 pub(super) enum ComponentGroup {
     Provisioner,
     PostProcessor,
+    Test,
 }
 
 impl ComponentGroup {
@@ -47,6 +48,15 @@ impl ComponentGroup {
         match self {
             ComponentGroup::Provisioner => "provisioner",
             ComponentGroup::PostProcessor => "post-processor",
+            ComponentGroup::Test => "test",
+        }
+    }
+
+    /// What its label is.
+    fn label(self) -> &'static str {
+        match self {
+            ComponentGroup::Provisioner | ComponentGroup::PostProcessor => "type",
+            ComponentGroup::Test => "name",
         }
     }
 
@@ -64,6 +74,7 @@ impl ComponentGroup {
                 "continue_on_error",
             ],
             ComponentGroup::PostProcessor => &["name", "only", "except", "keep_input_artifact"],
+            ComponentGroup::Test => &["only", "except"],
         }
     }
 }
@@ -92,13 +103,21 @@ impl Component {
     ) -> Option<Component> {
         let [label] = body.labels.as_slice() else {
             diagnostics.push(
-                Diagnostic::error(format!("a {} has one label, its type", group.name()))
-                    .at(body.header)
-                    .help(format!("write `{} \"TYPE\" {{ … }}`", group.name())),
+                Diagnostic::error(format!(
+                    "a {} has one label, its {}",
+                    group.name(),
+                    group.label()
+                ))
+                .at(body.header)
+                .help(format!(
+                    "write `{} \"{}\" {{ … }}`",
+                    group.name(),
+                    group.label().to_uppercase()
+                )),
             );
             return None;
         };
-        let (kind, kind_span) = (label.text.to_string(), label.span);
+        let (label, kind_span) = (label.text.to_string(), label.span);
         let arguments = Arguments::open(&body, scope, diagnostics);
         let only: Vec<String> = arguments.optional("only").unwrap_or_default();
         let except: Vec<String> = arguments.optional("except").unwrap_or_default();
@@ -109,7 +128,12 @@ impl Component {
                     .note(arguments.span("only"), ""),
             );
         }
-        let name = arguments.optional("name");
+        let (kind, name) = match group {
+            ComponentGroup::Test => (group.name().to_owned(), Some(label)),
+            ComponentGroup::Provisioner | ComponentGroup::PostProcessor => {
+                (label, arguments.optional("name"))
+            }
+        };
         let mut component = Component {
             kind,
             kind_span,
@@ -125,6 +149,7 @@ impl Component {
         };
         let mut overrides = None;
         match group {
+            ComponentGroup::Test => {}
             ComponentGroup::PostProcessor => {
                 component.keep_input_artifact = arguments.optional("keep_input_artifact");
             }

@@ -127,6 +127,12 @@ pub fn exists(name: &str) -> bool {
     TABLE.contains_key(name)
 }
 
+/// A regular expression in the language's syntax, which is Go's, rewritten for the `regex` crate. One
+/// that is wrong stays wrong.
+pub fn go_pattern(pattern: &str) -> String {
+    pattern_syntax::rewrite(pattern)
+}
+
 /// The names of all functions, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.keys().copied()

@@ -4,6 +4,7 @@ use super::arguments::Arguments;
 use super::body::Body;
 use super::build::{self, Build};
 use super::changing;
+use super::component::{Component, ComponentGroup};
 use super::data::DataSources;
 use super::files::{self, FileError, NamedText, TemplateTexts};
 use super::graph::Graph;
@@ -141,7 +142,7 @@ pub fn load_texts(
     let mut globals = Arc::new(globals(sources, variables, graph, world));
     declarations.evaluate_variables(&globals, &given, &diagnostics);
     let is_malformed = diagnostics.has_errors_beside(&[Topic::UnsetVariable, Topic::RefusedValue]);
-    let builds = declarations.evaluate(&globals, evaluate_data_sources, &diagnostics);
+    let (builds, tests) = declarations.evaluate(&globals, evaluate_data_sources, &diagnostics);
     if !diagnostics.has_errors() {
         unused::warn(
             &bodies,
@@ -164,7 +165,8 @@ pub fn load_texts(
         plugins,
         changing,
         evaluate_data_sources,
-    );
+    )
+    .with_tests(tests);
     if diagnostics.has_errors() {
         return Err(LoadError {
             sources: template.sources().clone(),
@@ -270,6 +272,7 @@ struct Declarations {
     data: DataSources,
     sources: SourceBlocks,
     builds: Vec<Body>,
+    tests: Vec<Body>,
     tool_settings: Vec<Body>,
     registries: Vec<Body>,
     /// Whether a block could not be taken over.
@@ -277,7 +280,7 @@ struct Declarations {
 }
 
 /// The types of top-level blocks, each with the number of its labels.
-const BLOCKS: [(&str, usize); 11] = [
+const BLOCKS: [(&str, usize); 12] = [
     ("packer", 0),
     ("variable", 1),
     ("variables", 0),
@@ -286,6 +289,7 @@ const BLOCKS: [(&str, usize); 11] = [
     ("source", 2),
     ("data", 2),
     ("build", 0),
+    ("test", 1),
     ("hardtack", 0),
     ("hcp_packer_registry", 0),
     ("communicator", 2),
@@ -362,6 +366,7 @@ impl Declarations {
             "locals" => locals::declare_all(block, &mut self.locals, diagnostics),
             "source" => sources::declare(block, &mut self.sources, diagnostics),
             "build" => self.builds.push(Body::new(block)),
+            "test" => self.tests.push(Body::new(block)),
             "hardtack" => self.tool_settings.push(Body::new(block)),
             "data" => self.data.declare(block, diagnostics),
             "hcp_packer_registry" => self.registries.push(Body::new(block)),
@@ -390,7 +395,7 @@ impl Declarations {
         globals: &Arc<Globals>,
         asks: bool,
         diagnostics: &Diagnostics,
-    ) -> Vec<Build> {
+    ) -> (Vec<Build>, Vec<Component>) {
         let everything = Scope::new(globals.clone(), Reach::Everything);
         globals.graph.check(&everything, diagnostics);
         for body in &self.registries {
@@ -400,9 +405,13 @@ impl Declarations {
         let everything = everything.asking(asks && !diagnostics.has_errors());
         let sources = DeclaredSources::of(&self.sources, &everything, diagnostics);
         let builds = self.builds.iter();
-        builds
-            .flat_map(|body| build::decode(body, &sources, &everything, diagnostics))
-            .collect()
+        let builds =
+            builds.flat_map(|body| build::decode(body, &sources, &everything, diagnostics));
+        let tests = self.tests.iter().filter_map(|body| {
+            let group = ComponentGroup::Test;
+            Component::decode(body.clone(), group, &everything, diagnostics)
+        });
+        (builds.collect(), tests.collect())
     }
 }
 
@@ -425,8 +434,7 @@ fn misplaced(name: &str) -> Option<String> {
         | "post-processor"
         | "post-processors"
         | "error-cleanup-provisioner"
-        | "config"
-        | "test" => "a `build` block",
+        | "config" => "a `build` block",
         "required_plugins" => "a `packer` block",
         "validation" => "a `variable` block",
         "dynamic" => return Some("`dynamic` works inside `source` and `build` blocks".to_owned()),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub struct Template {
     globals: Arc<Globals>,
     builds: Vec<Build>,
+    tests: Vec<Component>,
     settings: Vec<Body>,
     plugins: Vec<RequiredPlugin>,
     changing: Changing,
@@ -51,11 +52,22 @@ impl Template {
         Template {
             globals,
             builds,
+            tests: Vec::new(),
             settings,
             plugins,
             changing,
             asks,
         }
+    }
+
+    /// The same with tests that belong to no build.
+    pub(super) fn with_tests(self, tests: Vec<Component>) -> Template {
+        Template { tests, ..self }
+    }
+
+    /// The tests that belong to no build, in the order of the files.
+    pub fn tests(&self) -> &[Component] {
+        &self.tests
     }
 
     /// The builds, in the order of the files.

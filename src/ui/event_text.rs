@@ -64,6 +64,31 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
             edit_place(place, edit);
             edit(reason);
         }
+        Event::TestStarted { build, test }
+        | Event::TestCached {
+            build,
+            test,
+            key: _,
+        }
+        | Event::TestPassed {
+            build,
+            test,
+            seconds: _,
+        } => {
+            edit(build);
+            edit(test);
+        }
+        Event::TestFailed {
+            build,
+            test,
+            failures,
+            output,
+            seconds: _,
+        } => {
+            edit(build);
+            edit(test);
+            failures.iter_mut().chain(output).for_each(edit);
+        }
         Event::PostProcessorStarted {
             build,
             post_processor,

@@ -183,6 +183,29 @@ impl View for PackerLines {
                 &place.build,
                 "Provisioning step had errors: Running the cleanup provisioner, if present...",
             ),
+            Event::TestStarted { build, test } => {
+                self.say(&build, &format!("Running test: {test}"));
+            }
+            Event::TestCached { build, test, .. } => {
+                self.say(&build, &format!("Test has passed before: {test}"));
+            }
+            Event::TestPassed { build, test, .. } => {
+                self.say(&build, &format!("Test passed: {test}"));
+            }
+            Event::TestFailed {
+                build,
+                test,
+                failures,
+                output,
+                ..
+            } => {
+                for line in output {
+                    self.output(&build, LogStream::Stdout, &line);
+                }
+                for failure in failures {
+                    self.output(&build, LogStream::Stderr, &format!("{test}: {failure}"));
+                }
+            }
             Event::PostProcessorStarted {
                 build,
                 post_processor,

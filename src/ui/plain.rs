@@ -138,6 +138,31 @@ impl Plain {
                 let reason = wording::first_line(reason);
                 of_step(place, &format!("failed after {after}: {reason}"))
             }
+            Event::TestStarted { build, test } => of_build(build, &format!("test {test}: running")),
+            Event::TestCached { build, test, .. } => {
+                of_build(build, &format!("test {test}: has passed before"))
+            }
+            Event::TestPassed {
+                build,
+                test,
+                seconds,
+            } => of_build(
+                build,
+                &format!("test {test}: passed in {}", after(*seconds)),
+            ),
+            Event::TestFailed {
+                build,
+                test,
+                failures,
+                seconds,
+                ..
+            } => {
+                let failed = wording::failed_checks(failures.len());
+                of_build(
+                    build,
+                    &format!("test {test}: failed after {}, {failed}", after(*seconds)),
+                )
+            }
             Event::PostProcessorStarted {
                 build,
                 post_processor,
@@ -310,6 +335,10 @@ mod tests {
         ==> oci.base [2/5] shell.packages: the script exited with status 100; attempt 2 begins
         ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB
         ==> oci.base [3/5] shell.packages: failed after 3.1s: the script exited with status 100
+        ==> oci.base: test serves the page: running
+        ==> oci.base: test has its files: has passed before
+        ==> oci.base: test runs: passed in 12ms
+        ==> oci.base: test serves the page: failed after 10.0s, 1 failure
         ==> oci.base: shell-local: running
         ==> oci.base: shell-local: Running local shell script: /tmp/script.sh
             oci.base: signed

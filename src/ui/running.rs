@@ -50,6 +50,8 @@ pub(super) enum Work {
         /// Whether it waits for the same step elsewhere.
         waiting: bool,
     },
+    /// A test of the image runs.
+    Test(String),
     /// A post-processor runs.
     PostProcessor(String),
 }
@@ -82,6 +84,15 @@ impl Running {
             | Event::StepFailed { place, .. } => {
                 self.end(&place.build, |work| work.is_step(place.step))
             }
+            Event::TestStarted { build, test } => {
+                self.begin(build, Work::Test(test.clone()), now);
+                Vec::new()
+            }
+            Event::TestPassed { build, test, .. } | Event::TestFailed { build, test, .. } => self
+                .end(
+                    build,
+                    |work| matches!(work, Work::Test(name) if name == test),
+                ),
             Event::PostProcessorStarted {
                 build,
                 post_processor,
@@ -99,6 +110,7 @@ impl Running {
             }
             Event::StepOutput { .. }
             | Event::StepNote { .. }
+            | Event::TestCached { .. }
             | Event::PostProcessorNote { .. }
             | Event::StepRetried { .. }
             | Event::PostProcessorOutput { .. }

@@ -23,6 +23,30 @@ pub(super) fn every_event() -> Vec<Event> {
         },
         step_finished(place(2), 12.4),
         step_failed(place(3), 3.1),
+        Event::TestStarted {
+            build: "oci.base".to_owned(),
+            test: "serves the page".to_owned(),
+        },
+        Event::TestCached {
+            build: "oci.base".to_owned(),
+            test: "has its files".to_owned(),
+            key: key(),
+        },
+        Event::TestPassed {
+            build: "oci.base".to_owned(),
+            test: "runs".to_owned(),
+            seconds: 0.012,
+        },
+        Event::TestFailed {
+            build: "oci.base".to_owned(),
+            test: "serves the page".to_owned(),
+            failures: vec![
+                "port 8080/tcp: expected a listener within 10s, found none (web.pkr.hcl:12:3)"
+                    .to_owned(),
+            ],
+            output: vec!["bind: permission denied".to_owned()],
+            seconds: 10.01,
+        },
         Event::PostProcessorStarted {
             build: "oci.base".to_owned(),
             post_processor: "shell-local".to_owned(),
@@ -211,7 +235,7 @@ fn layer() -> Option<LayerSummary> {
     })
 }
 
-const KINDS: usize = 18;
+const KINDS: usize = 22;
 
 /// Where the kind of `event` stands in [`every_event`]; a new kind does not compile before it has
 /// a place, and with it a sample and a section in `docs/events.md`.
@@ -227,13 +251,17 @@ fn position(event: &Event) -> usize {
         Event::StepRetried { .. } => 7,
         Event::StepFinished { .. } => 8,
         Event::StepFailed { .. } => 9,
-        Event::PostProcessorStarted { .. } => 10,
-        Event::PostProcessorNote { .. } => 11,
-        Event::PostProcessorOutput { .. } => 12,
-        Event::PostProcessorFinished { .. } => 13,
-        Event::Notice { .. } => 14,
-        Event::Artifact { .. } => 15,
-        Event::BuildFinished { .. } => 16,
-        Event::BuildFailed { .. } => 17,
+        Event::TestStarted { .. } => 10,
+        Event::TestCached { .. } => 11,
+        Event::TestPassed { .. } => 12,
+        Event::TestFailed { .. } => 13,
+        Event::PostProcessorStarted { .. } => 14,
+        Event::PostProcessorNote { .. } => 15,
+        Event::PostProcessorOutput { .. } => 16,
+        Event::PostProcessorFinished { .. } => 17,
+        Event::Notice { .. } => 18,
+        Event::Artifact { .. } => 19,
+        Event::BuildFinished { .. } => 20,
+        Event::BuildFailed { .. } => 21,
     }
 }

@@ -136,6 +136,29 @@ impl Tty {
                     "{mark} {step}  {reason}; attempt {attempt} begins\n"
                 ))
             }
+            Event::TestCached { build, test, .. } => {
+                let what = self.palette.paint(Tone::Faint, "has passed before");
+                Some(of_build(&mark, build, &format!("test {test}  {what}")))
+            }
+            Event::TestPassed {
+                build,
+                test,
+                seconds,
+            } => {
+                let took = format::duration(*seconds);
+                Some(of_build(&mark, build, &format!("test {test}  {took}")))
+            }
+            Event::TestFailed {
+                build,
+                test,
+                failures,
+                ..
+            } => {
+                let mark = self.palette.paint(Tone::Bad, "✗");
+                let failed = wording::failed_checks(failures.len());
+                let failed = self.palette.paint(Tone::Bad, &failed);
+                Some(of_build(&mark, build, &format!("test {test}  {failed}")))
+            }
             Event::PostProcessorFinished {
                 build,
                 post_processor,
@@ -166,6 +189,7 @@ impl Tty {
             | Event::StepWaiting { .. }
             | Event::StepOutput { .. }
             | Event::StepNote { .. }
+            | Event::TestStarted { .. }
             | Event::PostProcessorNote { .. }
             | Event::PostProcessorStarted { .. }
             | Event::PostProcessorOutput { .. }
@@ -240,6 +264,7 @@ fn live_line(activity: &Activity, now: Timestamp, columns: usize) -> String {
         Work::Step {
             step, steps, name, ..
         } => format!("{build} [{step}/{steps}] {name}"),
+        Work::Test(name) => format!("{build} test {name}"),
         Work::PostProcessor(name) => format!("{build} {name}"),
     };
     let elapsed = format::duration(now.duration_since(activity.since).as_secs_f64());
@@ -380,6 +405,9 @@ mod tests {
         ✔ oci.base [2/5] shell.packages  12.4s, 1.2 MB
         ✗ oci.base [3/5] shell.packages  failed after 3.1s: the scri
         pt exited with status 100
+        ✔ oci.base test has its files  has passed before
+        ✔ oci.base test runs  12ms
+        ✗ oci.base test serves the page  1 failure
         ✔ oci.base shell-local  0.3s
         ! oci.base warning: step 4 uses timestamp() and can never be
          cached

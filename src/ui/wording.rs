@@ -42,6 +42,11 @@ pub(super) fn cached(from: Option<&str>, summary: Option<&LayerSummary>) -> Stri
     }
 }
 
+/// Says how much of a test failed: `2 failures`.
+pub(super) fn failed_checks(count: usize) -> String {
+    format::count(count, "failure")
+}
+
 /// Labels a notice: `warning: …`, `note: …`.
 pub(super) fn notice(level: Level, text: &str, palette: Palette) -> String {
     let label = match level {

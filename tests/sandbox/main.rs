@@ -17,6 +17,7 @@ mod limits;
 mod mounts;
 mod owners;
 mod residue;
+mod secrets;
 
 mod running;
 mod sessions;

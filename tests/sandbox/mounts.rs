@@ -1,7 +1,7 @@
 //! What is mounted in a root while a step runs, and what stays of it: nothing.
 
 use super::support::{Bench, shell, shell_as};
-use hardtack::sandbox::{Action, Mount, MountKind, StepOutcome};
+use hardtack::sandbox::{Action, Mount, MountKind, Owner, StepOutcome};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -213,4 +213,29 @@ fn a_step_that_fails_leaves_nothing_either() {
     ));
     assert_eq!(fs::read_dir(&ran.scratch).unwrap().count(), 0);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[test]
+fn a_cache_is_kept_between_steps_and_out_of_layers() {
+    let mut bench = Bench::new();
+    let folder = bench.host("cache");
+    fs::create_dir(&folder).unwrap();
+    let uid = if bench.has_many_ids() { 1000 } else { 0 };
+    bench.mounts = vec![Mount {
+        target: "/var/cache/x".into(),
+        kind: MountKind::Cache {
+            folder: folder.clone(),
+            owner: Owner {
+                uid,
+                gid: uid,
+                mode: 0o750,
+            },
+        },
+    }];
+    let first = bench.shell("stat -c '%u %a' /var/cache/x; echo kept > /var/cache/x/file");
+    assert_eq!(first.done().stdout, format!("{uid} 750\n"));
+    let second = bench.shell("cat /var/cache/x/file").done();
+    assert_eq!(second.stdout, "kept\n");
+    assert_eq!(second.report().diff_id, None);
+    assert!(folder.join("fs").is_dir());
 }

@@ -2,7 +2,7 @@
 
 use hardtack::sandbox::{
     Action, Cancel, Isolation, Mount, Network, OpenRoot, OutputStream, RootCommand, RootSpec,
-    Sandbox, SandboxError, Settings, StepOutcome, StepReport, StepSpec, attach,
+    Sandbox, SandboxError, Secret, Settings, StepOutcome, StepReport, StepSpec, Variable, attach,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -33,6 +33,8 @@ pub struct Bench {
     pub lowers: Vec<PathBuf>,
     pub network: Network,
     pub mounts: Vec<Mount>,
+    pub variables: Vec<Variable>,
+    pub secrets: Vec<Secret>,
     pub timeout: Option<Duration>,
     pub cancel: Cancel,
     scratches: usize,
@@ -87,6 +89,8 @@ impl Bench {
             lowers,
             network: Network::None,
             mounts: Vec::new(),
+            variables: Vec::new(),
+            secrets: Vec::new(),
             timeout: Some(Duration::from_secs(60)),
             cancel: Cancel::default(),
             scratches: 0,
@@ -143,6 +147,8 @@ impl Bench {
             scratch: scratch.to_owned(),
             network: self.network,
             mounts: self.mounts.clone(),
+            variables: self.variables.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 

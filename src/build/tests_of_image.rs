@@ -1,0 +1,239 @@
+//! The tests of an image, each in a root of its own: after the last step, before anything is done
+//! with the image.
+//!
+//! That a test has passed is kept like the result of a step, under a key made of its content, the
+//! layers and the configuration. A failure is kept nowhere.
+
+use super::event::Event;
+use super::lookup::start_state;
+use super::try_image::{open_trees, unpack_image};
+use super::{BuildError, Environment};
+use crate::check::{self, Findings, Outcome, Test, TestResult};
+use crate::diagnostic::Sources;
+use crate::digest::DiffId;
+use crate::image::Image;
+use crate::image::config::ContainerConfig;
+use crate::mask::Masker;
+use crate::plan::key::{Ingredients, KeyMaterial};
+use crate::plan::{Plan, PlannedBuild};
+use crate::provision::StartState;
+use crate::sandbox::emulation;
+use crate::store::{Platform, StepRecord};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What records call the kind of step that a test is.
+const KIND: &str = "test";
+
+/// Tells that the tests of a build are going to run, so that a report names those that never do.
+pub fn announce(environment: &Environment, plan: &Plan, build: &PlannedBuild) {
+    let reason = match environment.skip_tests {
+        true => "--skip-tests",
+        false => "the build failed before its tests",
+    };
+    let skipped = |test: &Test| TestResult {
+        name: plan.masker.mask_neutral(&test.name).into_owned(),
+        outcome: Outcome::Skipped {
+            reason: reason.to_owned(),
+        },
+        seconds: 0.0,
+    };
+    if !build.tests.is_empty() {
+        let results = build.tests.iter().map(skipped).collect();
+        environment.test_results.set(&build.name, results);
+    }
+}
+
+/// Runs the tests of a build on its image; errors when one fails, after all of them have run.
+pub fn run(
+    environment: &Environment,
+    plan: &Plan,
+    build: &PlannedBuild,
+    image: &Image,
+) -> Result<(), BuildError> {
+    if environment.skip_tests || build.tests.is_empty() {
+        return Ok(());
+    }
+    let mut subject = Subject::new(environment, image);
+    let mut results = Vec::with_capacity(build.tests.len());
+    for test in &build.tests {
+        let key = subject.material(test, &plan.masker).key();
+        let (build, name) = (build.name.clone(), test.name.clone());
+        if !environment.no_cache
+            && let Some(hit) = environment.cache.known(&key)?
+        {
+            environment.store.use_step(&key, environment.now.into());
+            environment.emit(Event::TestCached {
+                build,
+                test: name.clone(),
+                key,
+            });
+            results.push(TestResult {
+                name: plan.masker.mask_neutral(&name).into_owned(),
+                outcome: Outcome::Cached,
+                seconds: hit.record.seconds,
+            });
+            continue;
+        }
+        environment.emit(Event::TestStarted {
+            build: build.clone(),
+            test: name.clone(),
+        });
+        let result = subject.run(test, plan.sources(), &plan.masker)?;
+        environment.emit(event(build, name, &result));
+        if !result.has_failed() {
+            environment.store.put_step(&StepRecord {
+                key,
+                layer: None,
+                provisioner: format!("{KIND} {}", result.name),
+                log: String::new(),
+                created: environment.now.to_string(),
+                seconds: result.seconds,
+                epoch: None,
+                source: None,
+                // It says something of this host too, where the test ran.
+                private: true,
+                shared: Vec::new(),
+            })?;
+        }
+        results.push(result);
+    }
+    environment.test_results.set(&build.name, results.clone());
+    verdict(&results)
+}
+
+/// Runs tests on an image that is there already; none of the results is kept. `told` learns of each
+/// as it comes.
+pub fn try_tests(
+    environment: &Environment,
+    image: &Image,
+    tests: &[Test],
+    sources: &Sources,
+    masker: &Masker,
+    told: &mut dyn FnMut(&TestResult),
+) -> Result<Vec<TestResult>, BuildError> {
+    let mut subject = Subject::new(environment, image);
+    let mut results = Vec::with_capacity(tests.len());
+    for test in tests {
+        let result = subject.run(test, sources, masker)?;
+        told(&result);
+        results.push(result);
+    }
+    Ok(results)
+}
+
+/// What a test's result depends on, on an image of these layers.
+pub fn material(
+    test: &Test,
+    layers: &[DiffId],
+    config: &ContainerConfig,
+    platform: &Platform,
+    masker: &Masker,
+) -> KeyMaterial {
+    KeyMaterial::new(Ingredients {
+        layers,
+        start: &StartState::default(),
+        provisioner: KIND,
+        options: json!({ "format": check::FORMAT, "test": test, "config": config }),
+        mounts: Vec::new(),
+        inputs: BTreeMap::new(),
+        network: test.network.name(),
+        platform: &platform.to_string(),
+        epoch: 0,
+        masker,
+    })
+}
+
+/// An image that is tested.
+struct Subject<'a> {
+    environment: &'a Environment,
+    image: &'a Image,
+    platform: Platform,
+    start: StartState,
+    /// The trees of its layers, once a test has needed them.
+    trees: Option<Vec<PathBuf>>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(environment: &'a Environment, image: &'a Image) -> Self {
+        Self {
+            environment,
+            image,
+            platform: image.config.platform(),
+            start: start_state(&image.config.config, None),
+            trees: None,
+        }
+    }
+
+    fn material(&self, test: &Test, masker: &Masker) -> KeyMaterial {
+        let layers: Vec<DiffId> = self.image.layers.iter().map(|it| it.diff_id).collect();
+        let config = &self.image.config.config;
+        material(test, &layers, config, &self.platform, masker)
+    }
+
+    fn run(
+        &mut self,
+        test: &Test,
+        sources: &Sources,
+        masker: &Masker,
+    ) -> Result<TestResult, BuildError> {
+        let begin = Instant::now();
+        let Findings { faults, output } = self.findings(test)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        Ok(TestResult::of(
+            &test.name, &faults, output, seconds, sources, masker,
+        ))
+    }
+
+    fn findings(&mut self, test: &Test) -> Result<Findings, BuildError> {
+        let config = &self.image.config.config;
+        if !test.needs_root() {
+            return Ok(check::run(test, config, &self.start, None)?);
+        }
+        if test.runs_program() {
+            emulation::check(&self.platform)?;
+        }
+        let trees = match self.trees.take() {
+            Some(trees) => trees,
+            None => unpack_image(self.environment, self.image)?,
+        };
+        let start = &self.start;
+        let visit = |root: &_| check::run(test, config, start, Some(root));
+        let findings = open_trees(self.environment, &trees, test.network, visit);
+        self.trees = Some(trees);
+        Ok(findings??)
+    }
+}
+
+fn event(build: String, test: String, result: &TestResult) -> Event {
+    let seconds = result.seconds;
+    match &result.outcome {
+        Outcome::Failed { failures, output } => Event::TestFailed {
+            build,
+            test,
+            failures: failures.iter().map(ToString::to_string).collect(),
+            output: output.clone(),
+            seconds,
+        },
+        _ => Event::TestPassed {
+            build,
+            test,
+            seconds,
+        },
+    }
+}
+
+fn verdict(results: &[TestResult]) -> Result<(), BuildError> {
+    let failed: Vec<&TestResult> = results.iter().filter(|it| it.has_failed()).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let reports: Vec<String> = failed.iter().map(|it| it.report() + "\n").collect();
+    Err(BuildError::Tests {
+        failed: failed.iter().map(|it| it.name.clone()).collect(),
+        total: results.len(),
+        report: reports.concat(),
+    })
+}

@@ -1,0 +1,1 @@
+//! What the options mean for the key and for Ansible's surroundings.
