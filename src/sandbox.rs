@@ -22,6 +22,7 @@ mod cancel;
 mod chown;
 mod command;
 mod connection;
+mod control_group;
 mod descendants;
 pub mod emulation;
 mod entrance;
@@ -60,8 +61,9 @@ pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use protocol::{
-    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
-    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
+    Action, Extracted, Limits, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile,
+    RootCommand, RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task,
+    TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

@@ -1,9 +1,10 @@
 //! The options that every provisioner in the sandbox has, beside Packer's.
 
 use super::Settings;
+use super::limits;
 use super::mount::{self, StepMount};
 use crate::provision::Input;
-use crate::sandbox::Network;
+use crate::sandbox::{Limits, Network};
 use crate::template::Arguments;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub struct Sandboxed {
     pub inputs: Vec<Input>,
     /// What is mounted while it runs.
     pub mounts: Vec<StepMount>,
+    /// What its commands may use.
+    pub limits: Limits,
 }
 
 impl Sandboxed {
@@ -61,6 +64,7 @@ impl Sandboxed {
             network,
             inputs,
             mounts,
+            limits: limits::decode(arguments),
         }
     }
 }

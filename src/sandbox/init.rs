@@ -8,7 +8,9 @@ use super::error::Failure;
 use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
+use super::protocol::{
+    Action, FailureKind, Limits, Network, PlacedFile, RootCommand, RootSpec, Variable,
+};
 
 use super::serve::{self, End};
 use super::temporary::Temporary;
@@ -33,6 +35,10 @@ pub(super) struct InitSpec {
     pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
+    /// Those limits that it sets itself.
+    pub(super) limits: Limits,
+    /// Whether it is in control groups of its own.
+    pub(super) has_control_group: bool,
     /// Mount points that the supervisor has made in the upper.
     pub(super) stubs: Vec<Stub>,
 }
@@ -104,7 +110,12 @@ fn work(
     if !spec.means.has_process_namespace() {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
+    let mut namespaces = UnshareFlags::NEWNS;
+    if spec.has_control_group {
+        // So that its own groups are the roots of what it sees.
+        namespaces |= UnshareFlags::NEWCGROUP;
+    }
+    sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
     let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
     stubs.extend(entered.stubs);
@@ -125,7 +136,7 @@ fn work(
     if !spec.means.has_process_namespace() {
         landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
     }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, &spec.limits)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;

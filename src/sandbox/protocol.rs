@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mount::{Mount, MountKind, Owner, Secret, SecretBytes, Variable};
+pub use mount::{Limits, Mount, MountKind, Owner, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,8 @@ pub struct RootSpec {
     pub network: Network,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// What its commands may use.
+    pub limits: Limits,
     /// What every command gets beside its own environment.
     pub variables: Vec<Variable>,
     /// What must not be in the layer, nor in what is kept of a step that failed.
@@ -176,6 +178,8 @@ pub struct StepReport {
     pub tar_size: u64,
     /// What the host does not give of what was asked, where the step ran all the same.
     pub notes: Vec<String>,
+    /// Which limits the step has reached, in words.
+    pub reached: Vec<String>,
 }
 
 /// Work on trees that runs nothing of an image.

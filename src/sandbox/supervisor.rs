@@ -2,11 +2,12 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
+use super::control_group::ControlGroup;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
 use super::means::Means;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
+    Action, Answer, Envelope, FailureKind, Limits, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
 use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks};
@@ -142,7 +143,8 @@ fn probe(
         scratch: scratch.to_owned(),
         ..RootSpec::default()
     };
-    let end = watched(connection, &[], &root, None, facts, None);
+    let group = ControlGroup::make(&root.limits);
+    let end = watched(connection, &[], &root, None, facts, &group, None);
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -171,15 +173,18 @@ fn step(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
+    let group = ControlGroup::make(&spec.root.limits);
     let result = watched(
         connection,
         &spec.actions,
         &spec.root,
         spec.timeout,
         facts,
+        &group,
         door,
     )
-    .and_then(|end| finish_step(connection, spec, end));
+    .and_then(|end| finish_step(connection, spec, facts, &group, end));
+    drop(group);
     let is_done = matches!(
         &result,
         Ok(Answer::Step(StepReport {
@@ -203,7 +208,13 @@ fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
 }
 
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
-fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
+fn finish_step(
+    connection: &Connection,
+    spec: &StepSpec,
+    facts: &Facts,
+    group: &ControlGroup,
+    end: End,
+) -> Result<Answer, Failure> {
     let outcome = match end {
         End::Reported(InitReport::Done { stubs }) => {
             root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
@@ -228,8 +239,10 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         outcome,
         diff_id: None,
         tar_size: 0,
-        notes: Vec::new(),
+        notes: unlimited(&spec.root.limits, group, facts),
+        reached: Vec::new(),
     };
+    report.reached = reached(&spec.root.limits, group, &report.outcome);
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }
@@ -245,6 +258,49 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
     Ok(Answer::Step(report))
 }
 
+/// Says which limits this host does not see to, or not for the step as a whole.
+fn unlimited(limits: &Limits, group: &ControlGroup, facts: &Facts) -> Vec<String> {
+    let rest = group.rest(limits);
+    let why = "this host gives no control group";
+    let mut notes = Vec::new();
+    if rest.memory.is_some() {
+        notes.push(format!(
+            "{why}: the limit on memory holds for each process alone"
+        ));
+    }
+    if rest.processes.is_some() {
+        notes.push(match facts.user_namespace {
+            true => format!("{why}: the limit on processes holds for each user alone"),
+            false => format!("{why}: the limit on processes does not hold for root"),
+        });
+    }
+    notes
+}
+
+/// Says which limits the step has reached, by what the host has counted and by how it ended.
+fn reached(limits: &Limits, group: &ControlGroup, outcome: &StepOutcome) -> Vec<String> {
+    if *outcome == StepOutcome::Done {
+        return Vec::new();
+    }
+    let mut names = group.reached();
+    let code = match outcome {
+        StepOutcome::Failed { code, .. } => *code,
+        _ => 0,
+    };
+    for (name, signal, is_limited) in [
+        ("cpu_time", libc::SIGXCPU, limits.cpu_time.is_some()),
+        ("file_size", libc::SIGXFSZ, limits.file_size.is_some()),
+    ] {
+        if is_limited && code == 128 + signal {
+            names.push(name);
+        }
+    }
+    let names = names.into_iter();
+    names
+        .map(|name| format!("the step has reached its limit `{name}`"))
+        .collect()
+}
+
 /// Keeps a root open until it is closed, on an upper that is thrown away.
 fn open(
     connection: &Connection,
@@ -252,7 +308,9 @@ fn open(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let result = watched(connection, &[Action::Open], root, None, facts, door);
+    let group = ControlGroup::make(&root.limits);
+    let result = watched(connection, &[Action::Open], root, None, facts, &group, door);
+    drop(group);
     empty(&root.scratch);
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
@@ -283,6 +341,7 @@ fn watched(
     root: &RootSpec,
     timeout: Option<Duration>,
     facts: &Facts,
+    group: &ControlGroup,
     door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
@@ -313,12 +372,19 @@ fn watched(
     drop(command);
     // What still writes when PID 1 has ended must be the end of the streams.
     detach_output().map_err(setup("close the output"))?;
+    // It waits for what it is to do, and so is in the groups before it does anything.
+    if let Err(error) = group.add(child.id()) {
+        kill_and_wait(child);
+        return Err(setup("enter a control group")(error));
+    }
     let spec = InitSpec {
         actions: actions.to_vec(),
         root: root.clone(),
         means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
+        limits: group.rest(&root.limits),
+        has_control_group: !group.is_empty(),
         stubs,
     };
     let sent = match &door {
