@@ -52,6 +52,7 @@ mod sys;
 mod tasks;
 mod temporary;
 mod transfer;
+mod user_network;
 mod users;
 
 pub use cancel::Cancel;

@@ -48,7 +48,7 @@ pub struct Ingredients<'a> {
     pub inputs: BTreeMap<String, String>,
     /// What each `mount` block says.
     pub mounts: Vec<Value>,
-    /// `host` or `none`.
+    /// `host`, `none` or `user`.
     pub network: &'a str,
     /// As `linux/amd64`.
     pub platform: &'a str,

@@ -34,11 +34,12 @@ impl Sandboxed {
             None => Some(default),
             Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
+            Some("user") => Some(Network::User),
             Some(other) => {
                 arguments.error(
                     arguments.span("network"),
                     format!("network cannot be {other:?}"),
-                    &["it is \"host\" (the default) or \"none\""],
+                    &["it is \"host\" (the default), \"none\", or \"user\" for a network of its own"],
                 );
                 None
             }

@@ -48,6 +48,8 @@ pub(super) struct InitSpec {
 pub(super) enum InitReport {
     /// All actions succeeded; all mount points that were made for the step.
     Done { stubs: Vec<Stub> },
+    /// It has a network namespace, and waits for what connects it; the answer is a resolver.
+    Isolated,
     /// The descriptor that comes with it hands calls over.
     Listening,
     /// The descriptor that comes with it listens for those who want to use the keys of an agent.
@@ -115,9 +117,16 @@ fn work(
         // So that its own groups are the roots of what it sees.
         namespaces |= UnshareFlags::NEWCGROUP;
     }
+    if spec.root.network == Network::User {
+        namespaces |= UnshareFlags::NEWNET;
+    }
     sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
+    let resolver = match spec.root.network {
+        Network::User => Some(wait_for_network(connection)?),
+        _ => None,
+    };
     let mut stubs = spec.stubs;
-    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids, resolver.as_deref())?;
     stubs.extend(entered.stubs);
     for agent in entered.agents {
         let report = InitReport::Agent {
@@ -130,7 +139,7 @@ fn work(
     // Every /etc/hosts knows it, and it says nothing of the host.
     let _ = rustix::system::sethostname(b"localhost");
     let _ = rustix::system::setdomainname(b"(none)");
-    if spec.root.network == Network::None {
+    if spec.root.network != Network::Host {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
     if !spec.means.has_process_namespace() {
@@ -185,6 +194,17 @@ fn work(
         one.remove().map_err(|text| (FailureKind::Work, text))?;
     }
     Ok(InitReport::Done { stubs })
+}
+
+/// Says that this process has a network namespace, and waits until it is connected; gives what
+/// answers for the host's resolver.
+fn wait_for_network(connection: &mut Connection) -> Result<String, Failure> {
+    let failed = |error: io::Error| (FailureKind::Setup, format!("wait for a network: {error}"));
+    connection.send(&InitReport::Isolated).map_err(failed)?;
+    match connection.receive::<String>().map_err(failed)? {
+        Some(resolver) => Ok(resolver),
+        None => Err((FailureKind::Cancelled, "the supervisor has gone".to_owned())),
+    }
 }
 
 /// An action whose host files are open.

@@ -22,6 +22,8 @@ pub enum Network {
     Host,
     /// Nothing but an own loopback.
     None,
+    /// What the host reaches, but nothing on the host itself.
+    User,
 }
 
 impl Network {
@@ -30,6 +32,7 @@ impl Network {
         match self {
             Self::Host => "host",
             Self::None => "none",
+            Self::User => "user",
         }
     }
 }
@@ -399,6 +402,7 @@ pub(super) enum FailureKind {
     Setup,
     Work,
     Secret,
+    Network,
     Cancelled,
 }
 
@@ -422,6 +426,10 @@ impl Answer {
                 kind: FailureKind::Setup,
                 text,
             } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Network,
+                text,
+            } => SandboxError::Network(text),
             Self::Failed {
                 kind: FailureKind::Secret,
                 text,

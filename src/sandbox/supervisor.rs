@@ -10,7 +10,7 @@ use super::protocol::{
     Action, Answer, Envelope, FailureKind, Limits, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
-use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks};
+use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks, user_network};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -228,7 +228,7 @@ fn finish_step(
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
-        End::Reported(InitReport::Listening | InitReport::Agent { .. }) => {
+        End::Reported(InitReport::Listening | InitReport::Isolated | InitReport::Agent { .. }) => {
             return Err(unexpected_report());
         }
         End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
@@ -316,7 +316,10 @@ fn open(
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
         End::Reported(
-            InitReport::Listening | InitReport::Agent { .. } | InitReport::Exited { .. },
+            InitReport::Listening
+            | InitReport::Isolated
+            | InitReport::Agent { .. }
+            | InitReport::Exited { .. },
         ) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
@@ -325,6 +328,12 @@ fn open(
 fn unexpected_report() -> Failure {
     let text = "the first process gave a report out of turn; this is a bug in hardtack";
     (FailureKind::Setup, text.to_owned())
+}
+
+/// Threads that were started while they could be.
+struct Helpers {
+    forwarder: Option<Sender<agent::Forwarding>>,
+    starter: Option<user_network::Starter>,
 }
 
 /// How PID 1 ended.
@@ -354,6 +363,13 @@ fn watched(
         true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
         false => None,
     };
+    let starter = match root.network {
+        Network::User => {
+            Some(user_network::starter(!facts.user_namespace).map_err(setup("make a network"))?)
+        }
+        Network::Host | Network::None => None,
+    };
+    let helpers = Helpers { forwarder, starter };
     let mut namespaces = NAMESPACES_OF_STEP;
     if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
@@ -394,7 +410,7 @@ fn watched(
     // With PID 1 the last one goes who could answer those that wait at it.
     drop(door);
     match sent {
-        Ok(()) => watch(connection, &mut init, child, timeout, forwarder),
+        Ok(()) => watch(connection, &mut init, child, timeout, &helpers),
         Err(error) => {
             kill_and_wait(child);
             Err((
@@ -419,7 +435,7 @@ fn watch(
     init: &mut Connection,
     child: Child,
     timeout: Option<Duration>,
-    forwarder: Option<Sender<agent::Forwarding>>,
+    helpers: &Helpers,
 ) -> Result<End, Failure> {
     let setup = |error: io::Error| {
         (
@@ -429,6 +445,7 @@ fn watch(
     };
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut calls: Option<chown::Answerer> = None;
+    let mut network = None;
     let mut report = None;
     let mut talking = true;
     while talking {
@@ -472,9 +489,26 @@ fn watch(
                     calls = listener.map(chown::Answerer::new);
                 }
                 Ok(Some((InitReport::Agent { socket }, Some(listener)))) => {
-                    if let Some(forwarder) = &forwarder {
+                    if let Some(forwarder) = &helpers.forwarder {
                         // It listens as long as this process lives.
                         let _ = forwarder.send((listener.into(), socket));
+                    }
+                }
+                Ok(Some((InitReport::Isolated, _))) => {
+                    let attached = match &helpers.starter {
+                        Some(starter) => starter.attach(child.id()),
+                        None => Err("nobody is there to make it".to_owned()),
+                    };
+                    match attached {
+                        Ok(attached) => {
+                            // An error is the end of PID 1, of which we learn soon.
+                            let _ = init.send(&attached.resolver);
+                            network = Some(attached);
+                        }
+                        Err(text) => {
+                            kill_and_wait(child);
+                            return Err((FailureKind::Network, text));
+                        }
                     }
                 }
                 Ok(Some((message, _))) => report = Some(message),
@@ -491,6 +525,7 @@ fn watch(
     }
     // Its end kills whatever it has left running.
     let code = kill_and_wait(child);
+    drop(network);
     report.map(End::Reported).ok_or_else(|| {
         (
             FailureKind::Setup,
