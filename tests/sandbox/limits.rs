@@ -149,3 +149,54 @@ fn a_memory_hog_is_stopped() {
     bench.print("head -c 1000000 /dev/zero > /x");
     assert_eq!(groups_left(), [""; 0].map(std::path::PathBuf::from));
 }
+
+#[test]
+fn a_network_of_its_own_leads_out_but_not_to_the_host() {
+    let tun = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
+    let programs = ["/usr/bin/pasta", "/usr/bin/slirp4netns"];
+    if tun.is_err()
+        || !programs
+            .iter()
+            .any(|path| std::path::Path::new(path).exists())
+    {
+        eprintln!("left out: this user cannot make networks on this host");
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = std::thread::spawn(move || listener.accept().is_ok());
+    let mut bench = Bench::new();
+    bench.network = Network::User;
+    let begin = std::time::Instant::now();
+    let printed = bench.print(&format!(
+        "grep -c : /proc/net/dev; ip route | grep -c default; cat /etc/resolv.conf | grep -c nameserver; \
+         for host in 127.0.0.1 10.0.2.2 $(ip route | grep default | busybox cut -d' ' -f3); do \
+         busybox nc -w 2 $host {port} < /dev/null && echo reached $host; done; echo end"
+    ));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines, ["2", "1", "1", "end"], "{printed}");
+    assert!(begin.elapsed() < Duration::from_secs(15));
+    assert!(
+        !served.is_finished(),
+        "the loopback of the host was reached"
+    );
+    // Other users may run the same test at the same time.
+    let user = rustix::process::geteuid().as_raw();
+    for option in ["--disable-host-loopback", "--no-map-gw"] {
+        let left = super::support::processes_with(option)
+            .into_iter()
+            .filter(|pid| {
+                use std::os::unix::fs::MetadataExt;
+                std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == user)
+            });
+        assert_eq!(left.count(), 0, "{option}");
+    }
+    // Its end is the end of the thread.
+    let _ = std::net::TcpStream::connect(("127.0.0.1", port));
+    assert!(served.join().unwrap());
+    bench.network = Network::None;
+    bench.print("true");
+}
