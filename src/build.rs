@@ -19,6 +19,7 @@ mod outputs;
 mod packing;
 mod post;
 mod predict;
+pub mod requirements;
 mod root_archive;
 mod run;
 mod schedule;

@@ -57,7 +57,7 @@ pub struct Test {
     user: Option<String>,
     /// Where commands start, instead of the image's folder.
     workdir: Option<String>,
-    /// Whether `$NAME` in commands, paths and variables stands for a variable of the image.
+    /// Whether `$NAME` in the command, paths and variables stands for a variable of the image.
     expands: bool,
     /// Commands that come first, and must succeed.
     setup: Vec<Expected<Vec<String>>>,
@@ -112,6 +112,9 @@ impl Test {
         self.command.is_some() || !self.setup.is_empty() || !matches!(self.start, Service::Nothing)
     }
 }
+
+/// Goes up when the same test may come to another result on the same image.
+pub const FORMAT: u32 = 1;
 
 /// How long a test may take that does not say so itself.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);

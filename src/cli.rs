@@ -11,10 +11,12 @@ pub mod cache;
 pub mod completion;
 pub mod console;
 pub mod copy;
+pub mod doctor;
 mod error;
 mod fmt;
 mod go_flags;
 mod images;
+pub mod import_dockerfile;
 pub mod init;
 pub mod inspect;
 mod interrupt;
@@ -25,6 +27,7 @@ mod login;
 mod metadata;
 mod operator;
 mod output;
+mod output_file;
 mod plan;
 pub mod plugins;
 pub mod pull;
@@ -38,6 +41,8 @@ mod show;
 mod surroundings;
 mod template;
 mod terminal;
+pub mod test;
+mod test_file;
 pub mod validate;
 mod variable_arguments;
 pub mod version;
@@ -111,9 +116,12 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Console(console) => console::run(console, surroundings),
         Command::Copy(copy) => copy::run(copy, surroundings),
         Command::Init(init) => init::run(init, surroundings),
+        Command::ImportDockerfile(import) => import_dockerfile::run(import, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
         Command::Shell(shell) => shell::run(shell, surroundings),
+        Command::Doctor(doctor) => doctor::run(doctor, surroundings),
+        Command::Test(test) => test::run(test, surroundings),
         Command::Images(images) => images::run(images, surroundings),
         Command::Show(show) => show::run(show, surroundings),
         Command::Login(arguments) => login::login(arguments, surroundings),

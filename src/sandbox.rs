@@ -20,6 +20,7 @@ mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
+mod chroot;
 mod command;
 mod connection;
 mod control_group;
@@ -54,13 +55,16 @@ mod temporary;
 mod transfer;
 mod user_network;
 mod users;
+mod writable;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;
 pub use identity::Isolation;
+pub use landlock::keeps_apart;
 pub use lazy::{LazySandbox, Notify};
 pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
+pub use probe::{Attempt, survey};
 pub use protocol::{
     Action, Extracted, Limits, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile,
     RootCommand, RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task,

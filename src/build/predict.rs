@@ -1,7 +1,7 @@
 //! Forecasts: what a build would do with each step, and why. Runs no step.
 
 use super::lookup::{self, Ground};
-use super::{BuildError, Environment, failure};
+use super::{BuildError, Environment, failure, tests_of_image};
 use crate::base::ResolvedBase;
 use crate::digest::{DiffId, StepKey};
 use crate::image::config::ContainerConfig;
@@ -39,6 +39,8 @@ pub enum StepForecast {
 pub struct Forecast {
     /// One for each step.
     pub steps: Vec<StepForecast>,
+    /// One for each test of the image.
+    pub tests: Vec<StepForecast>,
 }
 
 /// Says what each build would do with its steps.
@@ -78,10 +80,19 @@ pub fn forecast(
             }
         }
     }
-    let steps = outlooks
-        .into_iter()
-        .map(|outlook| outlook.map(|outlook| outlook.steps).unwrap_or_default());
-    Ok(steps.map(|steps| Forecast { steps }).collect())
+    let mut forecasts = Vec::with_capacity(outlooks.len());
+    for (outlook, build) in outlooks.into_iter().zip(&plan.builds) {
+        let (steps, result) = match outlook {
+            Some(outlook) => (outlook.steps, outlook.result),
+            None => (Vec::new(), None),
+        };
+        let tests = tests(environment, plan, build, result.as_ref()).map_err(|error| {
+            let text = failure::text(plan, build, &error);
+            Box::new((error, text))
+        })?;
+        forecasts.push(Forecast { steps, tests });
+    }
+    Ok(forecasts)
 }
 
 /// Looks at one build, with the outlook of the one that it starts from.
@@ -159,7 +170,7 @@ fn look(
             epoch: foundation.epoch,
             platform: &planned.platform,
         };
-        let material = lookup::material(plan, layer_step, &ground)?;
+        let material = lookup::material(environment, plan, layer_step, &ground)?;
         let key = material.key();
         let Some(hit) = lookup::found(environment, layer_step, &material)? else {
             let reasons = reasons(environment, build, step, layer_step, &material)?;
@@ -194,6 +205,41 @@ fn look(
         steps,
         result: Some(foundation),
     })
+}
+
+/// Looks at the tests of a build, of whose image `result` is what is known.
+fn tests(
+    environment: &Environment,
+    plan: &Plan,
+    build: &PlannedBuild,
+    result: Option<&Foundation>,
+) -> Result<Vec<StepForecast>, BuildError> {
+    let (Some(result), Some(planned)) = (result, build.image()) else {
+        return Ok(vec![StepForecast::Unknown; build.tests.len()]);
+    };
+    let mut forecasts = Vec::with_capacity(build.tests.len());
+    for test in &build.tests {
+        let (layers, config) = (&result.layers, &result.config);
+        let material =
+            tests_of_image::material(test, layers, config, &planned.platform, &plan.masker);
+        let key = material.key();
+        let has_passed = !environment.no_cache && environment.cache.known(&key)?.is_some();
+        forecasts.push(match has_passed {
+            true => StepForecast::Hit {
+                key,
+                layer: None,
+                source: None,
+            },
+            false => StepForecast::Miss {
+                key,
+                reasons: vec![match environment.no_cache {
+                    true => "--no-cache".to_owned(),
+                    false => "it has not passed with this image".to_owned(),
+                }],
+            },
+        });
+    }
+    Ok(forecasts)
 }
 
 /// What can be said of a step after one whose result is not known.

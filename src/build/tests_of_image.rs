@@ -28,13 +28,13 @@ use std::time::Instant;
 const KIND: &str = "test";
 
 /// Tells that the tests of a build are going to run, so that a report names those that never do.
-pub fn announce(environment: &Environment, build: &PlannedBuild) {
+pub fn announce(environment: &Environment, plan: &Plan, build: &PlannedBuild) {
     let reason = match environment.skip_tests {
         true => "--skip-tests",
         false => "the build failed before its tests",
     };
     let skipped = |test: &Test| TestResult {
-        name: test.name.clone(),
+        name: plan.masker.mask_neutral(&test.name).into_owned(),
         outcome: Outcome::Skipped {
             reason: reason.to_owned(),
         },
@@ -136,7 +136,7 @@ pub fn material(
         layers,
         start: &StartState::default(),
         provisioner: KIND,
-        options: json!({ "test": test, "config": config }),
+        options: json!({ "format": check::FORMAT, "test": test, "config": config }),
         mounts: Vec::new(),
         inputs: BTreeMap::new(),
         network: test.network.name(),

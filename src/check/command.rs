@@ -10,6 +10,15 @@ use serde::Serialize;
 /// How much of each stream is kept, in bytes.
 pub const OUTPUT_LIMIT: usize = 16 << 20;
 
+/// The arguments that say something of what a command does.
+pub const OF_RESULTS: [&str; 5] = [
+    "exit_code",
+    "stdout",
+    "excluded_stdout",
+    "stderr",
+    "excluded_stderr",
+];
+
 /// A command that is run and looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct CommandCheck {
@@ -36,7 +45,7 @@ impl CommandCheck {
     pub fn decode(arguments: &Arguments<'_>) -> Option<Self> {
         let command: Option<Vec<String>> = arguments.optional("command");
         let inline: Option<Vec<String>> = arguments.optional("inline");
-        let exit_codes = exit_codes(arguments);
+        let mut exit_codes = exit_codes(arguments);
         let stdout = Patterns::decode(arguments, "stdout", "excluded_stdout");
         let stderr = Patterns::decode(arguments, "stderr", "excluded_stderr");
         let argv = match (command, inline) {
@@ -61,14 +70,7 @@ impl CommandCheck {
             }
             (None, Some(lines)) => Expected::new(shell(&lines), arguments.span("inline")),
             (None, None) => {
-                let of_results = [
-                    "exit_code",
-                    "stdout",
-                    "excluded_stdout",
-                    "stderr",
-                    "excluded_stderr",
-                ];
-                let useless = of_results.iter().find(|name| arguments.has(name));
+                let useless = OF_RESULTS.iter().find(|name| arguments.has(name));
                 if let Some(name) =
                     useless.filter(|_| !arguments.any_failed(&["command", "inline"]))
                 {
@@ -81,6 +83,9 @@ impl CommandCheck {
                 return None;
             }
         };
+        if !arguments.has("exit_code") {
+            exit_codes.place = argv.place;
+        }
         Some(Self {
             argv,
             exit_codes,

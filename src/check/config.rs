@@ -67,33 +67,6 @@ impl ConfigCheck {
         }
     }
 
-    /// Whether nothing is asked.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            env,
-            labels,
-            entrypoint,
-            cmd,
-            user,
-            workdir,
-            stop_signal,
-            ports,
-            excluded_ports,
-            volumes,
-            excluded_volumes,
-        } = self;
-        let texts = [user, workdir, stop_signal];
-        env.is_empty()
-            && labels.is_empty()
-            && entrypoint.is_none()
-            && cmd.is_none()
-            && texts.iter().all(|it| it.is_none())
-            && ports.is_empty()
-            && excluded_ports.is_empty()
-            && volumes.is_empty()
-            && excluded_volumes.is_empty()
-    }
-
     /// What `config` does not fulfil.
     pub fn faults(&self, config: &ContainerConfig) -> Vec<Fault> {
         let mut faults = Vec::new();

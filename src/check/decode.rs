@@ -57,12 +57,14 @@ pub fn decode(arguments: &Arguments<'_>, name: &str, place: SourceSpan) -> Test 
         test.ports.extend(PortCheck::decode(&block));
         block.finish();
     }
+    let mut has_config = false;
     if let Some(block) = arguments.block("config") {
+        has_config = block.names().next().is_some();
         test.config = Some(ConfigCheck::decode(&block));
         block.finish();
     }
     test.start = service(arguments, &test);
-    report_nothing_to_do(arguments, &test);
+    report_nothing_to_do(arguments, &test, has_config);
     test
 }
 
@@ -79,17 +81,14 @@ fn service(arguments: &Arguments<'_>, test: &Test) -> Service {
     }
 }
 
-fn report_nothing_to_do(arguments: &Arguments<'_>, test: &Test) {
-    let written = [
-        "command", "inline", "file", "user", "group", "port", "config", "setup",
+/// Reports a test without a check, unless there is one with mistakes, which have been reported.
+fn report_nothing_to_do(arguments: &Arguments<'_>, test: &Test, has_config: bool) {
+    let checks = [
+        "command", "inline", "file", "user", "group", "port", "setup",
     ];
-    let is_written = |name: &&str| arguments.has(name) || arguments.has_block(name);
-    let has_config = test.config.as_ref().is_some_and(|it| !it.is_empty());
-    if !written.iter().any(is_written) || (!test.needs_root() && !has_config) {
-        // What is wrong in a check has been said already.
-        if written.iter().any(is_written) && test.config.is_none() {
-            return;
-        }
+    let mut names = checks.iter().chain(&command::OF_RESULTS);
+    let is_written = names.any(|name| arguments.has(name) || arguments.has_block(name));
+    if !is_written && !has_config {
         arguments.error(
             test.place,
             format!("the test {:?} checks nothing", test.name),
@@ -131,3 +130,6 @@ fn absolute(path: String) -> Result<String, String> {
         false => Err(format!("{path:?} is not an absolute path")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ pub struct FileCheck {
     pub path: Expected<String>,
     /// Whether there is anything.
     pub exists: Expected<bool>,
+    /// Whether a link stands for what it leads to.
+    pub follows: bool,
     /// Of which type.
     pub kind: Option<Expected<Kind>>,
     /// The permission bits.
@@ -79,6 +81,7 @@ impl FileCheck {
     pub fn new(path: Expected<String>) -> Self {
         Self {
             exists: Expected::new(true, path.place),
+            follows: true,
             path,
             kind: None,
             mode: None,
@@ -121,6 +124,10 @@ impl FileCheck {
             let digits = text.strip_prefix("sha256:").unwrap_or(&text);
             Digest::from_hex(digits).map_err(|_| "a SHA-256 has 64 hexadecimal digits".to_owned())
         });
+        // That a link leads nowhere does not make it go away.
+        check.follows = check.exists.value
+            && check.target.is_none()
+            && check.kind.as_ref().is_none_or(|it| it.value != Kind::Link);
         let others = [
             "type",
             "mode",
@@ -147,11 +154,7 @@ impl FileCheck {
     /// What is not fulfilled in `root`, where the check's path is `path`.
     pub fn faults(&self, root: &OpenRoot, path: &str) -> Result<Vec<Fault>, SandboxError> {
         let what = format!("file {path}");
-        let is_about_link =
-            self.target.is_some() || self.kind.as_ref().is_some_and(|it| it.value == Kind::Link);
-        // That a link leads nowhere does not make it go away.
-        let follow = !is_about_link && self.exists.value;
-        let entry = match root.look(path, follow) {
+        let entry = match root.look(path, self.follows) {
             Ok(entry) => entry,
             Err(SandboxError::Work(problem)) => {
                 return Ok(vec![self.exists.fault(&what, "something", problem)]);

@@ -145,7 +145,13 @@ impl Attempt<'_> {
             written.take(stream, bytes);
             write(&tail, bytes);
         };
-        match self.command(&check.argv.value, &mut output)? {
+        let argv: Vec<String> = check
+            .argv
+            .value
+            .iter()
+            .map(|it| self.expanded(it))
+            .collect();
+        match self.command(&argv, &mut output)? {
             End::Code(code) => self.faults.extend(check.faults(code, &written)),
             end => {
                 let fault = check
@@ -296,7 +302,7 @@ impl Attempt<'_> {
     /// A command as it begins in the root.
     fn rooted(&self, argv: &[String]) -> RootCommand {
         let mut command = self.start.command([]);
-        command.argv = argv.iter().map(|word| self.expanded(word)).collect();
+        command.argv = argv.to_vec();
         for (name, value) in &self.test.env {
             command.env.retain(|(existing, _)| existing != name);
             command.env.push((name.clone(), value.clone()));

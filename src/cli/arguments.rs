@@ -5,7 +5,9 @@ use super::cache::CacheArguments;
 use super::completion::CompletionArguments;
 use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
+use super::doctor::DoctorArguments;
 use super::fmt::FmtArguments;
+use super::import_dockerfile::ImportArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
@@ -16,10 +18,12 @@ use super::registries::RegistryArguments;
 use super::secret_arguments::SecretArguments;
 use super::sharing::SharingArguments;
 use super::shell::ShellArguments;
+use super::test::TestArguments;
 use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
 use crate::sandbox::Confinement;
+use crate::sandbox::Network;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -92,12 +96,17 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Write a template that does what a Dockerfile does.
+    #[command(name = "import-dockerfile")]
+    ImportDockerfile(ImportArguments),
     /// Bring an image of a registry into the store.
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
     Run(Run),
     /// Open a shell in a build as it is before or after a step, or as a failed step has left it.
     Shell(ShellArguments),
+    /// Check that an image is as `test` blocks, or a file of container-structure-test, expect it.
+    Test(TestArguments),
     /// Copy an image, and all that refers to it, between registries, layouts, archives and the store.
     Copy(CopyArguments),
     /// List the images in the store.
@@ -110,6 +119,8 @@ pub enum Command {
     Logout(LogoutArguments),
     /// Look after the results of steps: list, measure, remove, carry to another machine.
     Cache(CacheArguments),
+    /// Find out what this host allows, and what to do about what it does not.
+    Doctor(DoctorArguments),
     /// List what is built in, or what a template asks for.
     Plugins(PluginsArguments),
     /// Print a script that makes a shell complete commands, paths, builds and variables.
@@ -241,6 +252,14 @@ pub struct Build {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 
+    /// Build without running the tests of the images.
+    #[arg(long)]
+    pub skip_tests: bool,
+
+    /// Write the results of the tests to this file as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
     /// How many builds run at once; 0 for no limit.
     #[arg(
         long,
@@ -333,7 +352,7 @@ pub struct Run {
     pub network: NetworkArgument,
 }
 
-/// The network of `hardtack run`.
+/// The network of a command in an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum NetworkArgument {
     /// The host's.
@@ -341,6 +360,16 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+}
+
+impl NetworkArgument {
+    /// As the sandbox has it.
+    pub fn network(self) -> Network {
+        match self {
+            Self::Host => Network::Host,
+            Self::None => Network::None,
+        }
+    }
 }
 
 /// `hardtack images`.

@@ -2,18 +2,20 @@
 
 use super::arguments::Build;
 use super::error::CommandError;
-use super::init::{line_of, look_at_bases};
+use super::init::{line_of, look_at_inputs};
 use super::lock_file::LockFile;
-use super::metadata::MetadataFile;
+use super::metadata;
 use super::operator::StandardInput;
 use super::output;
+use super::output_file::OutputFile;
 use super::sharing;
 use super::surroundings::{self, Surroundings};
 use super::template::{self, Request};
-use crate::base::{InputContext, Pins};
+use crate::base::Pins;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Environment, OnError, Outcome};
 use crate::cache::prune::limit;
+use crate::check::{TestResult, junit};
 use crate::diagnostic::Severity;
 use crate::mask::{Masker, Secrets};
 use crate::plan::Plan;
@@ -21,7 +23,9 @@ use crate::plan::lock::Lock;
 use crate::sandbox::LazySandbox;
 use crate::store::Store;
 use crate::ui::{self, Display, Progress, Stamps};
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -46,13 +50,14 @@ fn build(
     surroundings: &Surroundings,
     output: &Output,
 ) -> Result<ExitCode, CommandError> {
-    let metadata = match &arguments.metadata_file {
+    let prepared = |path: &Option<PathBuf>, option| match path {
         Some(path) => {
-            let path = surroundings.working_folder.join(path);
-            Some(MetadataFile::prepare(&path)?)
+            OutputFile::prepare(&surroundings.working_folder.join(path), option).map(Some)
         }
-        None => None,
+        None => Ok(None),
     };
+    let metadata_file = prepared(&arguments.metadata_file, "--metadata-file")?;
+    let junit_file = prepared(&arguments.junit, "--junit")?;
     let request = Request {
         secrets: Some(arguments.secrets.flags.clone()),
         ..Request::to_build(&arguments.template, surroundings)?
@@ -84,6 +89,8 @@ fn build(
     let events: Arc<dyn EventSink> = display.clone();
     let mut environment = surroundings.build_environment(store, events);
     environment.no_cache = arguments.template.no_cache;
+    environment.skip_tests = arguments.skip_tests;
+    let test_results = environment.test_results.clone();
     let warn = surroundings::warnings(&environment.events);
     environment.cache = sharing::cache(
         &arguments.sharing,
@@ -111,16 +118,10 @@ fn build(
     let lock_file = LockFile::of(&arguments.template.path, surroundings);
     let lock = lock_file.read(surroundings, &checked.masker)?;
     let pins = Arc::new(lock.clone().unwrap_or_default().pins(arguments.locked));
-    if arguments.locked {
-        check_locked(
-            &plan,
-            &environment,
-            &pins,
-            &lock.unwrap_or_default(),
-            &lock_file,
-        )?;
-    }
     environment.pins = Arc::clone(&pins);
+    if arguments.locked {
+        check_locked(&plan, &environment, &lock.unwrap_or_default(), &lock_file)?;
+    }
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     // Also after a failure: the next attempt is to start from the same images.
     if let Err(error) = keep_pins(&pins, &lock_file, surroundings, &checked.masker) {
@@ -144,8 +145,13 @@ fn build(
     if output.progress != Progress::MachineReadable {
         output::print(&artifact_lines(&outcomes, &checked.masker))?;
     }
-    if let Some(metadata) = metadata {
-        metadata.write(&outcomes, &checked.masker)?;
+    if let Some(file) = metadata_file {
+        metadata::write(&file, &outcomes, &test_results, &checked.masker)?;
+    }
+    if let Some(file) = junit_file {
+        let begin = surroundings.now.to_string();
+        let suites = masked_names(test_results.by_build(), &checked.masker);
+        file.replace(junit::document(&suites, &begin).as_bytes())?;
     }
     let errors = || outcomes.iter().filter_map(|it| it.result.as_ref().err());
     Ok(match errors().next() {
@@ -226,16 +232,10 @@ impl Output {
 fn check_locked(
     plan: &Plan,
     environment: &Environment,
-    pins: &Pins,
     lock: &Lock,
     file: &LockFile,
 ) -> Result<(), CommandError> {
-    let context = InputContext {
-        store: &environment.store,
-        registries: &environment.registries,
-        pins,
-    };
-    let found = look_at_bases(plan, &context, file.folder())?;
+    let found = look_at_inputs(plan, environment, file.folder())?;
     let mut moved = lock.changes(&found);
     // Builds that are left out need none of what is locked for them.
     moved.retain(|one| one.to.is_some());
@@ -244,7 +244,7 @@ fn check_locked(
     }
     let list: Vec<String> = moved.iter().map(line_of).collect();
     let error = anyhow::anyhow!(
-        "the bases are not what {} says:\n{}",
+        "the bases, and what steps require, are not what {} says:\n{}",
         file.shown().display(),
         list.concat().trim_end()
     );
@@ -259,7 +259,7 @@ fn keep_pins(
     surroundings: &Surroundings,
     masker: &Masker,
 ) -> Result<(), CommandError> {
-    if pins.found().is_empty() {
+    if pins.found().is_empty() && pins.found_requirements().is_empty() {
         return Ok(());
     }
     let _held = file.hold()?;
@@ -274,6 +274,17 @@ pub fn open_store(surroundings: &Surroundings) -> Result<Store, CommandError> {
     Store::open(surroundings.store_folder()?).map_err(|error| {
         CommandError::host(error).hint("--store DIR or HARDTACK_STORE name another folder")
     })
+}
+
+/// The results of tests under the names of builds as they may be shown.
+fn masked_names(
+    results: BTreeMap<String, Vec<TestResult>>,
+    masker: &Masker,
+) -> BTreeMap<String, Vec<TestResult>> {
+    let results = results.into_iter();
+    results
+        .map(|(build, results)| (masker.mask(&build).into_owned(), results))
+        .collect()
 }
 
 fn notice(level: Level, text: &str) -> Event {

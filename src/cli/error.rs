@@ -17,6 +17,17 @@ pub enum ErrorKind {
     Code(u8),
 }
 
+impl ErrorKind {
+    /// What a process ends with that has met one.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::User => ExitCode::from(1),
+            Self::Host => ExitCode::from(4),
+            Self::Code(code) => ExitCode::from(code),
+        }
+    }
+}
+
 /// An error with all that the user is told.
 #[derive(Debug)]
 pub struct CommandError {
@@ -89,11 +100,7 @@ impl CommandError {
 
     /// What the process ends with.
     pub fn exit_code(&self) -> ExitCode {
-        match self.kind {
-            ErrorKind::User => ExitCode::from(1),
-            ErrorKind::Host => ExitCode::from(4),
-            ErrorKind::Code(code) => ExitCode::from(code),
-        }
+        self.kind.exit_code()
     }
 }
 

@@ -59,6 +59,13 @@ fn write_build(name: &str, build: &Build, text: &mut String) {
     for provisioner in &build.provisioners {
         let _ = writeln!(text, "      {}", provisioner.display_name());
     }
+    // Packer has none, so its listing stays as it is without them.
+    if !build.tests.is_empty() {
+        text.push_str("\n    tests:\n\n");
+    }
+    for test in build.tests.iter().filter_map(|test| test.name.as_ref()) {
+        let _ = writeln!(text, "      {test}");
+    }
     text.push_str("\n    post-processors:\n");
     if build.post_processors.is_empty() {
         text.push_str("\n      <no post-processor>\n");

@@ -65,33 +65,33 @@ pub fn run(
 
 fn as_json(plan: &Plan, forecasts: &[Forecast], masker: &Masker) -> Value {
     let masked = |text: &str| masker.mask(text).into_owned();
+    let one = |(name, forecast): (&str, &StepForecast)| match forecast {
+        StepForecast::Hit { key, layer, source } => json!({
+            "name": masked(name), "key": key, "state": "hit", "diff_id": layer,
+            "source": source,
+        }),
+        StepForecast::Miss { key, reasons } => json!({
+            "name": masked(name), "key": key, "state": "miss",
+            "reasons": reasons.iter().map(|reason| masked(reason)).collect::<Vec<_>>(),
+        }),
+        StepForecast::Host => json!({ "name": masked(name), "state": "host" }),
+        StepForecast::Unknown => json!({ "name": masked(name), "state": "unknown" }),
+    };
     let builds: Vec<_> = plan
         .builds
         .iter()
         .zip(forecasts)
         .map(|(build, forecast)| {
-            let steps: Vec<_> = build
-                .steps
-                .iter()
-                .zip(&forecast.steps)
-                .map(|(step, forecast)| match forecast {
-                    StepForecast::Hit { key, layer, source } => json!({
-                        "name": masked(&step.name), "key": key, "state": "hit", "diff_id": layer,
-                        "source": source,
-                    }),
-                    StepForecast::Miss { key, reasons } => json!({
-                        "name": masked(&step.name), "key": key, "state": "miss",
-                        "reasons": reasons.iter().map(|reason| masked(reason)).collect::<Vec<_>>(),
-                    }),
-                    StepForecast::Host => json!({ "name": masked(&step.name), "state": "host" }),
-                    StepForecast::Unknown => json!({ "name": masked(&step.name), "state": "unknown" }),
-                })
-                .collect();
+            let steps = build.steps.iter().map(|step| step.name.as_str());
+            let tests = build.tests.iter().map(|test| test.name.as_str());
+            let steps: Vec<_> = steps.zip(&forecast.steps).map(one).collect();
+            let tests: Vec<_> = tests.zip(&forecast.tests).map(one).collect();
             json!({
                 "name": masked(&build.name),
                 "base": { "type": build.source_type, "description": masked(&build.description()) },
                 "depends_on": build.depends_on.and_then(|index| plan.builds.get(index)).map(|build| masked(&build.name)),
                 "steps": steps,
+                "tests": tests,
             })
         })
         .collect();
@@ -110,7 +110,13 @@ fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", build.name);
     let _ = writeln!(text, "  base    {}", build.description());
-    for (step, forecast) in build.steps.iter().zip(&forecast.steps) {
+    let steps = build.steps.iter().map(|step| step.history.clone());
+    let tests = build
+        .tests
+        .iter()
+        .map(|test| format!("test: {}", test.name));
+    let of_steps = steps.zip(&forecast.steps);
+    for (what, forecast) in of_steps.chain(tests.zip(&forecast.tests)) {
         let (state, key, reasons) = match forecast {
             StepForecast::Hit { key, source, .. } => {
                 let source = source.iter().map(|source| format!("from {source}"));
@@ -120,7 +126,7 @@ fn write_build(text: &mut String, build: &PlannedBuild, forecast: &Forecast) {
             StepForecast::Host => ("host", "-".to_owned(), Vec::new()),
             StepForecast::Unknown => ("later", "-".to_owned(), Vec::new()),
         };
-        let _ = writeln!(text, "  {state:<6}  {key:<12}  {}", step.history);
+        let _ = writeln!(text, "  {state:<6}  {key:<12}  {what}");
         for reason in reasons {
             let _ = writeln!(text, "                        {reason}");
         }

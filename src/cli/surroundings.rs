@@ -201,6 +201,11 @@ pub fn completing_shell() -> Option<OsString> {
     env::var_os(super::completion::VARIABLE).filter(|shell| !shell.is_empty())
 }
 
+/// The file that this process was started from.
+pub fn program() -> Option<PathBuf> {
+    env::current_exe().ok()
+}
+
 /// The size of the terminal on stderr at this moment.
 pub fn terminal_size() -> Option<Size> {
     let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;

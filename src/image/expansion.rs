@@ -6,6 +6,30 @@
 /// How deeply words may be nested in each other.
 const DEPTH_LIMIT: usize = 32;
 
+/// What variables stand for.
+pub trait Variables {
+    /// The value of a variable; none if it has none.
+    fn value(&mut self, name: &str) -> Option<String>;
+
+    /// What `${NAME:-word}` stands for, of a variable whose value is only known later; none of others.
+    /// `modifier` is `-`, `+` or `?`; with `counts_empty`, an empty value is one.
+    fn choice(
+        &mut self,
+        _name: &str,
+        _modifier: char,
+        _counts_empty: bool,
+        _word: &str,
+    ) -> Option<String> {
+        None
+    }
+}
+
+impl<F: FnMut(&str) -> Option<String>> Variables for F {
+    fn value(&mut self, name: &str) -> Option<String> {
+        self(name)
+    }
+}
+
 /// Splits a text at white space outside of quotes; the words are as they are written.
 pub fn words(text: &str, escape: char) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
@@ -55,17 +79,32 @@ pub fn assignment(word: &str) -> Option<usize> {
 }
 
 /// Takes the quotes away, and puts in the values of variables; one without a value is empty.
-pub fn expand(
-    text: &str,
-    escape: char,
-    value: &mut dyn FnMut(&str) -> Option<String>,
-) -> Result<String, String> {
+pub fn expand(text: &str, escape: char, variables: &mut dyn Variables) -> Result<String, String> {
     let mut reader = Reader {
         rest: text,
         escape,
-        value,
+        variables,
     };
     reader.word(None, 0)
+}
+
+/// A text in which quotes are nothing special, as a word whose variables [`expand`] puts in.
+pub fn keeping_quotes(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_kept = match character {
+            '"' | '\'' => true,
+            // It only takes the meaning of a variable away.
+            '\\' => characters.peek() != Some(&'$'),
+            _ => false,
+        };
+        if is_kept {
+            kept.push('\\');
+        }
+        kept.push(character);
+    }
+    kept
 }
 
 /// A word that [`expand`] turns into `text`, whatever the variables.
@@ -76,7 +115,7 @@ pub fn quoted(text: &str) -> String {
 struct Reader<'a> {
     rest: &'a str,
     escape: char,
-    value: &'a mut dyn FnMut(&str) -> Option<String>,
+    variables: &'a mut dyn Variables,
 }
 
 impl Reader<'_> {
@@ -136,7 +175,7 @@ impl Reader<'_> {
             let name = self.name();
             return Ok(match name.is_empty() {
                 true => "$".to_owned(),
-                false => (self.value)(&name).unwrap_or_default(),
+                false => self.variables.value(&name).unwrap_or_default(),
             });
         }
         let name = self.name();
@@ -144,14 +183,20 @@ impl Reader<'_> {
             return Err("${ is not followed by the name of a variable".to_owned());
         }
         if self.takes('}') {
-            return Ok((self.value)(&name).unwrap_or_default());
+            return Ok(self.variables.value(&name).unwrap_or_default());
         }
         // With a colon, an empty value counts as none.
         let counts_empty = !self.takes(':');
         let modifier = self.next();
-        let found = (self.value)(&name);
-        let found = found.filter(|value| counts_empty || !value.is_empty());
         let word = self.word(Some('}'), depth + 1)?;
+        if let Some(modifier @ ('-' | '+' | '?')) = modifier {
+            let choice = self.variables.choice(&name, modifier, counts_empty, &word);
+            if let Some(choice) = choice {
+                return Ok(choice);
+            }
+        }
+        let found = self.variables.value(&name);
+        let found = found.filter(|value| counts_empty || !value.is_empty());
         match (modifier, found) {
             (Some('-'), None) | (Some('+'), Some(_)) => Ok(word),
             (Some('-'), Some(value)) => Ok(value),
@@ -183,7 +228,7 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<String, String> {
-        expand(text, '\\', &mut |name| match name {
+        expand(text, '\\', &mut |name: &str| match name {
             "A" => Some("one".to_owned()),
             "EMPTY" => Some(String::new()),
             _ => None,

@@ -213,7 +213,7 @@ fn one(
     keeps_cmd: bool,
 ) -> Result<ConfigChanges, String> {
     let env = config.env.clone().unwrap_or_default();
-    let expanded = |word: &String| expand(word, '\\', &mut |name| variable(&env, name));
+    let expanded = |word: &String| expand(word, '\\', &mut |name: &str| variable(&env, name));
     let all = |words: &[String]| words.iter().map(expanded).collect::<Result<Vec<_>, _>>();
     let both = |(name, value): &(String, String)| Ok((expanded(name)?, expanded(value)?));
     let mut changes = ConfigChanges::default();

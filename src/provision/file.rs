@@ -5,11 +5,17 @@
 //! contains. Uploaded files belong to root and keep their permission bits, unless `owner`, `mode` or
 //! the source say otherwise; their times are the source date epoch, since those of a checkout mean nothing.
 
+mod exclude;
+
+pub use exclude::{Exclusion, glob as pattern_glob};
+
 use super::input::base_name;
 use super::{Context, Input, ProvisionError, Provisioner, StartState};
 use crate::sandbox::Action;
 use crate::template::Arguments;
+use exclude::{Kind, Member, shown};
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +29,10 @@ enum Transfer {
     Content(String),
     Upload(Vec<UploadSource>),
     Download(Vec<String>),
+    /// Paths in the root, among them what is mounted there.
+    Within(Vec<String>),
+    /// Folders that are made where they are missing.
+    Folders(Vec<String>),
 }
 
 /// One host file or folder of an upload.
@@ -47,6 +57,8 @@ pub struct Files {
     owner: Option<String>,
     /// Permission bits of uploaded files.
     mode: Option<u32>,
+    /// What is left out of source folders.
+    exclusion: Exclusion,
 }
 
 /// Decodes the options of a `file` block.
@@ -54,7 +66,12 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let content: Option<String> = arguments.optional("content");
     let source: Option<String> = arguments.optional("source");
     let sources: Option<Vec<String>> = arguments.optional("sources");
-    let destination: Option<String> = arguments.required("destination");
+    let folders: Option<Vec<String>> = arguments.optional("folders");
+    let folders = folders.filter(|folders| !folders.is_empty());
+    let destination: Option<String> = match folders {
+        None => arguments.required("destination"),
+        Some(_) => arguments.optional("destination"),
+    };
     let direction: String = arguments
         .optional("direction")
         .unwrap_or_else(|| "upload".to_owned());
@@ -86,11 +103,11 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             None
         }
     };
-    if !["upload", "download"].contains(&direction.as_str()) {
+    if !["upload", "download", "within"].contains(&direction.as_str()) {
         arguments.error(
             arguments.span("direction"),
             format!("direction cannot be {direction:?}"),
-            &["it is \"upload\" (from the host into the image, the default) or \"download\""],
+            &["it is \"upload\" (from the host into the image, the default), \"download\", or \"within\" the image"],
         );
         valid = false;
     }
@@ -105,20 +122,46 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     } else {
         "sources"
     };
-    let is_one = content.is_some() == named.is_empty();
-    if !is_one && !arguments.any_failed(&["content", "source", "sources"]) {
-        let problem = if content.is_some() {
-            "content cannot be given together with source or sources"
-        } else {
-            "one of content, source and sources must be given"
+    let given = [content.is_some(), !named.is_empty(), folders.is_some()];
+    let is_one = given.iter().filter(|given| **given).count() == 1;
+    if !is_one && !arguments.any_failed(&["content", "source", "sources", "folders"]) {
+        let problem = match given {
+            [true, true, _] => "content cannot be given together with source or sources",
+            [_, _, true] => "folders cannot be given together with content, source or sources",
+            _ => "one of content, source, sources and folders must be given",
         };
         arguments.error(arguments.header(), problem, &[]);
         valid = false;
     }
-    if content.is_some() && direction == "download" {
+    if folders.is_some() && destination.is_some() {
+        arguments.error(
+            arguments.span("destination"),
+            "folders have no destination",
+            &["they are made where their paths say"],
+        );
+        valid = false;
+    }
+    let exclude: Vec<String> = arguments.optional("exclude").unwrap_or_default();
+    let exclusion = match Exclusion::read(&exclude) {
+        Ok(exclusion) => exclusion,
+        Err(problem) => {
+            arguments.error(arguments.span("exclude"), problem, &[]);
+            valid = false;
+            Exclusion::default()
+        }
+    };
+    if !exclusion.is_empty() && (direction != "upload" || named.is_empty()) {
+        arguments.error(
+            arguments.span("exclude"),
+            "exclude goes with source or sources on the host",
+            &[],
+        );
+        valid = false;
+    }
+    if content.is_some() && direction != "upload" {
         arguments.error(
             arguments.span("content"),
-            "content cannot be downloaded",
+            format!("content has no direction {direction:?}"),
             &["name the file in the image with `source`"],
         );
         valid = false;
@@ -134,6 +177,10 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
 
     let transfer = if let Some(content) = content {
         Transfer::Content(content)
+    } else if let Some(folders) = folders {
+        Transfer::Folders(folders)
+    } else if direction == "within" {
+        Transfer::Within(named)
     } else if direction == "download" {
         Transfer::Download(named)
     } else {
@@ -155,7 +202,10 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         }
         Transfer::Upload(uploads)
     };
-    let destination = destination?;
+    let destination = match transfer {
+        Transfer::Folders(_) => String::new(),
+        _ => destination?,
+    };
     valid.then(|| {
         Box::new(Files {
             transfer,
@@ -164,6 +214,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             generated,
             owner,
             mode,
+            exclusion,
         }) as Box<dyn Provisioner>
     })
 }
@@ -180,6 +231,58 @@ impl Files {
     fn owner(&self, start: &StartState) -> String {
         let owner = self.owner.as_ref();
         owner.unwrap_or(&start.upload_owner).clone()
+    }
+
+    /// What is copied of a source folder of which something is left out. One that cannot be read is
+    /// told when it is copied.
+    fn members(&self, source: &UploadSource) -> Vec<Member> {
+        match self.exclusion.is_empty() || !source.path.is_dir() {
+            true => Vec::new(),
+            false => self.exclusion.members(&source.path).unwrap_or_default(),
+        }
+    }
+
+    /// Adds to the key's material the folders and links of sources of which something is left out.
+    fn with_members(&self, mut material: serde_json::Value) -> serde_json::Value {
+        let Transfer::Upload(sources) = &self.transfer else {
+            return material;
+        };
+        if self.exclusion.is_empty() {
+            return material;
+        }
+        let of_source = |source: &UploadSource| -> Vec<String> {
+            let members = self.members(source);
+            let others = members.iter().filter_map(|member| match &member.kind {
+                Kind::Folder(mode) => Some(format!("folder {mode:04o} {}", shown(&member.path))),
+                Kind::Link(target) => {
+                    Some(format!("link {} {}", shown(target), shown(&member.path)))
+                }
+                Kind::File => None,
+            });
+            others.collect()
+        };
+        let all: Vec<Vec<String>> = sources.iter().map(of_source).collect();
+        if let Some(members) = material.as_object_mut() {
+            members.insert("exclude".to_owned(), json!(self.exclusion.written()));
+            members.insert("members".to_owned(), json!(all));
+        }
+        material
+    }
+
+    /// Where an upload's source is copied from: where it is, or a copy without what is left out.
+    fn staged(
+        &self,
+        source: &UploadSource,
+        scratch: &Path,
+        index: usize,
+    ) -> Result<PathBuf, ProvisionError> {
+        if self.exclusion.is_empty() || !source.path.is_dir() {
+            return Ok(source.path.clone());
+        }
+        let name = source.path.file_name().unwrap_or(OsStr::new("source"));
+        let copy = scratch.join(format!("source_{}", index + 1)).join(name);
+        self.exclusion.copy(&source.path, &copy)?;
+        Ok(copy)
     }
 
     /// Adds to the key's material what uploads are given; what is not given is not in it.
@@ -210,6 +313,10 @@ impl Provisioner for Files {
                 format!("{} to {}", names.join(", "), self.destination)
             }
             Transfer::Download(sources) => format!("download {}", sources.join(", ")),
+            Transfer::Within(sources) => {
+                format!("{} to {}", sources.join(", "), self.destination)
+            }
+            Transfer::Folders(folders) => format!("folders {}", folders.join(", ")),
         }
     }
 
@@ -227,9 +334,14 @@ impl Provisioner for Files {
                         json!({ "name": name, "contents_only": source.contents_only })
                     })
                     .collect();
-                self.with_attributes(json!({ "sources": sources, "destination": self.destination }))
+                let material = json!({ "sources": sources, "destination": self.destination });
+                self.with_members(self.with_attributes(material))
             }
             Transfer::Download(sources) => json!({ "download": sources }),
+            Transfer::Within(sources) => {
+                self.with_attributes(json!({ "within": sources, "destination": self.destination }))
+            }
+            Transfer::Folders(folders) => self.with_attributes(json!({ "folders": folders })),
         }
     }
 
@@ -237,19 +349,31 @@ impl Provisioner for Files {
         let Transfer::Upload(sources) = &self.transfer else {
             return Vec::new();
         };
-        sources
-            .iter()
-            .enumerate()
-            .map(|(index, source)| Input {
-                label: if source.contents_only {
-                    format!("sources[{index}]")
-                } else {
-                    format!("sources[{index}] {}", base_name(&source.path))
-                },
-                path: source.path.clone(),
-                is_generated: self.generated,
-            })
-            .collect()
+        let mut inputs = Vec::new();
+        for (index, source) in sources.iter().enumerate() {
+            let label = if source.contents_only {
+                format!("sources[{index}]")
+            } else {
+                format!("sources[{index}] {}", base_name(&source.path))
+            };
+            // What is left out does not count; links and folders are in the key's material.
+            let members = self.members(source);
+            if members.is_empty() {
+                inputs.push(Input {
+                    label: label.clone(),
+                    path: source.path.clone(),
+                    is_generated: self.generated,
+                });
+            }
+            for member in members.iter().filter(|it| it.kind == Kind::File) {
+                inputs.push(Input {
+                    label: format!("{label}/{}", shown(&member.path)),
+                    path: source.path.join(&member.path),
+                    is_generated: self.generated,
+                });
+            }
+        }
+        inputs
     }
 
     fn changes_host(&self) -> bool {
@@ -272,16 +396,43 @@ impl Provisioner for Files {
                     mode: self.mode,
                 }]
             }
-            Transfer::Upload(sources) => sources
+            Transfer::Upload(sources) => {
+                let mut actions = Vec::with_capacity(sources.len());
+                for (index, source) in sources.iter().enumerate() {
+                    actions.push(Action::Upload {
+                        source: self.staged(source, scratch, index)?,
+                        contents_only: source.contents_only,
+                        destination: self.destination.clone(),
+                        owner: self.owner(start),
+                        mode: self.mode,
+                    });
+                }
+                actions
+            }
+            Transfer::Within(sources) => sources
                 .iter()
-                .map(|source| Action::Upload {
-                    source: source.path.clone(),
-                    contents_only: source.contents_only,
+                .map(|source| Action::Copy {
+                    source: source.clone(),
                     destination: self.destination.clone(),
-                    owner: self.owner(start),
+                    owner: self.owner.clone().unwrap_or_default(),
                     mode: self.mode,
                 })
                 .collect(),
+            Transfer::Folders(folders) => {
+                let empty = scratch.join("empty");
+                fs::create_dir_all(&empty).map_err(ProvisionError::write(&empty))?;
+                let mode = self.mode.unwrap_or(0o755);
+                fs::set_permissions(&empty, fs::Permissions::from_mode(mode))
+                    .map_err(ProvisionError::write(&empty))?;
+                let upload = |folder: &String| Action::Upload {
+                    source: empty.clone(),
+                    contents_only: true,
+                    destination: folder.clone(),
+                    owner: self.owner.clone().unwrap_or_default(),
+                    mode: self.mode,
+                };
+                folders.iter().map(upload).collect()
+            }
             Transfer::Download(sources) => sources
                 .iter()
                 .map(|source| {

@@ -1,7 +1,8 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
+use super::means::Means;
 use super::protocol::Limits;
-use super::{seccomp, sys};
+use super::{landlock, seccomp, sys};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
@@ -37,6 +38,7 @@ const PROCESSES: u64 = 32_768;
 pub fn harden(
     user_namespace: bool,
     many_ids: bool,
+    means: Means,
     limits: &Limits,
 ) -> Result<Option<OwnedFd>, String> {
     // Its descriptors lead to folders of the host, and its program is hardtack itself
@@ -76,6 +78,10 @@ pub fn harden(
     if !user_namespace {
         set_no_new_privs(true).map_err(|error| format!("set no_new_privs: {error}"))?;
     }
+    // Takes one of the two: no new privileges, or those that are given up below.
+    if !means.has_process_namespace() {
+        landlock::enter_domain().map_err(|error| format!("enter a Landlock domain: {error}"))?;
+    }
     let listener = if many_ids {
         None
     } else {
@@ -85,14 +91,19 @@ pub fn harden(
     sys::install_seccomp(&seccomp::program(), false)
         .map_err(|error| format!("install the seccomp program: {error}"))?;
 
+    let mut kept = KEPT;
+    if !means.has_namespaces() {
+        // Who may enter another root leaves the first one.
+        kept.remove(CapabilitySet::SYS_CHROOT);
+    }
     for capability in CapabilitySet::all().iter() {
-        if !KEPT.contains(capability) {
+        if !kept.contains(capability) {
             // The kernel may know fewer than this list.
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
     let held = capabilities(None).map_err(|error| format!("read capabilities: {error}"))?;
-    let kept = held.permitted & KEPT;
+    let kept = held.permitted & kept;
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,

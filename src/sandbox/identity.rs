@@ -147,6 +147,23 @@ fn write(pid: u32, file: &str, text: &str) -> Result<(), SandboxError> {
 
 /// The mappings to try, the best first.
 pub(super) fn candidates() -> Vec<IdMap> {
+    let mut all = all();
+    // Real root needs no other, and is not to fall back to one that keeps its trees elsewhere.
+    if all.first().is_some_and(|map| map.kind == MapKind::Root) {
+        all.truncate(1);
+    }
+    all
+}
+
+/// Root of a container as it is, which needs no namespace; none for another user.
+pub(super) fn unmapped_root() -> Option<IdMap> {
+    let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
+    let kind = MapKind::Root;
+    (uid == 0).then_some(IdMap { uid, gid, kind })
+}
+
+/// All mappings that this user could have, the best first.
+pub(super) fn all() -> Vec<IdMap> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
     let map = |kind| IdMap { uid, gid, kind };
     let is_admin =
@@ -154,7 +171,6 @@ pub(super) fn candidates() -> Vec<IdMap> {
     let mut candidates = Vec::new();
     if uid == 0 && is_admin {
         candidates.push(map(MapKind::Root));
-        return candidates;
     }
     let same = |file: &str| same_ids(&fs::read_to_string(file).ok()?);
     if let (0, Some(uid_map), Some(gid_map)) =

@@ -5,18 +5,16 @@ use super::command::{self, Start, Streams};
 use super::connection::Connection;
 use super::descendants;
 use super::error::Failure;
-use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{
     Action, FailureKind, Limits, Network, PlacedFile, RootCommand, RootSpec, Variable,
 };
-
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
-use super::{chown, harden, inside, mounts, sys, users};
+use super::{chown, chroot, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -112,6 +110,7 @@ fn work(
     if !spec.means.has_process_namespace() {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
+    let mut stubs = spec.stubs;
     let mut namespaces = UnshareFlags::NEWNS;
     if spec.has_control_group {
         // So that its own groups are the roots of what it sees.
@@ -120,32 +119,33 @@ fn work(
     if spec.root.network == Network::User {
         namespaces |= UnshareFlags::NEWNET;
     }
-    sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
-    let resolver = match spec.root.network {
-        Network::User => Some(wait_for_network(connection)?),
-        _ => None,
-    };
-    let mut stubs = spec.stubs;
-    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids, resolver.as_deref())?;
-    stubs.extend(entered.stubs);
-    for agent in entered.agents {
-        let report = InitReport::Agent {
-            socket: agent.socket,
+    if spec.means.has_namespaces() {
+        sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
+        let resolver = match spec.root.network {
+            Network::User => Some(wait_for_network(connection)?),
+            _ => None,
         };
-        connection
-            .send_with(&report, agent.listener.as_fd())
-            .map_err(setup("hand over an ssh agent"))?;
+        let resolver = resolver.as_deref();
+        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids, resolver)?;
+        stubs.extend(entered.stubs);
+        for agent in entered.agents {
+            let report = InitReport::Agent {
+                socket: agent.socket,
+            };
+            connection
+                .send_with(&report, agent.listener.as_fd())
+                .map_err(setup("hand over an ssh agent"))?;
+        }
+        // Every /etc/hosts knows it, and it says nothing of the host.
+        let _ = rustix::system::sethostname(b"localhost");
+        let _ = rustix::system::setdomainname(b"(none)");
+    } else {
+        chroot::enter(&spec.root.scratch).map_err(|text| (FailureKind::Setup, text))?;
     }
-    // Every /etc/hosts knows it, and it says nothing of the host.
-    let _ = rustix::system::sethostname(b"localhost");
-    let _ = rustix::system::setdomainname(b"(none)");
     if spec.root.network != Network::Host {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
-    if !spec.means.has_process_namespace() {
-        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
-    }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids, &spec.limits)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means, &spec.limits)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
@@ -182,6 +182,16 @@ fn work(
                     .carry_out()
                     .map_err(|text| (FailureKind::Work, text))?;
             }
+            Opened::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => {
+                Upload::open_inside(&source, destination)
+                    .and_then(|copy| copy.owned_by(owner).with_mode(mode).carry_out())
+                    .map_err(|text| (FailureKind::Work, text))?;
+            }
             Opened::Download(download) => {
                 download
                     .carry_out()
@@ -212,6 +222,13 @@ enum Opened {
     Run(Run),
     Open,
     Upload(Upload),
+    /// Opened once the root is entered.
+    Copy {
+        source: String,
+        destination: String,
+        owner: String,
+        mode: Option<u32>,
+    },
     Download(Download),
     /// A path to note; there is nothing to open.
     Temporary(String),
@@ -259,6 +276,17 @@ impl Opened {
                 source,
                 destination,
             } => Self::Download(Download::open(source, &destination)?),
+            Action::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            } => Self::Copy {
+                source,
+                destination,
+                owner,
+                mode,
+            },
             Action::Temporary { path } => Self::Temporary(path),
         })
     }

@@ -6,7 +6,7 @@
 use super::identity::{self, IdMap};
 use super::means::{Confinement, Means, Writable};
 use super::protocol::Request;
-use super::{Cancel, Mode, SandboxError, Settings, helper};
+use super::{Cancel, Isolation, Mode, SandboxError, Settings, helper};
 
 /// Finds the best mode that is not below what `settings` ask for.
 pub(super) fn mode(settings: &Settings) -> Result<Mode, SandboxError> {
@@ -17,7 +17,49 @@ pub(super) fn mode(settings: &Settings) -> Result<Mode, SandboxError> {
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
+    if settings.least == Confinement::Chroot
+        && let Some(map) = identity::unmapped_root()
+    {
+        let means = Means::CHROOT;
+        let mode = Mode { map, means };
+        ask(settings, &mode)?;
+        return Ok(mode);
+    }
     Err(refusal.unwrap_or(SandboxError::NoIdentity))
+}
+
+/// Tries a mode.
+fn ask(settings: &Settings, mode: &Mode) -> Result<(), SandboxError> {
+    let request = Request::Probe {
+        scratch: settings.scratch.clone(),
+    };
+    helper::ask(settings, mode, &request, &Cancel::default()).map(drop)
+}
+
+/// What came of trying one mapping of ids.
+#[derive(Debug)]
+pub struct Attempt {
+    /// How ids inside relate to ids of the host.
+    pub isolation: Isolation,
+    /// The best means that work with it.
+    pub result: Result<Means, SandboxError>,
+}
+
+/// Tries every mapping of ids that this user could have, the best first.
+pub fn survey(settings: &Settings) -> Vec<Attempt> {
+    let tried = identity::all().into_iter().map(|map| Attempt {
+        isolation: map.isolation(),
+        result: with_map(settings, map).map(|mode| mode.means),
+    });
+    let chroot = identity::unmapped_root().filter(|_| settings.least == Confinement::Chroot);
+    let chroot = chroot.map(|map| {
+        let means = Means::CHROOT;
+        Attempt {
+            isolation: map.isolation(),
+            result: ask(settings, &Mode { map, means }).map(|()| means),
+        }
+    });
+    tried.chain(chroot).collect()
 }
 
 /// Finds the best means for one mapping of ids.
@@ -27,10 +69,7 @@ fn with_map(settings: &Settings, map: IdMap) -> Result<Mode, SandboxError> {
         means: Means::BEST,
     };
     loop {
-        let request = Request::Probe {
-            scratch: settings.scratch.clone(),
-        };
-        match helper::ask(settings, &mode, &request, &Cancel::default()) {
+        match ask(settings, &mode) {
             Ok(_) => return Ok(mode),
             Err(refusal) => match weaker(mode.means, &refusal, settings.least) {
                 Some(means) => mode.means = means,

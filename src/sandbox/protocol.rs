@@ -91,6 +91,17 @@ pub enum Action {
         /// Permission bits of all of it; none for those that it has on the host.
         mode: Option<u32>,
     },
+    /// Copies a file or folder of the root to another place in it.
+    Copy {
+        /// In the root; of a folder, a trailing `/` stands for what it contains.
+        source: String,
+        /// In the root; a trailing `/` says that it is a folder.
+        destination: String,
+        /// To whom all of it belongs, as `USER[:GROUP]`; empty for root.
+        owner: String,
+        /// Permission bits of all of it; none for those that it has.
+        mode: Option<u32>,
+    },
     /// Copies a file or folder of the root to the host.
     Download {
         /// In the root; a trailing `/` stands for what it contains.

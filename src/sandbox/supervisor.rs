@@ -6,11 +6,14 @@ use super::control_group::ControlGroup;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
 use super::means::Means;
+use super::mount_point::Stub;
 use super::protocol::{
     Action, Answer, Envelope, FailureKind, Limits, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
-use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks, user_network};
+use super::root;
+use super::writable::{self, Upper};
+use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks, user_network};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -136,6 +139,9 @@ fn probe(
     facts: &Facts,
 ) -> Result<Answer, Failure> {
     let Some(scratch) = scratch else {
+        if !facts.means.has_namespaces() {
+            return Ok(Answer::Ready);
+        }
         make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
         return Ok(Answer::Ready);
     };
@@ -144,7 +150,10 @@ fn probe(
         ..RootSpec::default()
     };
     let group = ControlGroup::make(&root.limits);
-    let end = watched(connection, &[], &root, None, facts, &group, None);
+    let end = Upper::prepare(scratch, &[], facts.means).and_then(|upper| {
+        let stubs = &upper.stubs;
+        watched(connection, &[], &root, stubs, None, facts, &group, None)
+    });
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -173,18 +182,12 @@ fn step(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let group = ControlGroup::make(&spec.root.limits);
-    let result = watched(
-        connection,
-        &spec.actions,
-        &spec.root,
-        spec.timeout,
-        facts,
-        &group,
-        door,
-    )
-    .and_then(|end| finish_step(connection, spec, facts, &group, end));
-    drop(group);
+    let scratch = &spec.root.scratch;
+    let mut upper = Upper::prepare(scratch, &spec.root.lowers, facts.means).map(Some);
+    let result = match &mut upper {
+        Ok(upper) => attempt(connection, spec, upper, facts, door),
+        Err((kind, text)) => Err((*kind, std::mem::take(text))),
+    };
     let is_done = matches!(
         &result,
         Ok(Answer::Step(StepReport {
@@ -193,9 +196,46 @@ fn step(
         }))
     );
     if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
-        empty(&spec.root.scratch);
+        empty(scratch);
+        return result;
     }
-    result
+    // As the commands left it, it is to be the uppermost layer of another step.
+    let kept = match upper {
+        Ok(Some(upper)) => upper.finish().map(drop),
+        _ => Ok(()),
+    };
+    let tidied = kept.and_then(|()| writable::tidy(scratch));
+    match (result, tidied) {
+        (Ok(_), Err(text)) => Err((FailureKind::Work, text)),
+        (result, _) => result,
+    }
+}
+
+/// Runs the actions of a step and, if they succeed, takes `upper` to make a layer of it.
+fn attempt(
+    connection: &Connection,
+    spec: &StepSpec,
+    upper: &mut Option<Upper>,
+    facts: &Facts,
+    door: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    let stubs = upper
+        .as_ref()
+        .map_or_else(Vec::new, |upper| upper.stubs.clone());
+    let group = ControlGroup::make(&spec.root.limits);
+    let end = watched(
+        connection,
+        &spec.actions,
+        &spec.root,
+        &stubs,
+        spec.timeout,
+        facts,
+        &group,
+        door,
+    );
+    chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
+    let end = end?;
+    finish_step(connection, spec, upper, facts, &group, end)
 }
 
 /// Whether what a failed step has left is free of secrets.
@@ -211,6 +251,7 @@ fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
 fn finish_step(
     connection: &Connection,
     spec: &StepSpec,
+    upper: &mut Option<Upper>,
     facts: &Facts,
     group: &ControlGroup,
     end: End,
@@ -251,7 +292,11 @@ fn finish_step(
     if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) = tasks::settle_step(&spec.root, spec.epoch)?;
+    let below = upper
+        .take()
+        .map_or_else(|| Ok(spec.root.lowers.clone()), Upper::finish)
+        .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) = tasks::settle_step(&spec.root, &below, spec.epoch)?;
     report.notes.extend(tasks::unsearched(&spec.root.secrets));
     report.diff_id = diff_id;
     report.tar_size = tar_size;
@@ -309,7 +354,10 @@ fn open(
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
     let group = ControlGroup::make(&root.limits);
-    let result = watched(connection, &[Action::Open], root, None, facts, &group, door);
+    let result = Upper::prepare(&root.scratch, &root.lowers, facts.means).and_then(|upper| {
+        let (actions, stubs) = ([Action::Open], &upper.stubs);
+        watched(connection, &actions, root, stubs, None, facts, &group, door)
+    });
     drop(group);
     empty(&root.scratch);
     match result? {
@@ -348,6 +396,7 @@ fn watched(
     connection: &Connection,
     actions: &[Action],
     root: &RootSpec,
+    stubs: &[Stub],
     timeout: Option<Duration>,
     facts: &Facts,
     group: &ControlGroup,
@@ -356,8 +405,6 @@ fn watched(
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
-    let stubs =
-        root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
     let is_agent = |mount: &Mount| matches!(mount.kind, MountKind::Agent { .. });
     let forwarder = match root.mounts.iter().any(is_agent) {
         true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
@@ -379,7 +426,11 @@ fn watched(
     } else {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    make_namespaces(namespaces)?;
+    if facts.means.has_namespaces() {
+        make_namespaces(namespaces)?;
+    } else if let Some(text) = chroot::refusal(root) {
+        return Err((FailureKind::Work, text));
+    }
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
@@ -401,7 +452,7 @@ fn watched(
         many_ids: facts.many_ids,
         limits: group.rest(&root.limits),
         has_control_group: !group.is_empty(),
-        stubs,
+        stubs: stubs.to_vec(),
     };
     let sent = match &door {
         Some(door) => init.send_with(&spec, door.as_fd()),

@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Folders may nest this deep.
 const DEPTH_LIMIT: usize = 200;
@@ -58,6 +58,22 @@ impl Upload {
     /// All of it gets these permission bits; none keeps those of the host.
     pub fn with_mode(self, mode: Option<u32>) -> Self {
         Self { mode, ..self }
+    }
+
+    /// Opens a source that is in the root itself, once that is entered.
+    pub fn open_inside(source: &str, destination: String) -> Result<Self, String> {
+        // Without a slash at the end, which only a folder may have.
+        let path: PathBuf = Path::new("/").join(source).components().collect();
+        let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
+        Ok(Self {
+            source: inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK)
+                .map_err(|error| format!("open {source}: {error}"))?,
+            name,
+            contents_only: source.ends_with('/'),
+            destination,
+            owner: String::new(),
+            mode: None,
+        })
     }
 
     /// Copies, inside the root.

@@ -19,7 +19,7 @@ description:
 author: the hardtack authors
 version_added: "2.12"
 extends_documentation_fragment:
-  - connection_pipeline
+  - connection_pipelining
 options:
   remote_user:
     description: The user of the root that commands run as.

@@ -166,10 +166,10 @@ impl Counted {
             let mut is_empty = true;
             for entry in entries.flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
+                is_empty = false;
                 if is_ignored(&name) {
                     continue;
                 }
-                is_empty = false;
                 let label = match label.as_str() {
                     "" => name.clone(),
                     label => format!("{label}/{name}"),

@@ -49,7 +49,7 @@ fn reference(word: &str) -> Option<Reference> {
     if word.is_empty() || word.len() > LONGEST || word.contains("://") {
         return None;
     }
-    let end = word.find(['{', '*', '?', '[']);
+    let end = word.find(['{', '}', '*', '?', '[']);
     let path = match end {
         // What is known of it is the folder in front.
         Some(end) => word.get(..end)?.rsplit_once('/')?.0,

@@ -3,9 +3,10 @@
 //! The connection plugin is a file of its own, under Ansible's licence, that is only written out
 //! here. What tasks put down in the root lies in one folder, which goes before the layer is made.
 
+use super::galaxy::Galaxy;
 use super::inventory::Inventory;
 use super::{Ansible, CONNECTION};
-use crate::provision::{HostContext, ProvisionError, Said, StartState, Visitor};
+use crate::provision::{HostContext, ProvisionError, REQUIREMENT, Said, StartState, Visitor};
 use crate::sandbox::host_command::{self, HostCommand};
 use crate::sandbox::{OpenRoot, OutputStream, RootCommand};
 use serde_json::json;
@@ -142,12 +143,16 @@ impl Ansible {
             "ANSIBLE_CONNECTION_PLUGINS",
             joined(vec![folder.path.join("plugins")], plugins),
         );
-        let roles = self.roles_path.iter().cloned().collect();
+        let installed = self.galaxy.is_some().then(|| folder.path.join(REQUIREMENT));
+        let mut roles: Vec<PathBuf> = installed.iter().map(|it| Galaxy::roles(it)).collect();
+        roles.extend(self.roles_path.clone());
         set(
             "ANSIBLE_ROLES_PATH",
             joined(roles, self.roles_search_path()),
         );
-        let collections = self.collections_path.iter().cloned().collect();
+        let mut collections: Vec<PathBuf> =
+            installed.iter().map(|it| Galaxy::collections(it)).collect();
+        collections.extend(self.collections_path.clone());
         set(
             "ANSIBLE_COLLECTIONS_PATH",
             joined(collections, self.collections_search_path()),
@@ -291,11 +296,24 @@ fn shown(argv: &[String]) -> String {
 }
 
 fn hidden(word: &str) -> String {
-    let parts = word.split(' ').map(|part| match part.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}=*****"),
-        _ => part.to_owned(),
-    });
-    parts.collect::<Vec<_>>().join(" ")
+    const HIDDEN: &str = "*****";
+    if word.contains('{') && is_secret(word) {
+        return HIDDEN.to_owned();
+    }
+    let mut shown: Vec<String> = Vec::new();
+    for part in word.split(' ') {
+        let mut ends = part.match_indices('=').map(|(at, _)| part.split_at(at));
+        let Some((name, value)) = ends.find(|(name, _)| is_secret(name)) else {
+            shown.push(part.to_owned());
+            continue;
+        };
+        shown.push(format!("{name}={HIDDEN}"));
+        if value.contains(['"', '\'']) {
+            // It may go on behind the blank.
+            break;
+        }
+    }
+    shown.join(" ")
 }
 
 fn is_secret(name: &str) -> bool {
@@ -317,11 +335,13 @@ mod tests {
             "a=1 db_password=hunter2 b=2",
             "--extra-vars=api_Secret=hunter2",
             "x y",
+            "secret='a b' c=d",
+            "{\"password\": \"x\"}",
         ];
         let text = shown(&argv.map(str::to_owned));
         assert_eq!(
             text,
-            "ansible-playbook -e 'a=1 db_password=***** b=2' '--extra-vars=*****' 'x y'"
+            "ansible-playbook -e 'a=1 db_password=***** b=2' '--extra-vars=api_Secret=*****' 'x y' 'secret=*****' '*****'"
         );
     }
 }
