@@ -185,6 +185,7 @@ fn mistakes_are_told_with_their_places_all_at_once() {
                 "containerRunOptions.privileged",
                 "containerRunOptions.bindMounts",
                 "cannot read /nowhere/x",
+                "no network \"bridge\"",
             ],
         ),
         (
