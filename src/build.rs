@@ -19,6 +19,7 @@ mod outputs;
 mod packing;
 mod post;
 mod predict;
+pub mod requirements;
 mod root_archive;
 mod run;
 mod schedule;
@@ -47,9 +48,10 @@ use crate::provision::Operator;
 use crate::registry::Client;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Store};
-use event::{Event, EventSink};
+use event::{Event, EventSink, Level};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What all builds of one run share.
 pub struct Environment {
@@ -95,11 +97,25 @@ pub struct Environment {
     pub run_id: String,
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What has been said of this host.
+    pub said: Mutex<BTreeSet<String>>,
 }
 
 impl Environment {
     fn emit(&self, event: Event) {
         self.events.emit(event);
+    }
+
+    /// Says what this host does not give, once in a run.
+    fn note(&self, text: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(text.to_owned()) {
+            self.emit(Event::Notice {
+                build: None,
+                level: Level::Warning,
+                text: text.to_owned(),
+            });
+        }
     }
 }
 

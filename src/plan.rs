@@ -15,6 +15,7 @@ mod planning;
 pub mod plugins;
 mod pushes;
 mod sandboxed;
+pub mod secret;
 mod select;
 pub mod shard;
 mod sharing;
@@ -39,6 +40,7 @@ use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
+use secret::Given;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +79,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Hides them.
     pub masker: Masker,
+    /// What steps are given at run time; empty where nothing is built.
+    pub given: Given,
     template: Template,
     settings: Settings,
 }
@@ -205,6 +209,7 @@ impl Plan {
             sharing,
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
+            given: Given::default(),
             template,
             settings,
         };

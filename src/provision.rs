@@ -17,6 +17,7 @@ pub mod file;
 pub mod host;
 pub mod input;
 mod puppet_masterless;
+pub mod requirement;
 mod salt_masterless;
 pub mod shell;
 mod shell_local;
@@ -30,6 +31,7 @@ pub use error::ProvisionError;
 pub use file::{Exclusion, pattern_glob};
 pub use host::{HostContext, HostProvisioner, Operator, Said};
 pub use input::Input;
+pub use requirement::{Installed, Requirement, RequirementName};
 pub use shell_local::{Host, ShellLocal};
 
 use crate::sandbox::{Action, OpenRoot, RootCommand};
@@ -91,6 +93,9 @@ impl StartState {
     }
 }
 
+/// Where a step finds what it requires, in its scratch.
+pub const REQUIREMENT: &str = "requirement";
+
 /// One provisioner with its options, ready to run.
 pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The block's type, as `shell`.
@@ -115,6 +120,12 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The actions, in order. Files that exist only for the step are written to `scratch`, an
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+
+    /// What it takes from elsewhere, pinned by the lock file. Before [`Provisioner::actions`], the
+    /// folder [`REQUIREMENT`] of the scratch is made a link to where that is installed.
+    fn requirement(&self) -> Option<&dyn Requirement> {
+        None
+    }
 
     /// What works on this host while the root is open to it, at the action [`Action::Open`]; none
     /// where there is no such action.

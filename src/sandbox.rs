@@ -20,6 +20,7 @@ mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
+mod chroot;
 mod command;
 mod connection;
 mod descendants;
@@ -52,6 +53,7 @@ mod tasks;
 mod temporary;
 mod transfer;
 mod users;
+mod writable;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;

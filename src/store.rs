@@ -13,6 +13,7 @@
 //! | `trees/NAMESPACE/HEX/failed.json` | what a failed step has left in the `fs` beside it | [`failed`] |
 //! | `steps/HEX.json` | what a step with this key made | [`step`] |
 //! | `history/HEX.json` | the last key material of a step | [`history`] |
+//! | `requirements/HEX/` | roles and collections that lock files pin, by content | [`requirement`] |
 //! | `origins/HEX` | where a blob that is not here can be had | [`origin`] |
 //! | `tmp/` | all that is not finished | [`scratch`] |
 //! | `locks/` | files that exist while somebody holds or wants a lock | [`lock`] |
@@ -29,6 +30,7 @@
 //! | blobs | the file, before its rename | the name promises the content, and readers trust the size |
 //! | `index.json` | the blobs' folder before; the file; its folder after | a reference must not outlive what it names |
 //! | steps, history, origins | nothing | an incomplete record does not parse, or names no blob: a miss |
+//! | requirements | nothing | they are digested again before a step uses them |
 //! | trees | nothing at once; see [`Store::settle`] | thousands of files; a tree that was not settled counts in the boot that made it only |
 
 pub mod blob;
@@ -39,9 +41,11 @@ pub mod history;
 pub mod index;
 pub mod inventory;
 pub mod lock;
+mod mount;
 pub mod occupancy;
 pub mod origin;
 pub mod reference;
+pub mod requirement;
 pub mod scratch;
 pub mod step;
 pub mod tree;
@@ -74,12 +78,13 @@ const UNFINISHED_FORMAT_FILE: &str = ".hardtack.json.new";
 pub(crate) const LAYOUT_MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The only layout version that exists.
 const LAYOUT_VERSION: &str = "1.0.0";
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "blobs/sha256",
     "trees",
     "steps",
     "history",
     "origins",
+    "requirements",
     "tmp",
     "locks",
 ];

@@ -5,6 +5,7 @@
 
 use super::BaseError;
 use crate::digest::Digest;
+use crate::provision::{Installed, RequirementName};
 use crate::registry::{Client, Reference};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +17,10 @@ pub struct Pins {
     known: BTreeMap<Reference, Digest>,
     /// Those that it added.
     found: Mutex<BTreeMap<Reference, Found>>,
-    /// Whether a reference without a pin is refused.
+    /// What lists of requirements stood for when the run began, and what it added.
+    requirements: BTreeMap<RequirementName, Installed>,
+    found_requirements: Mutex<BTreeMap<RequirementName, Installed>>,
+    /// Whether what has no pin is refused.
     is_strict: bool,
 }
 
@@ -33,9 +37,43 @@ impl Pins {
     pub fn new(known: BTreeMap<Reference, Digest>, is_strict: bool) -> Self {
         Self {
             known,
-            found: Mutex::default(),
             is_strict,
+            ..Self::default()
         }
+    }
+
+    /// The same with pins of requirements.
+    pub fn with_requirements(mut self, known: BTreeMap<RequirementName, Installed>) -> Self {
+        self.requirements = known;
+        self
+    }
+
+    /// What a list of requirements stands for, as far as the run knows.
+    pub fn requirement(&self, name: &RequirementName) -> Option<Installed> {
+        // The list decides, wherever it lies.
+        let is_same = |other: &&RequirementName| other.list == name.list && other.kind == name.kind;
+        let find = |pins: &BTreeMap<RequirementName, Installed>| {
+            let name = pins.keys().find(is_same)?;
+            pins.get(name).cloned()
+        };
+        let found = || {
+            let found = self.found_requirements.lock();
+            find(&found.unwrap_or_else(PoisonError::into_inner))
+        };
+        find(&self.requirements).or_else(found)
+    }
+
+    /// Pins what a list of requirements stands for.
+    pub fn add_requirement(&self, name: RequirementName, installed: Installed) {
+        let found = self.found_requirements.lock();
+        let mut found = found.unwrap_or_else(PoisonError::into_inner);
+        found.insert(name, installed);
+    }
+
+    /// The pins of requirements that the run has added so far.
+    pub fn found_requirements(&self) -> BTreeMap<RequirementName, Installed> {
+        let found = self.found_requirements.lock();
+        found.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether what is not pinned is refused.

@@ -6,7 +6,7 @@ use crate::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::imageless::ImagelessError;
 use crate::postprocess::PostProcessError;
-use crate::provision::ProvisionError;
+use crate::provision::{Installed, ProvisionError, RequirementName};
 use crate::registry::RegistryError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
@@ -42,6 +42,25 @@ pub enum BuildError {
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
+    /// What a step requires has no pin, and must have one.
+    #[error("{name} is not in the lock file, or has changed since it was locked")]
+    RequirementNotLocked {
+        /// Which list.
+        name: RequirementName,
+    },
+    /// What a step requires is not what the lock file says.
+    #[error(
+        "{name} is not what the lock file says: {}",
+        differences(expected, found)
+    )]
+    RequirementMoved {
+        /// Which list.
+        name: RequirementName,
+        /// What was locked.
+        expected: Box<Installed>,
+        /// What there is now.
+        found: Box<Installed>,
+    },
     /// A provisioner failed beside its commands in the sandbox.
     #[error(transparent)]
     Provision(ProvisionError),
@@ -168,6 +187,21 @@ impl BuildError {
         }
     }
 
+    /// What to do about it, where that does not depend on the template.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Provision(error) => error.hint(),
+            Self::RequirementNotLocked { .. } => {
+                Some("run `hardtack init`, or build without --locked".to_owned())
+            }
+            Self::RequirementMoved { .. } => Some(
+                "run `hardtack init -upgrade` to take what there is now, or name versions in the list"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether the host is at fault, and not the template.
     pub fn is_of_host(&self) -> bool {
         match self {
@@ -202,6 +236,20 @@ impl From<ProvisionError> for BuildError {
             error => Self::Provision(error),
         }
     }
+}
+
+/// What has moved, by the names of the parts.
+fn differences(expected: &Installed, found: &Installed) -> String {
+    let only = |these: &Installed, those: &Installed| -> Vec<String> {
+        let parts = these.parts.iter().filter(|it| !those.parts.contains(it));
+        parts.cloned().collect()
+    };
+    let (gone, new) = (only(expected, found), only(found, expected));
+    if gone.is_empty() && new.is_empty() {
+        let parts = found.parts.join(", ");
+        return format!("{parts} has other files under the same version");
+    }
+    format!("{} instead of {}", new.join(", "), gone.join(", "))
 }
 
 fn other(found: &Option<DiffId>) -> String {

@@ -156,11 +156,10 @@ fn hints(error: &BuildError) -> Vec<String> {
             "its last run has not failed in a step, or what was left has been pruned; `--before STEP` opens the state that a step begins with"
                 .to_owned(),
         ),
-        BuildError::Provision(source) => hints.extend(source.hint()),
         BuildError::Exit { code: 127, .. } => hints.push(
             "a shell step needs /bin/sh and the commands that it names inside the base".to_owned(),
         ),
-        _ => {}
+        error => hints.extend(error.hint()),
     }
     hints
 }

@@ -3,7 +3,7 @@
 //! The same code serves a build and `hardtack plan`, so that a forecast cannot differ from what
 //! happens.
 
-use super::{BuildError, Environment};
+use super::{BuildError, Environment, requirements};
 use crate::base::{self, ResolvedBase, StartChanges, UploadOwner};
 use crate::cache::Hit;
 use crate::digest::{DiffId, StepKey};
@@ -29,6 +29,7 @@ pub struct Ground<'a> {
 
 /// Puts together what a step's key depends on; reads and digests its host files.
 pub fn material(
+    environment: &Environment,
     plan: &Plan,
     step: &LayerStep,
     ground: &Ground<'_>,
@@ -36,6 +37,13 @@ pub fn material(
     let mut inputs = BTreeMap::new();
     for one in step.provisioner.inputs().iter().chain(&step.inputs) {
         inputs.extend(input::digest(one)?);
+    }
+    if let Some(requirement) = step.provisioner.requirement() {
+        let content = requirements::content(environment, requirement)?;
+        inputs.insert(
+            format!("required by {}", requirement.name()?.file),
+            content.digest.to_string(),
+        );
     }
     Ok(KeyMaterial::new(Ingredients {
         layers: ground.layers,

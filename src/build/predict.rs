@@ -170,7 +170,7 @@ fn look(
             epoch: foundation.epoch,
             platform: &planned.platform,
         };
-        let material = lookup::material(plan, layer_step, &ground)?;
+        let material = lookup::material(environment, plan, layer_step, &ground)?;
         let key = material.key();
         let Some(hit) = lookup::found(environment, layer_step, &material)? else {
             let reasons = reasons(environment, build, step, layer_step, &material)?;

@@ -4,18 +4,19 @@ use super::chain::{Blob, Chain, Link, Origin};
 use super::event::{Event, LayerSummary, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, state, trees};
+use super::{BuildError, Environment, host, mounts, requirements, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
 use crate::plan::{LayerStep, Plan, PlannedBuild, Step};
-use crate::provision::{HostContext, Said, StartState};
+use crate::provision::{HostContext, REQUIREMENT, Said, StartState};
 use crate::sandbox::emulation;
 use crate::sandbox::{
     Action, LineSplitter, OpenRoot, OutputStream, StepOutcome, StepReport, StepSpec,
 };
 use crate::store::{Platform, Scratch, StepRecord};
 use std::collections::VecDeque;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ impl Bench<'_> {
             epoch: self.epoch,
             platform: self.platform,
         };
-        let material = lookup::material(self.plan, layer, &ground)?;
+        let material = lookup::material(environment, self.plan, layer, &ground)?;
         let key = material.key();
         let is_shared = lookup::is_shared(layer, &material);
         if let Some(hit) = lookup::known(environment, layer, &key)? {
@@ -114,6 +115,9 @@ impl Bench<'_> {
         let (report, tree, log) = self.attempts(step, &place, || {
             self.attempt(step, layer, &place, &trees, true)
         })?;
+        for note in &report.notes {
+            environment.note(note);
+        }
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
             environment.cache.replace(&key);
@@ -299,12 +303,29 @@ impl Bench<'_> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
         let tree = environment.store.scratch()?;
+        if let Some(requirement) = layer.provisioner.requirement() {
+            let folder = requirements::folder(environment, requirement)?;
+            let link = files.path().join(REQUIREMENT);
+            symlink(folder, &link).map_err(BuildError::file("create", &link))?;
+        }
         let actions = layer.provisioner.actions(files.path(), self.start)?;
         if actions.iter().any(Action::runs_program) {
             emulation::check(self.platform)?;
         }
+        let furnished = mounts::root(
+            environment,
+            &self.plan.given,
+            Some(layer),
+            trees.to_vec(),
+            tree.path().to_owned(),
+            &|| {
+                environment.emit(Event::StepWaiting {
+                    place: place.clone(),
+                });
+            },
+        )?;
         let spec = StepSpec {
-            root: state::root_of(Some(layer), trees.to_vec(), tree.path().to_owned()),
+            root: furnished.root.clone(),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,

@@ -2,7 +2,7 @@
 
 use super::arguments::Build;
 use super::error::CommandError;
-use super::init::{line_of, look_at_bases};
+use super::init::{line_of, look_at_inputs};
 use super::lock_file::LockFile;
 use super::metadata;
 use super::operator::StandardInput;
@@ -11,7 +11,7 @@ use super::output_file::OutputFile;
 use super::sharing;
 use super::surroundings::{self, Surroundings};
 use super::template::{self, Request};
-use crate::base::{InputContext, Pins};
+use crate::base::Pins;
 use crate::build::event::{Event, EventSink, Level};
 use crate::build::{self, Environment, OnError, Outcome};
 use crate::cache::prune::limit;
@@ -58,7 +58,10 @@ fn build(
     };
     let metadata_file = prepared(&arguments.metadata_file, "--metadata-file")?;
     let junit_file = prepared(&arguments.junit, "--junit")?;
-    let request = Request::to_build(&arguments.template, surroundings)?;
+    let request = Request {
+        secrets: Some(arguments.secrets.flags.clone()),
+        ..Request::to_build(&arguments.template, surroundings)?
+    };
     let checked = template::check(request, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),
@@ -115,16 +118,10 @@ fn build(
     let lock_file = LockFile::of(&arguments.template.path, surroundings);
     let lock = lock_file.read(surroundings, &checked.masker)?;
     let pins = Arc::new(lock.clone().unwrap_or_default().pins(arguments.locked));
-    if arguments.locked {
-        check_locked(
-            &plan,
-            &environment,
-            &pins,
-            &lock.unwrap_or_default(),
-            &lock_file,
-        )?;
-    }
     environment.pins = Arc::clone(&pins);
+    if arguments.locked {
+        check_locked(&plan, &environment, &lock.unwrap_or_default(), &lock_file)?;
+    }
     let outcomes = build::run(environment, plan).map_err(CommandError::host)?;
     // Also after a failure: the next attempt is to start from the same images.
     if let Err(error) = keep_pins(&pins, &lock_file, surroundings, &checked.masker) {
@@ -235,16 +232,10 @@ impl Output {
 fn check_locked(
     plan: &Plan,
     environment: &Environment,
-    pins: &Pins,
     lock: &Lock,
     file: &LockFile,
 ) -> Result<(), CommandError> {
-    let context = InputContext {
-        store: &environment.store,
-        registries: &environment.registries,
-        pins,
-    };
-    let found = look_at_bases(plan, &context, file.folder())?;
+    let found = look_at_inputs(plan, environment, file.folder())?;
     let mut moved = lock.changes(&found);
     // Builds that are left out need none of what is locked for them.
     moved.retain(|one| one.to.is_some());
@@ -253,7 +244,7 @@ fn check_locked(
     }
     let list: Vec<String> = moved.iter().map(line_of).collect();
     let error = anyhow::anyhow!(
-        "the bases are not what {} says:\n{}",
+        "the bases, and what steps require, are not what {} says:\n{}",
         file.shown().display(),
         list.concat().trim_end()
     );
@@ -268,7 +259,7 @@ fn keep_pins(
     surroundings: &Surroundings,
     masker: &Masker,
 ) -> Result<(), CommandError> {
-    if pins.found().is_empty() {
+    if pins.found().is_empty() && pins.found_requirements().is_empty() {
         return Ok(());
     }
     let _held = file.hold()?;

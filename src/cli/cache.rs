@@ -321,13 +321,14 @@ fn print_removal(arguments: &PruneArguments, removal: &Removal) -> Result<(), Co
             "steps": removal.steps.len(),
             "blobs": removal.blobs.len(),
             "trees": removal.trees.len(),
+            "mounts": removal.mounts.len(),
             "notes": removal.notes.len(),
             "bytes": removal.disk,
             "left": removal.left,
         }));
     }
     output::print(&format!(
-        "{} {}: {}, {}, {}; {} left\n",
+        "{} {}: {}, {}, {}{}; {} left\n",
         if arguments.dry_run {
             "would remove"
         } else {
@@ -337,6 +338,10 @@ fn print_removal(arguments: &PruneArguments, removal: &Removal) -> Result<(), Co
         format::count(removal.steps.len(), "result"),
         format::count(removal.blobs.len(), "blob"),
         format::count(removal.trees.len(), "unpacked layer"),
+        match removal.mounts.len() {
+            0 => String::new(),
+            count => format!(", {}", format::count(count, "mount")),
+        },
         format::bytes(removal.left),
     ))
 }

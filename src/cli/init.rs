@@ -12,10 +12,11 @@ use super::surroundings::Surroundings;
 use super::template::{self, Looked, Request};
 use super::variable_arguments::VariableArguments;
 use crate::base::{InputContext, Pins};
+use crate::build::{Environment, requirements};
 use crate::diagnostic::Diagnostics;
 use crate::plan::lock::{Lock, Moved, Name};
 use crate::plan::packer_components::of_plugin;
-use crate::plan::{Plan, plugins};
+use crate::plan::{Plan, Step, plugins};
 use crate::registry::Client;
 use crate::template::{RequiredPlugin, Template};
 use anyhow::{Context as _, anyhow};
@@ -23,6 +24,7 @@ use clap::Args;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// `hardtack init`.
 #[derive(Args, Debug)]
@@ -67,12 +69,12 @@ pub fn run(
         (Some(lock), false) => lock.pins(false),
         _ => Pins::default(),
     };
-    let context = InputContext {
-        store: &open_store(surroundings)?,
-        registries: &Client::new(surroundings.registry_settings(&interrupt::cancel_on_signals())),
-        pins: &pins,
-    };
-    let found = look_at_bases(&plan, &context, file.folder())?;
+    let mut environment =
+        surroundings.build_environment(open_store(surroundings)?, crate::ui::silent());
+    environment.cancel = interrupt::cancel_on_signals();
+    environment.registries = Client::new(surroundings.registry_settings(&environment.cancel));
+    environment.pins = Arc::new(pins);
+    let found = look_at_inputs(&plan, &environment, file.folder())?;
     let changes = locked.clone().unwrap_or_default().changes(&found);
     let moved: Vec<&Moved> = changes
         .iter()
@@ -152,14 +154,34 @@ pub fn describe(plugin: &RequiredPlugin) -> String {
     text + "\n"
 }
 
-/// What the bases of a plan hold; names of files are told from `folder`.
-pub fn look_at_bases(
+/// What the bases of a plan hold, and what its steps require from elsewhere; names of files are told
+/// from `folder`.
+pub fn look_at_inputs(
     plan: &Plan,
-    context: &InputContext<'_>,
+    environment: &Environment,
     folder: &Path,
 ) -> Result<Lock, CommandError> {
+    let context = &InputContext {
+        store: &environment.store,
+        registries: &environment.registries,
+        pins: &environment.pins,
+    };
     let mut lock = Lock::default();
     for build in &plan.builds {
+        for requirement in build.steps.iter().filter_map(Step::requirement) {
+            let failed = || format!("{}: cannot find out what a step requires", build.name);
+            let installed = requirements::content(environment, requirement);
+            let installed = installed.map_err(|error| {
+                let hint = error.hint();
+                let error = CommandError::user(anyhow::Error::new(error).context(failed()));
+                match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            })?;
+            let name = requirement.name().with_context(failed)?;
+            lock.insert_requirement(name, installed);
+        }
         let Some(image) = build.image() else {
             continue;
         };

@@ -19,7 +19,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -166,6 +166,7 @@ impl Surroundings {
             source_date_epoch: self.source_date_epoch,
             run_id: self.run_id.clone(),
             working_folder: self.working_folder.clone(),
+            said: Mutex::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum Part {
     Literal(String),
     /// The value of an expression of the template.
     Expression(String),
-    /// A variable of the base image, as it is written: `$PATH`.
+    /// A variable of the base image, as it stands in braces: `PATH`, or `HOME:-/root`.
     OfBase(String),
 }
 
@@ -72,7 +72,9 @@ impl Text {
 
     /// Whether the base image decides about it.
     pub fn is_of_base(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::OfBase(_)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::OfBase(_)))
     }
 
     /// The text with something behind it.
@@ -95,8 +97,14 @@ impl Text {
     pub fn hcl(&self) -> String {
         let mut quoted = String::from("\"");
         for (index, part) in self.parts.iter().enumerate() {
+            let next = self.parts.get(index + 1);
+            let of_base;
             let text = match part {
-                Part::Literal(text) | Part::OfBase(text) => text,
+                Part::Literal(text) => text,
+                Part::OfBase(name) => {
+                    of_base = variable(name, next);
+                    &of_base
+                }
                 Part::Expression(expression) => {
                     quoted.push_str("${");
                     quoted.push_str(expression);
@@ -104,7 +112,7 @@ impl Text {
                     continue;
                 }
             };
-            let is_followed = matches!(self.parts.get(index + 1), Some(Part::Expression(_)));
+            let is_followed = matches!(next, Some(Part::Expression(_)));
             // In front of `${` a dollar sign would take its meaning away.
             let kept = match is_followed {
                 true => text.trim_end_matches(['$', '%']),
@@ -153,6 +161,20 @@ impl Text {
     }
 }
 
+/// A variable as a shell and Docker take it, in braces where it would not end otherwise.
+fn variable(name: &str, next: Option<&Part>) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let ends = match next {
+        None => true,
+        Some(Part::Literal(text)) => !text.starts_with(is_part),
+        Some(_) => false,
+    };
+    match ends && name.chars().all(is_part) {
+        true => format!("${name}"),
+        false => format!("${{{name}}}"),
+    }
+}
+
 /// A literal as it stands within quotes of a template whose strings are Go templates too.
 fn inner(text: &str) -> String {
     let quoted = hcl_quoted(&text.replace("{{", "{{\"{{\"}}"));
@@ -193,13 +215,22 @@ mod tests {
         for (parts, expected) in [
             (vec![literal("a"), name()], "\"a${var.A}\""),
             (vec![literal("$"), name()], "\"${\"$\"}${var.A}\""),
-            (vec![literal("a$$"), name()], "\"a${\"$\"}${\"$\"}${var.A}\""),
-            (vec![literal("${a} %{b} {{c}}")], r#""$${a} %%{b} {{\"{{\"}}c}}""#),
-            (vec![Part::OfBase("$PATH".into()), literal(":x")], "\"$PATH:x\""),
+            (
+                vec![literal("a$$"), name()],
+                "\"a${\"$\"}${\"$\"}${var.A}\"",
+            ),
+            (
+                vec![literal("${a} %{b} {{c}}")],
+                r#""$${a} %%{b} {{\"{{\"}}c}}""#,
+            ),
+            (
+                vec![Part::OfBase("PATH".into()), literal(":x")],
+                "\"$PATH:x\"",
+            ),
         ] {
             assert_eq!(Text::of(parts).hcl(), expected);
         }
-        let path = Text::of([literal("a\"$"), Part::OfBase("$PATH".into())]);
+        let path = Text::of([literal("a\"$"), Part::OfBase("PATH".into())]);
         assert_eq!(path.shell_word().hcl(), r#""\"a\\\"\\$$PATH\"""#);
     }
 

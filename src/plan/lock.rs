@@ -2,12 +2,14 @@
 //!
 //! A *lock* has one entry for each image of a registry, by its reference, and one for each other
 //! base from outside, by what the template calls it and the platform; its value is a digest. The
+//! A list of roles and collections has one too, by the list's content. The
 //! file is HCL with one block for each entry, sorted, so that a change of one base changes one line.
 //! Builds take the images of registries from it; of the others, it tells what has changed.
 
 use crate::base::{Input, Pins, Place};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::digest::Digest;
+use crate::provision::{Installed, RequirementName};
 use crate::registry::Reference;
 use crate::template::{self, Arguments, NamedText, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,7 @@ const REMEDY: &str = "remove the file and run `hardtack init` again";
 pub struct Lock {
     images: BTreeMap<Reference, Digest>,
     bases: BTreeMap<BaseName, Digest>,
+    requirements: BTreeMap<RequirementName, Installed>,
 }
 
 /// What an entry is for.
@@ -38,6 +41,8 @@ pub enum Name {
     Image(Reference),
     /// Any other base.
     Base(BaseName),
+    /// A list of roles and collections.
+    Requirement(RequirementName),
 }
 
 /// A base that is a file or a folder.
@@ -58,6 +63,7 @@ impl fmt::Display for Name {
         match self {
             Self::Image(reference) => reference.fmt(formatter),
             Self::Base(name) => name.fmt(formatter),
+            Self::Requirement(name) => name.fmt(formatter),
         }
     }
 }
@@ -109,9 +115,18 @@ impl Lock {
     /// Adds an entry, or replaces it.
     pub fn insert(&mut self, name: Name, digest: Digest) {
         match name {
-            Name::Image(reference) => self.images.insert(reference, digest),
-            Name::Base(name) => self.bases.insert(name, digest),
-        };
+            Name::Image(reference) => drop(self.images.insert(reference, digest)),
+            Name::Base(name) => drop(self.bases.insert(name, digest)),
+            Name::Requirement(name) => {
+                let parts = Vec::new();
+                self.insert_requirement(name, Installed { digest, parts });
+            }
+        }
+    }
+
+    /// Adds what a list of requirements stands for, or replaces it.
+    pub fn insert_requirement(&mut self, name: RequirementName, installed: Installed) {
+        self.requirements.insert(name, installed);
     }
 
     /// The digest of an entry.
@@ -119,25 +134,30 @@ impl Lock {
         match name {
             Name::Image(reference) => self.images.get(reference).copied(),
             Name::Base(name) => self.bases.get(name).copied(),
+            Name::Requirement(name) => self.requirements.get(name).map(|it| it.digest),
         }
     }
 
     /// What references stand for in a build. With `is_strict`, nothing may be added.
     pub fn pins(&self, is_strict: bool) -> Pins {
-        Pins::new(self.images.clone(), is_strict)
+        Pins::new(self.images.clone(), is_strict).with_requirements(self.requirements.clone())
     }
 
     /// Adds what a build has pinned; says whether that is anything.
     pub fn adopt(&mut self, pins: &Pins) -> bool {
         let found = pins.found();
-        let is_new = !found.is_empty();
+        let requirements = pins.found_requirements();
+        let is_new = !found.is_empty() || !requirements.is_empty();
         self.images.extend(found);
+        self.requirements.extend(requirements);
         is_new
     }
 
     fn names(&self) -> impl Iterator<Item = Name> {
         let images = self.images.keys().cloned().map(Name::Image);
-        images.chain(self.bases.keys().cloned().map(Name::Base))
+        let bases = self.bases.keys().cloned().map(Name::Base);
+        let requirements = self.requirements.keys().cloned().map(Name::Requirement);
+        images.chain(bases).chain(requirements)
     }
 
     /// What has to be done to this lock to make it `other`, sorted.
@@ -174,6 +194,14 @@ impl Lock {
                 }
                 block.finish();
             }
+            for block in arguments.labelled_blocks("requirements", 2) {
+                if let Some((name, installed)) = read_requirement(&block)
+                    && lock.requirements.insert(name, installed).is_some()
+                {
+                    report_second(&block);
+                }
+                block.finish();
+            }
             lock
         })
     }
@@ -203,6 +231,18 @@ impl Lock {
                 text += &format!("  {key:<width$} = {}\n", template::hcl_quoted(value));
             }
             text += "}\n";
+        }
+        for (name, installed) in &self.requirements {
+            let quoted = [&name.kind, &name.file].map(|label| template::hcl_quoted(label));
+            let digests = [name.list, installed.digest]
+                .map(|digest| template::hcl_quoted(&digest.to_string()));
+            let parts = installed.parts.iter().map(|it| template::hcl_quoted(it));
+            let parts: String = parts.map(|it| format!("    {it},\n")).collect();
+            let [kind, file] = quoted;
+            let [list, digest] = digests;
+            text += &format!(
+                "\nrequirements {kind} {file} {{\n  list   = {list}\n  digest = {digest}\n  installed = [\n{parts}  ]\n}}\n"
+            );
         }
         text
     }
@@ -252,13 +292,34 @@ fn read_entry(block: &Arguments<'_>) -> Option<(BaseName, Digest)> {
     Some((name, read_digest(block)?))
 }
 
+fn read_requirement(block: &Arguments<'_>) -> Option<(RequirementName, Installed)> {
+    let parts: Vec<String> = block.optional("installed").unwrap_or_default();
+    let (list, digest) = (read_named_digest(block, "list"), read_digest(block));
+    let (Some(kind), Some(file)) = (block.label(0), block.label(1)) else {
+        let text = "a `requirements` block has two labels";
+        block.error(block.header(), text, &[REMEDY]);
+        return None;
+    };
+    let name = RequirementName {
+        kind: kind.to_owned(),
+        file: file.to_owned(),
+        list: list?,
+    };
+    let digest = digest?;
+    Some((name, Installed { digest, parts }))
+}
+
 fn read_digest(block: &Arguments<'_>) -> Option<Digest> {
-    let digest: String = block.required("digest")?;
+    read_named_digest(block, "digest")
+}
+
+fn read_named_digest(block: &Arguments<'_>, name: &str) -> Option<Digest> {
+    let digest: String = block.required(name)?;
     match digest.parse() {
         Ok(digest) => Some(digest),
         Err(error) => {
             let error: crate::digest::ParseDigestError = error;
-            block.error(block.span("digest"), error.to_string(), &[REMEDY]);
+            block.error(block.span(name), error.to_string(), &[REMEDY]);
             None
         }
     }
@@ -330,6 +391,16 @@ mod tests {
         lock.insert(name("rootfs", "a \"${b}\".tar", "", ""), Digest::of("r"));
         lock.insert(name("oci", "../base", "v1", "linux/amd64"), Digest::of("o"));
         lock.insert(Name::Image("debian:12".parse().unwrap()), Digest::of("i"));
+        let name = RequirementName {
+            kind: "galaxy".to_owned(),
+            file: "requirements.yml".to_owned(),
+            list: Digest::of("l"),
+        };
+        let installed = Installed {
+            digest: Digest::of("d"),
+            parts: vec!["a.b 1.0.0".to_owned(), "web 3".to_owned()],
+        };
+        lock.insert_requirement(name, installed);
         let text = lock.to_hcl();
         assert_eq!(
             text,
@@ -348,10 +419,21 @@ base \"oci\" \"../base\" {{
 base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
   digest = \"{}\"
 }}
+
+requirements \"galaxy\" \"requirements.yml\" {{
+  list   = \"{}\"
+  digest = \"{}\"
+  installed = [
+    \"a.b 1.0.0\",
+    \"web 3\",
+  ]
+}}
 ",
                 Digest::of("i"),
                 Digest::of("o"),
-                Digest::of("r")
+                Digest::of("r"),
+                Digest::of("l"),
+                Digest::of("d")
             )
         );
         assert_eq!(parse(&text).unwrap(), lock);
@@ -368,6 +450,7 @@ base \"rootfs\" \"a \\\"$${{b}}\\\".tar\" {{
                 "sha256:1",
             ),
             ("image \"x\" {\n}\n", "digest"),
+            ("requirements \"galaxy\" \"x\" {\n}\n", "list"),
             ("bases \"x\" {\n}\n", "bases"),
             ("base {", "this brace is not closed"),
             (

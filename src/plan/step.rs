@@ -7,7 +7,7 @@ use super::sandboxed::Sandboxed;
 use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
-use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner};
+use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner, Requirement};
 use crate::sandbox::Network;
 use crate::template::{Component, SourceUse, Template};
 use std::sync::Arc;
@@ -37,6 +37,16 @@ pub struct Step {
     pub max_retries: u32,
     /// Whether the build goes on, without the step's changes, when all attempts have failed.
     pub continue_on_error: bool,
+}
+
+impl Step {
+    /// What it takes from elsewhere, pinned by the lock file.
+    pub fn requirement(&self) -> Option<&dyn Requirement> {
+        match &self.work {
+            Work::Layer(layer) => layer.provisioner.requirement(),
+            Work::Host(_) => None,
+        }
+    }
 }
 
 /// What a step does, by where.

@@ -6,6 +6,7 @@
 //! and have no effect.
 
 mod configuration;
+mod galaxy;
 mod inputs;
 mod inventory;
 mod options;
@@ -13,11 +14,12 @@ mod program;
 mod references;
 mod visit;
 
-use super::{Caller, Input, ProvisionError, Provisioner, StartState, Visitor};
+use super::{Caller, Input, ProvisionError, Provisioner, Requirement, StartState, Visitor};
 use crate::digest::Digest;
 use crate::sandbox::Action;
 use crate::template::gotemplate::GoTemplateData;
 use configuration::{Configuration, expanded};
+use galaxy::Galaxy;
 use inputs::Counted;
 use inventory::Inventory;
 use program::Installation;
@@ -61,6 +63,7 @@ pub struct Ansible {
     /// None for the image's own.
     user: Option<String>,
     keep_inventory_file: bool,
+    galaxy: Option<Galaxy>,
     roles_path: Option<PathBuf>,
     collections_path: Option<PathBuf>,
     skip_version_check: bool,
@@ -240,6 +243,10 @@ impl Provisioner for Ansible {
 
     fn actions(&self, _scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {
         Ok(vec![Action::Open])
+    }
+
+    fn requirement(&self) -> Option<&dyn Requirement> {
+        self.galaxy.as_ref().map(|it| it as &dyn Requirement)
     }
 
     fn visitor(&self) -> Option<&dyn Visitor> {

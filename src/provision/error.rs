@@ -58,6 +58,16 @@ pub enum ProvisionError {
         /// A program that tasks needed in the root and did not find.
         missing: Option<String>,
     },
+    /// A program of this host has failed.
+    #[error("`{program}` ended with code {code}")]
+    ProgramFailed {
+        /// Its command line.
+        program: String,
+        /// What it ended with.
+        code: i32,
+        /// Its last lines.
+        lines: Vec<String>,
+    },
     /// A program that must be on this host is not.
     #[error("there is no {program} on this host")]
     MissingProgram {
@@ -113,6 +123,12 @@ impl ProvisionError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::MissingProgram { remedy, .. } => remedy,
+            Self::ProgramFailed { lines, .. } if !lines.is_empty() => {
+                return Some(format!(
+                    "the last lines that it wrote:\n  {}",
+                    lines.join("\n  ")
+                ));
+            }
             Self::OldProgram { .. } => {
                 "install a newer one, or try this one with `skip_version_check = true`"
             }

@@ -145,7 +145,7 @@ fn user_namespace_hint() -> String {
             .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
     });
     if filtered {
-        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined".to_owned();
+        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined; as its root, --isolation=chroot builds without, but keeps steps from nothing that is in the container".to_owned();
     }
     "run hardtack as root, or on a kernel with user namespaces (CONFIG_USER_NS)".to_owned()
 }

@@ -1,6 +1,7 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
-use super::{seccomp, sys};
+use super::means::Means;
+use super::{landlock, seccomp, sys};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
@@ -33,7 +34,11 @@ const PROCESSES: u64 = 32_768;
 
 /// Sets limits, installs the seccomp programs and drops capabilities; gives the listener for calls
 /// that are handed over where there is a single id.
-pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, String> {
+pub fn harden(
+    user_namespace: bool,
+    many_ids: bool,
+    means: Means,
+) -> Result<Option<OwnedFd>, String> {
     // Its descriptors lead to folders of the host, and its program is hardtack itself
     // (CVE-2019-5736): nobody inside may look into PID 1.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -53,6 +58,10 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     if !user_namespace {
         set_no_new_privs(true).map_err(|error| format!("set no_new_privs: {error}"))?;
     }
+    // Takes one of the two: no new privileges, or those that are given up below.
+    if !means.has_process_namespace() {
+        landlock::enter_domain().map_err(|error| format!("enter a Landlock domain: {error}"))?;
+    }
     let listener = if many_ids {
         None
     } else {
@@ -62,14 +71,19 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     sys::install_seccomp(&seccomp::program(), false)
         .map_err(|error| format!("install the seccomp program: {error}"))?;
 
+    let mut kept = KEPT;
+    if !means.has_namespaces() {
+        // Who may enter another root leaves the first one.
+        kept.remove(CapabilitySet::SYS_CHROOT);
+    }
     for capability in CapabilitySet::all().iter() {
-        if !KEPT.contains(capability) {
+        if !kept.contains(capability) {
             // The kernel may know fewer than this list.
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
     let held = capabilities(None).map_err(|error| format!("read capabilities: {error}"))?;
-    let kept = held.permitted & KEPT;
+    let kept = held.permitted & kept;
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,

@@ -5,16 +5,14 @@ use super::command::{self, Start, Streams};
 use super::connection::Connection;
 use super::descendants;
 use super::error::Failure;
-use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
-
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
-use super::{chown, harden, inside, mounts, sys, users};
+use super::{chown, chroot, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -104,28 +102,29 @@ fn work(
     if !spec.means.has_process_namespace() {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
-    stubs.extend(entered.stubs);
-    for agent in entered.agents {
-        let report = InitReport::Agent {
-            socket: agent.socket,
-        };
-        connection
-            .send_with(&report, agent.listener.as_fd())
-            .map_err(setup("hand over an ssh agent"))?;
+    if spec.means.has_namespaces() {
+        sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
+        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+        stubs.extend(entered.stubs);
+        for agent in entered.agents {
+            let report = InitReport::Agent {
+                socket: agent.socket,
+            };
+            connection
+                .send_with(&report, agent.listener.as_fd())
+                .map_err(setup("hand over an ssh agent"))?;
+        }
+        // Every /etc/hosts knows it, and it says nothing of the host.
+        let _ = rustix::system::sethostname(b"localhost");
+        let _ = rustix::system::setdomainname(b"(none)");
+    } else {
+        chroot::enter(&spec.root.scratch).map_err(|text| (FailureKind::Setup, text))?;
     }
-    // Every /etc/hosts knows it, and it says nothing of the host.
-    let _ = rustix::system::sethostname(b"localhost");
-    let _ = rustix::system::setdomainname(b"(none)");
     if spec.root.network == Network::None {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
-    if !spec.means.has_process_namespace() {
-        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
-    }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;

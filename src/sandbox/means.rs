@@ -74,9 +74,20 @@ impl Means {
         writable: Writable::Overlay,
     };
 
+    /// What a chroot takes.
+    pub const CHROOT: Self = Self {
+        confinement: Confinement::Chroot,
+        writable: Writable::Copy,
+    };
+
     /// Whether the step has a process namespace, whose end is the end of all that runs in it.
     pub(super) fn has_process_namespace(self) -> bool {
         self.confinement == Confinement::Full
+    }
+
+    /// Whether the step has namespaces at all, and so can be given mounts.
+    pub(super) fn has_namespaces(self) -> bool {
+        self.confinement > Confinement::Chroot
     }
 
     /// What is missing, how to get it, and how to refuse; none where nothing is.

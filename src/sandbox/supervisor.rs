@@ -5,11 +5,14 @@ use super::connection::Connection;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
 use super::means::Means;
+use super::mount_point::Stub;
 use super::protocol::{
     Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
-use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks};
+use super::root;
+use super::writable::{self, Upper};
+use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -135,6 +138,9 @@ fn probe(
     facts: &Facts,
 ) -> Result<Answer, Failure> {
     let Some(scratch) = scratch else {
+        if !facts.means.has_namespaces() {
+            return Ok(Answer::Ready);
+        }
         make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
         return Ok(Answer::Ready);
     };
@@ -142,7 +148,8 @@ fn probe(
         scratch: scratch.to_owned(),
         ..RootSpec::default()
     };
-    let end = watched(connection, &[], &root, None, facts, None);
+    let end = Upper::prepare(scratch, &[], facts.means)
+        .and_then(|upper| watched(connection, &[], &root, &upper.stubs, None, facts, None));
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -171,15 +178,12 @@ fn step(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let result = watched(
-        connection,
-        &spec.actions,
-        &spec.root,
-        spec.timeout,
-        facts,
-        door,
-    )
-    .and_then(|end| finish_step(connection, spec, end));
+    let scratch = &spec.root.scratch;
+    let mut upper = Upper::prepare(scratch, &spec.root.lowers, facts.means).map(Some);
+    let result = match &mut upper {
+        Ok(upper) => attempt(connection, spec, upper, facts, door),
+        Err((kind, text)) => Err((*kind, std::mem::take(text))),
+    };
     let is_done = matches!(
         &result,
         Ok(Answer::Step(StepReport {
@@ -188,9 +192,44 @@ fn step(
         }))
     );
     if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
-        empty(&spec.root.scratch);
+        empty(scratch);
+        return result;
     }
-    result
+    // As the commands left it, it is to be the uppermost layer of another step.
+    let kept = match upper {
+        Ok(Some(upper)) => upper.finish().map(drop),
+        _ => Ok(()),
+    };
+    let tidied = kept.and_then(|()| writable::tidy(scratch));
+    match (result, tidied) {
+        (Ok(_), Err(text)) => Err((FailureKind::Work, text)),
+        (result, _) => result,
+    }
+}
+
+/// Runs the actions of a step and, if they succeed, takes `upper` to make a layer of it.
+fn attempt(
+    connection: &Connection,
+    spec: &StepSpec,
+    upper: &mut Option<Upper>,
+    facts: &Facts,
+    door: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    let stubs = upper
+        .as_ref()
+        .map_or_else(Vec::new, |upper| upper.stubs.clone());
+    let end = watched(
+        connection,
+        &spec.actions,
+        &spec.root,
+        &stubs,
+        spec.timeout,
+        facts,
+        door,
+    );
+    chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
+    let end = end?;
+    finish_step(connection, spec, upper, end)
 }
 
 /// Whether what a failed step has left is free of secrets.
@@ -203,7 +242,12 @@ fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
 }
 
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
-fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
+fn finish_step(
+    connection: &Connection,
+    spec: &StepSpec,
+    upper: &mut Option<Upper>,
+    end: End,
+) -> Result<Answer, Failure> {
     let outcome = match end {
         End::Reported(InitReport::Done { stubs }) => {
             root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
@@ -238,7 +282,11 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
     if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) = tasks::settle_step(&spec.root, spec.epoch)?;
+    let below = upper
+        .take()
+        .map_or_else(|| Ok(spec.root.lowers.clone()), Upper::finish)
+        .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) = tasks::settle_step(&spec.root, &below, spec.epoch)?;
     report.notes.extend(tasks::unsearched(&spec.root.secrets));
     report.diff_id = diff_id;
     report.tar_size = tar_size;
@@ -252,7 +300,10 @@ fn open(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let result = watched(connection, &[Action::Open], root, None, facts, door);
+    let result = Upper::prepare(&root.scratch, &root.lowers, facts.means).and_then(|upper| {
+        let actions = [Action::Open];
+        watched(connection, &actions, root, &upper.stubs, None, facts, door)
+    });
     empty(&root.scratch);
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
@@ -281,6 +332,7 @@ fn watched(
     connection: &Connection,
     actions: &[Action],
     root: &RootSpec,
+    stubs: &[Stub],
     timeout: Option<Duration>,
     facts: &Facts,
     door: Option<OwnedFd>,
@@ -288,8 +340,6 @@ fn watched(
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
-    let stubs =
-        root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
     let is_agent = |mount: &Mount| matches!(mount.kind, MountKind::Agent { .. });
     let forwarder = match root.mounts.iter().any(is_agent) {
         true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
@@ -304,7 +354,11 @@ fn watched(
     } else {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    make_namespaces(namespaces)?;
+    if facts.means.has_namespaces() {
+        make_namespaces(namespaces)?;
+    } else if let Some(text) = chroot::refusal(root) {
+        return Err((FailureKind::Work, text));
+    }
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
@@ -319,7 +373,7 @@ fn watched(
         means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
-        stubs,
+        stubs: stubs.to_vec(),
     };
     let sent = match &door {
         Some(door) => init.send_with(&spec, door.as_fd()),

@@ -1,5 +1,6 @@
 //! The options of an `ansible` block: Packer's, decoded and checked.
 
+use super::galaxy::Galaxy;
 use super::inventory::{Inventory, MadeInventory};
 use super::{Ansible, CONNECTION, Configuration};
 use crate::provision::{Context, Provisioner};
@@ -23,6 +24,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let inventory = inventory(arguments, context);
     let roles_path = folder(arguments, "roles_path", context);
     let collections_path = folder(arguments, "collections_path", context);
+    let galaxy = galaxy(arguments, context);
     explain_connection_options(arguments);
 
     let playbook = playbook.and_then(|it| file(arguments, "playbook_file", &it, context));
@@ -60,6 +62,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         inventory: inventory?,
         user: user.filter(|it| !it.is_empty()),
         keep_inventory_file,
+        galaxy: galaxy?,
         roles_path,
         collections_path,
         skip_version_check,
@@ -108,6 +111,24 @@ fn variables(arguments: &Arguments<'_>) -> Option<BTreeMap<String, String>> {
         }
     }
     Some(variables)
+}
+
+/// What is taken from Galaxy, if anything; none after an error.
+fn galaxy(arguments: &Arguments<'_>, context: &Context) -> Option<Option<Galaxy>> {
+    let file: Option<String> = arguments.optional("galaxy_file");
+    let command: Option<String> = arguments.optional("galaxy_command");
+    // What is installed goes into an empty folder: there is nothing to overwrite.
+    let _: Option<bool> = arguments.optional("galaxy_force_install");
+    let _: Option<bool> = arguments.optional("galaxy_force_with_deps");
+    let Some(file) = file.filter(|it| !it.is_empty()) else {
+        return Some(None);
+    };
+    Some(Some(Galaxy {
+        file: self::file(arguments, "galaxy_file", &file, context)?,
+        command: command.filter(|it| !it.is_empty()),
+        caller: Arc::clone(&context.caller),
+        working_folder: context.working_folder.clone(),
+    }))
 }
 
 /// Where Ansible learns of hosts; none after an error.

@@ -28,7 +28,7 @@ pub(super) struct Installation {
 impl Installation {
     /// Finds `command`, a name or a path, as a shell in `folder` would with this `PATH`.
     pub(super) fn find(command: &str, search_path: &str, folder: &Path) -> Option<Self> {
-        let program = locate(command, search_path, folder)?;
+        let program = Self::locate(command, search_path, folder)?;
         let packages = packages_of(&program);
         let release = packages.as_deref().and_then(|packages| {
             let text = fs::read_to_string(packages.join("ansible/release.py")).ok()?;
@@ -45,6 +45,18 @@ impl Installation {
         })
     }
 
+    /// Finds a program as a shell in `folder` would.
+    pub(super) fn locate(command: &str, search_path: &str, folder: &Path) -> Option<PathBuf> {
+        let found = if command.contains('/') {
+            Some(folder.join(command)).filter(|path| is_program(path))
+        } else {
+            let folders = search_path.split(':').filter(|it| !it.is_empty());
+            let mut paths = folders.map(|it| folder.join(it).join(command));
+            paths.find(|path| is_program(path))
+        }?;
+        Some(behind_shim(&found).unwrap_or(found))
+    }
+
     /// Whether it is older than `major.minor`, as far as it is known.
     pub(super) fn is_older_than(&self, major: u32, minor: u32) -> bool {
         let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
@@ -54,17 +66,6 @@ impl Installation {
             _ => false,
         }
     }
-}
-
-fn locate(command: &str, search_path: &str, folder: &Path) -> Option<PathBuf> {
-    let found = if command.contains('/') {
-        Some(folder.join(command)).filter(|path| is_program(path))
-    } else {
-        let folders = search_path.split(':').filter(|it| !it.is_empty());
-        let mut paths = folders.map(|it| folder.join(it).join(command));
-        paths.find(|path| is_program(path))
-    }?;
-    Some(behind_shim(&found).unwrap_or(found))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -3,9 +3,10 @@
 //! The connection plugin is a file of its own, under Ansible's licence, that is only written out
 //! here. What tasks put down in the root lies in one folder, which goes before the layer is made.
 
+use super::galaxy::Galaxy;
 use super::inventory::Inventory;
 use super::{Ansible, CONNECTION};
-use crate::provision::{HostContext, ProvisionError, Said, StartState, Visitor};
+use crate::provision::{HostContext, ProvisionError, REQUIREMENT, Said, StartState, Visitor};
 use crate::sandbox::host_command::{self, HostCommand};
 use crate::sandbox::{OpenRoot, OutputStream, RootCommand};
 use serde_json::json;
@@ -142,12 +143,16 @@ impl Ansible {
             "ANSIBLE_CONNECTION_PLUGINS",
             joined(vec![folder.path.join("plugins")], plugins),
         );
-        let roles = self.roles_path.iter().cloned().collect();
+        let installed = self.galaxy.is_some().then(|| folder.path.join(REQUIREMENT));
+        let mut roles: Vec<PathBuf> = installed.iter().map(|it| Galaxy::roles(it)).collect();
+        roles.extend(self.roles_path.clone());
         set(
             "ANSIBLE_ROLES_PATH",
             joined(roles, self.roles_search_path()),
         );
-        let collections = self.collections_path.iter().cloned().collect();
+        let mut collections: Vec<PathBuf> =
+            installed.iter().map(|it| Galaxy::collections(it)).collect();
+        collections.extend(self.collections_path.clone());
         set(
             "ANSIBLE_COLLECTIONS_PATH",
             joined(collections, self.collections_search_path()),
