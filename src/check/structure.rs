@@ -9,7 +9,7 @@ mod permissions;
 mod yaml;
 
 use super::command::CommandCheck;
-use super::config::{ConfigCheck, Text};
+use super::config::{ConfigCheck, Spellings, Text};
 use super::file::{FileCheck, Kind};
 use super::pattern::{Pattern, Patterns};
 use super::{Expected, Test};
@@ -379,11 +379,11 @@ fn metadata_test(node: &Node, diagnostics: &Diagnostics) -> Test {
     config.workdir = fields.optional("workdir").and_then(text).filter(is_given);
     config.ports = ports(fields.optional("exposedPorts"), diagnostics);
     config.excluded_ports = ports(fields.optional("unexposedPorts"), diagnostics);
-    let volumes = |node: Option<&Node>| -> Vec<Expected<String>> {
+    let volumes = |node: Option<&Node>| -> Vec<Expected<Spellings>> {
         let texts = node.map(|node| node.texts(diagnostics)).unwrap_or_default();
         let texts = texts.into_iter();
         texts
-            .map(|(text, place)| Expected::new(text, place))
+            .map(|(text, place)| Expected::new(vec![text], place))
             .collect()
     };
     config.volumes = volumes(fields.optional("volumes"));
@@ -420,7 +420,7 @@ fn pairs(nodes: &[Node], diagnostics: &Diagnostics) -> Vec<(String, Expected<Tex
 }
 
 /// Ports; one without a protocol stands for all that may be meant.
-fn ports(node: Option<&Node>, diagnostics: &Diagnostics) -> Vec<Expected<Vec<String>>> {
+fn ports(node: Option<&Node>, diagnostics: &Diagnostics) -> Vec<Expected<Spellings>> {
     let texts = node.map(|node| node.texts(diagnostics)).unwrap_or_default();
     let ways = |(port, place): (String, SourceSpan)| {
         let mut ways = vec![port.clone()];
