@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Mounts of steps: host folders, memory, caches and the ssh agent; what decides keys, what stays.
+. "$(dirname "$0")/../lib.sh"
+
+copy_templates "$WORK/repo"
+mkdir -p src/sub
+printf '#!/bin/sh\necho from the source\n' > src/run
+chmod 755 src/run
+header="source \"oci\" \"base\" {
+  layout = \"$WORK/repo/fixtures/busybox\"
+}"
+
+# template FILE COMMANDS MOUNTS
+template() {
+    cat > "$1" <<HCL
+$header
+build {
+  name    = "app"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = [$2]
+    $3
+  }
+}
+HCL
+}
+
+for user in root hardtack-sub hardtack-single; do
+    echo "--- $user"
+    folder=$WORK/$user
+    install -d -o "$user" "$folder"
+    store=$folder/store
+    template bind.pkr.hcl '"/src/run > /out", "! touch /src/new", "echo x > /cache/file", "echo x > /mem/file"' '
+    mount "bind" {
+      target = "/src"
+      source = "src"
+    }
+    mount "cache" {
+      target = "/cache"
+    }
+    mount "tmpfs" {
+      target = "/mem"
+      size   = "1MiB"
+    }'
+    run() {
+        as_user "$user" HARDTACK_PROGRESS=plain "$HARDTACK" build --store "$store" --metadata-file "$folder/$1.json" \
+            "$2" > "$folder/$1.out" 2> "$folder/$1.err" || { cat "$folder/$1.err" >&2; fail "$1 of $user"; }
+    }
+    run first bind.pkr.hcl
+    layer=$(jq -r '.builds[].layers[-1].diff_id // empty' "$folder/first.json")
+    [ -n "$layer" ] || layer=$(jq -c '.builds[].layers[-1]' "$folder/first.json")
+    # The same layer whoever builds it: nothing of what was mounted is in it.
+    [ "$user" != root ] || expected=$(digest_of "$folder/first.json" app.oci.base)
+    equal "the image is the same" "$expected" "$(digest_of "$folder/first.json" app.oci.base)"
+    run again bind.pkr.hcl
+    contains "it is cached" "$folder/again.err" cached
+    echo '# changed' >> src/run
+    run changed bind.pkr.hcl
+    equal "a changed source is another step" 0 "$(grep -c ': cached' "$folder/changed.err" || true)"
+    sed -i '$d' src/run
+
+    template use.pkr.hcl '"cat /elsewhere/file"' '
+    mount "cache" {
+      target  = "/elsewhere"
+      id      = "/cache"
+      sharing = "locked"
+    }'
+    run use use.pkr.hcl
+    equal "a cache is counted" 1 "$(as_user "$user" "$HARDTACK" cache du --store "$store" --json | jq '[.kinds[] | select(.kind == "mounts")] | length')"
+    as_user "$user" "$HARDTACK" cache prune --store "$store" --all > "$folder/prune.out"
+    equal "and pruned" 0 "$(as_user "$user" "$HARDTACK" cache du --store "$store" --json | jq '[.kinds[] | select(.kind == "mounts")] | length')"
+    left_behind "$store"
+done
+
+echo "--- one step at a time"
+template lock.pkr.hcl '"test ! -e /cache/busy", "touch /cache/busy", "sleep 1", "rm /cache/busy", "echo ${build.name} > /done"' '
+    mount "cache" {
+      target  = "/cache"
+      sharing = "locked"
+    }'
+sed -i 's/${build.name}/$PACKER_BUILD_NAME/' lock.pkr.hcl
+sed 's/"app"/"other"/; s/ \/done/ \/other/' lock.pkr.hcl > lock2.pkr.hcl
+build locks a.json lock.pkr.hcl &
+build locks b.json lock2.pkr.hcl || fail "the second step"
+wait $! || fail "the first step"
+echo "ok: a locked cache has one user"
+cat a.json.err b.json.err > both.err
+contains "waiting is told" both.err waiting
+
+echo "--- the ssh agent"
+template ssh.pkr.hcl '"test -S $SSH_AUTH_SOCK", "echo done > /done"' '
+    mount "ssh" {}'
+env -u SSH_AUTH_SOCK "$HARDTACK" build --store ssh ssh.pkr.hcl > ssh.out 2> ssh.err && fail "built without an agent"
+contains "no agent" ssh.err "there is no ssh agent: SSH_AUTH_SOCK is not set"
+contains "what to do" ssh.err 'eval $(ssh-agent)'
+eval "$(ssh-agent)" > /dev/null
+at_exit+=("kill $SSH_AGENT_PID")
+build ssh ssh.json ssh.pkr.hcl
+echo "ok: an agent is forwarded"
+
+echo "--- what is wrong in a template"
+# wrong EXPECTED MOUNTS
+wrong() {
+    template wrong.pkr.hcl '"true"' "$2"
+    "$HARDTACK" validate wrong.pkr.hcl > wrong.out 2>&1 && fail "accepted: $2"
+    contains "$1" wrong.out "$1"
+    contains "with its place" wrong.out "wrong.pkr.hcl:"
+}
+wrong 'there is no kind of mount "nfs"' 'mount "nfs" { target = "/x" }'
+wrong 'needs its kind' 'mount { target = "/x" }'
+wrong '`target` is required' 'mount "tmpfs" {}'
+wrong 'cannot mount on "relative"' 'mount "tmpfs" { target = "relative" }'
+wrong 'that belongs to the sandbox' 'mount "tmpfs" { target = "/proc/x" }'
+wrong 'that is the whole root' 'mount "tmpfs" { target = "/" }'
+wrong 'it holds `..`' 'mount "tmpfs" { target = "/a/../b" }'
+wrong '/a is mounted twice' 'mount "tmpfs" { target = "/a" }
+    mount "tmpfs" { target = "/a/" }'
+wrong 'cannot mount nowhere' 'mount "bind" {
+      target = "/a"
+      source = "nowhere"
+    }'
+wrong 'sharing cannot be "mine"' 'mount "cache" {
+      target  = "/a"
+      sharing = "mine"
+    }'
+wrong 'a secret comes from one place' 'mount "secret" {
+      id    = "a"
+      file  = "x"
+      value = "y"
+    }'
+wrong 'is no name of a variable' 'mount "secret" {
+      id       = "a"
+      variable = "a b"
+    }'
+wrong 'is no size' 'limits { memory = "much" }'
+wrong 'there is no argument `cpus` here' 'limits { cpus = 2 }'
+wrong 'network cannot be "vpn"' 'network = "vpn"'
