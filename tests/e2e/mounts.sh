@@ -72,6 +72,79 @@ for user in root hardtack-sub hardtack-single; do
     left_behind "$store"
 done
 
+echo "--- from other builds"
+from() {
+    cat > from.pkr.hcl <<HCL
+$header
+build {
+  name    = "tools"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["mkdir -p /opt/tools", "echo '#!/bin/sh' > /opt/tools/run", "echo 'echo $1' >> /opt/tools/run", "chmod 755 /opt/tools/run", "ln -s opt/tools /link", "ln -s /etc /out"]
+  }
+}
+build {
+  name    = "data"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["cp /tools/run /copied"]
+    mount "bind" {
+      target = "/tools"
+      from   = "tools"
+      path   = "/link"
+    }
+  }
+}
+build {
+  name    = "app"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["/tools/run > /said", "cat /tools.file > /file", "! touch /tools/x", "! touch /all/x", "ls /all/opt/tools >> /said"]
+    mount "bind" {
+      target = "/tools"
+      from   = "tools.oci.base"
+      path   = "/opt/tools"
+    }
+    mount "bind" {
+      target = "/tools.file"
+      from   = "data"
+      path   = "/copied"
+    }
+    mount "bind" {
+      target = "/all"
+      from   = "tools"
+    }
+  }
+}
+HCL
+}
+from one
+for user in root hardtack-sub hardtack-single; do
+    folder=$WORK/$user
+    as_user "$user" "$HARDTACK" plan --store "$folder/from" from.pkr.hcl > "$folder/plan.out" 2>&1 || { cat "$folder/plan.out"; fail "plan"; }
+    as_user "$user" HARDTACK_PROGRESS=plain "$HARDTACK" build --store "$folder/from" --only 'app.*' --metadata-file "$folder/from.json" from.pkr.hcl \
+        > "$folder/out" 2> "$folder/err" || { cat "$folder/err"; fail "from other builds, as $user"; }
+    [ "$user" != root ] || image=$(digest_of "$folder/from.json" app.oci.base)
+    equal "$user: the same image" "$image" "$(digest_of "$folder/from.json" app.oci.base)"
+    as_user "$user" "$HARDTACK" run --store "$folder/from" app.oci.base cat /said > "$folder/said" 2> "$folder/err" || { cat "$folder/err"; fail "run"; }
+    equal "$user: what it has read" "one run" "$(tr '\n' ' ' < "$folder/said" | sed 's/ $//')"
+done
+build root/from cached.json from.pkr.hcl
+equal "all of it is cached" 3 "$(grep -c ': cached' cached.json.err)"
+"$HARDTACK" plan --store root/from from.pkr.hcl > plan.out 2>&1 || fail "plan"
+from two
+build root/from two.json from.pkr.hcl
+equal "another image is another step" 0 "$(grep -c ': cached' two.json.err || true)"
+[ "$image" != "$(digest_of two.json app.oci.base)" ] || fail "another image makes no difference"
+"$HARDTACK" shell --store root/from --build app --before 1 from.pkr.hcl -- cat /tools/run > shell.out 2> shell.err || { cat shell.err; fail "shell"; }
+contains "a shell has the mounts too" shell.out "echo two"
+sed 's/"tools.oci.base"/"nobody"/' from.pkr.hcl > nobody.pkr.hcl
+"$HARDTACK" validate nobody.pkr.hcl > nobody.out 2>&1 && fail "an unknown build"
+contains "an unknown build" nobody.out 'there is no build named "nobody"'
+sed '0,/provisioner "shell" {/s//provisioner "shell" {\n    mount "bind" {\n      target = "\/y"\n      from = "app"\n    }/' from.pkr.hcl > circle.pkr.hcl
+"$HARDTACK" validate circle.pkr.hcl > circle.out 2>&1 && fail "a circle"
+contains "a circle" circle.out 'builds need each other in a circle'
+
 echo "--- one step at a time"
 template lock.pkr.hcl '"test ! -e /cache/busy", "touch /cache/busy", "sleep 1", "rm /cache/busy", "echo ${build.name} > /done"' '
     mount "cache" {
