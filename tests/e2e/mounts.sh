@@ -67,6 +67,12 @@ for user in root hardtack-sub hardtack-single; do
     }'
     run use use.pkr.hcl
     equal "a cache is counted" 1 "$(as_user "$user" "$HARDTACK" cache du --store "$store" --json | jq '[.kinds[] | select(.kind == "mounts")] | length')"
+    as_user "$user" "$HARDTACK" cache export --mounts --store "$store" "$folder/cache.tar" > "$folder/export.out" 2>&1
+    contains "a cache is exported" "$folder/export.out" "exported 1 mount"
+    as_user "$user" "$HARDTACK" cache import --mounts --store "$folder/other" "$folder/cache.tar" > "$folder/import.out" 2>&1
+    as_user "$user" HARDTACK_PROGRESS=plain "$HARDTACK" build --no-cache --store "$folder/other" use.pkr.hcl > "$folder/other.out" 2>&1 \
+        || { cat "$folder/other.out"; fail "a cache of another store"; }
+    echo "ok: and imported"
     as_user "$user" "$HARDTACK" cache prune --store "$store" --all > "$folder/prune.out"
     equal "and pruned" 0 "$(as_user "$user" "$HARDTACK" cache du --store "$store" --json | jq '[.kinds[] | select(.kind == "mounts")] | length')"
     left_behind "$store"
