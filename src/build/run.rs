@@ -42,7 +42,6 @@ pub fn run(
         build: build.name.clone(),
         steps: build.steps.len(),
     });
-    tests_of_image::announce(environment, plan, build);
     let result = match &build.product {
         Product::Image(planned) => again::run(environment, &build.name, |is_again| {
             let order = (environment, plan, build);

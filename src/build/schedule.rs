@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::run::{self, Finished};
-use super::{BuildError, Environment, Outcome, trees};
+use super::{BuildError, Environment, Outcome, tests_of_image, trees};
 use crate::plan::Plan;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +32,7 @@ pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildEr
         .enable_all()
         .build()
         .map_err(BuildError::file("start threads for", "builds"))?;
+    tests_of_image::announce(&environment, &plan);
     sweep(&environment)?;
     settle_trees(&environment);
     let outcomes = runtime.block_on(async {

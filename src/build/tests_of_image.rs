@@ -27,8 +27,8 @@ use std::time::Instant;
 /// What records call the kind of step that a test is.
 const KIND: &str = "test";
 
-/// Tells that the tests of a build are going to run, so that a report names those that never do.
-pub fn announce(environment: &Environment, plan: &Plan, build: &PlannedBuild) {
+/// Notes all tests as not run yet, so that a report names those that never do.
+pub fn announce(environment: &Environment, plan: &Plan) {
     let reason = match environment.skip_tests {
         true => "--skip-tests",
         false => "the build failed before its tests",
@@ -40,7 +40,7 @@ pub fn announce(environment: &Environment, plan: &Plan, build: &PlannedBuild) {
         },
         seconds: 0.0,
     };
-    if !build.tests.is_empty() {
+    for build in plan.builds.iter().filter(|build| !build.tests.is_empty()) {
         let results = build.tests.iter().map(skipped).collect();
         environment.test_results.set(&build.name, results);
     }

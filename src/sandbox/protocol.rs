@@ -112,7 +112,7 @@ pub enum Action {
     /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
     /// the folders above that had to be made for it.
     Temporary {
-        /// In the root.
+        /// In the root; `~USER[:GROUP]/…` lies in the user's home folder.
         path: String,
     },
 }

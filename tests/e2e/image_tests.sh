@@ -229,6 +229,34 @@ as_user hardtack-single "$HARDTACK" build --store "$folder/store" -var "out=$fol
     > "$folder/out" 2>&1 || { cat "$folder/out"; fail "hardtack-single"; }
 equal "hardtack-single: tests pass" 4 "$(grep -c ': passed in ' "$folder/out")"
 
+# A build whose base fails has tests that never run.
+cat > chain.pkr.hcl <<'HCL'
+source "oci" "busybox" { layout = "repo/fixtures/busybox" }
+source "oci" "above" { from = "below.oci.busybox" }
+build {
+  name    = "below"
+  sources = ["source.oci.busybox"]
+  dynamic "test" {
+    for_each = ["true", "false"]
+    labels   = ["runs ${test.value}"]
+    content { command = [test.value] }
+  }
+  test "of others" {
+    except  = ["oci.busybox"]
+    command = ["false"]
+  }
+}
+build {
+  name    = "above"
+  sources = ["source.oci.above"]
+  test "never" { command = ["true"] }
+}
+HCL
+code=0
+"$HARDTACK" build --store "$WORK/of-root/store" --junit chain.xml chain.pkr.hcl > chain 2>&1 || code=$?
+equal "a chain of builds" "1 3 1 1" "$code $(junit chain.xml)"
+contains "why it was skipped" chain.xml 'message="the build failed before its tests"'
+
 # An image of a registry that the store does not have; its layers come when the first test needs them.
 start_registry
 skopeo copy --quiet --dest-tls-verify=false "oci:$WORK/of-root/layout" "docker://$REGISTRY/team/web:1"
