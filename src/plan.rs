@@ -7,6 +7,7 @@
 mod config;
 mod dependencies;
 pub mod key;
+mod limits;
 pub mod lock;
 mod mount;
 mod names;

@@ -23,6 +23,7 @@ mod chown;
 mod chroot;
 mod command;
 mod connection;
+mod control_group;
 mod descendants;
 pub mod emulation;
 mod entrance;
@@ -52,6 +53,7 @@ mod sys;
 mod tasks;
 mod temporary;
 mod transfer;
+mod user_network;
 mod users;
 mod writable;
 
@@ -64,8 +66,9 @@ pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
-    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
+    Action, Extracted, Limits, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile,
+    RootCommand, RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task,
+    TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

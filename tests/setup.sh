@@ -20,6 +20,8 @@ packages=(
     hyperfine packer
     # A double of AWS and Salt come from Python's package index.
     python3-dev python3-venv
+    # A root that RPM manages.
+    createrepo-c dnf rpm
     # Formulas for Salt are repositories.
     git
     # To build hardtack.

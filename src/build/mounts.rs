@@ -34,6 +34,7 @@ pub fn root(
             lowers,
             scratch,
             network: layer.map_or(Network::Host, |layer| layer.network),
+            limits: layer.map(|layer| layer.limits.clone()).unwrap_or_default(),
             ..RootSpec::default()
         },
         _locks: Vec::new(),

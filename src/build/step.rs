@@ -1,7 +1,7 @@
 //! One step: found in the store, or run in the sandbox and turned into a layer.
 
 use super::chain::{Blob, Chain, Link, Origin};
-use super::event::{Event, LayerSummary, StepPlace};
+use super::event::{Event, LayerSummary, Level, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
 use super::{BuildError, Environment, host, mounts, requirements, trees};
@@ -379,6 +379,13 @@ impl Bench<'_> {
         };
         splitter.finish(&mut emit);
         let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for reached in report.iter().flat_map(|report| &report.reached) {
+            environment.emit(Event::Notice {
+                build: Some(self.build.name.clone()),
+                level: Level::Warning,
+                text: reached.clone(),
+            });
+        }
         let result = match report {
             Ok(report) => match report.outcome {
                 StepOutcome::Done => Ok(report),

@@ -120,8 +120,39 @@ impl Translator<'_> {
                 None => self.omit(line, "the name of a variable is no plain text", ""),
             }
         }
-        let Some(stage) = self.stage() else { return };
-        for (name, value) in set {
+        for (name, value) in set.clone() {
+            let Some(stage) = self.stage() else { return };
+            // A shell that works out a value sees what the stage has set, not what the base has.
+            let is_set = |it: &str| {
+                let known = stage.env.iter().chain(&stage.arguments).chain(&set);
+                it != name && known.into_iter().any(|(known, _)| known == it)
+            };
+            let hidden = value
+                .names_of_base()
+                .find(|it| is_set(it))
+                .map(str::to_owned);
+            let hides = stage
+                .env
+                .iter()
+                .find(|(other, text)| *other != name && text.names_of_base().any(|it| it == name))
+                .map(|(other, _)| other.clone());
+            if let Some(hidden) = hidden {
+                self.omit(
+                    line,
+                    format!("{name} needs the value that {hidden} has in the base image, and the stage sets {hidden} too"),
+                    "write that value, or set one of them in an instruction of its own",
+                );
+                continue;
+            }
+            if let Some(other) = hides {
+                self.omit(
+                    line,
+                    format!("{other} needs the value that {name} has in the base image"),
+                    "write that value there",
+                );
+                continue;
+            }
+            let Some(stage) = self.stage() else { return };
             stage.env.retain(|(known, _)| *known != name);
             stage.env.push((name.clone(), value.clone()));
             stage.scope.env.insert(name, value);

@@ -70,6 +70,14 @@ impl Text {
         }
     }
 
+    /// The names of the base image's variables in it.
+    pub fn names_of_base(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::OfBase(name) => name.split([':', '-', '+']).next(),
+            _ => None,
+        })
+    }
+
     /// Whether the base image decides about it.
     pub fn is_of_base(&self) -> bool {
         self.parts
@@ -93,8 +101,12 @@ impl Text {
         matches!(self.parts.last(), Some(Part::Literal(text)) if text.ends_with(suffix))
     }
 
-    /// As a string of the template, quotes included. Variables of the base are taken literally.
+    /// As an expression of the template: a string, quotes included, unless it is a value alone. Variables of the base are taken literally.
     pub fn hcl(&self) -> String {
+        // Alone, an expression needs no quotes.
+        if let [Part::Expression(expression)] = self.parts.as_slice() {
+            return expression.clone();
+        }
         let mut quoted = String::from("\"");
         for (index, part) in self.parts.iter().enumerate() {
             let next = self.parts.get(index + 1);
@@ -236,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_literal_means_itself(text in r#"[\PC\n\t\\"${}% ]{0,40}"#) {
+        fn a_literal_means_itself(text in "[a-z\n\t\\\\\"${}% é\u{4e2d}\u{1b}]{0,40}") {
             let written = Text::literal(text.clone()).hcl();
             let value = super::super::tests::evaluated(&written);
             let data: GoTemplateData = super::super::tests::nothing();

@@ -11,6 +11,10 @@ use crate::image::expansion;
 use crate::store::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use unicode_normalization::is_nfc;
+
+/// What BuildKit sets where nothing is started from.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is translated, and for where.
 #[derive(Clone, Debug)]
@@ -49,6 +53,10 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
     let mut sources = Sources::new();
     let file = sources.add(import.name, import.text);
     let diagnostics = Diagnostics::new();
+    if !is_nfc(import.text) {
+        let text = "some letters become others that look the same: strings of a template are normalised (NFC)";
+        diagnostics.push(Diagnostic::warning(text));
+    }
     let lines = match lines::cut(import.text) {
         Ok(lines) => lines,
         Err(error) => {
@@ -524,6 +532,11 @@ impl Stage {
         let mut stage = Self::of_image(label, start);
         stage.alias = Some(alias.unwrap_or_default().to_lowercase()).filter(|it| !it.is_empty());
         stage.is_image = false;
+        if stage.start == Start::Scratch {
+            let path = ("PATH".to_owned(), Text::literal(DEFAULT_PATH));
+            stage.scope.env.insert(path.0.clone(), path.1.clone());
+            stage.env.push(path);
+        }
         stage.scope.has_unknown_base = is_image;
         if !is_image {
             stage.workdir = Some(Text::literal("/"));

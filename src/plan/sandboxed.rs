@@ -1,9 +1,10 @@
 //! The options that every provisioner in the sandbox has, beside Packer's.
 
 use super::Settings;
+use super::limits;
 use super::mount::{self, StepMount};
 use crate::provision::Input;
-use crate::sandbox::Network;
+use crate::sandbox::{Limits, Network};
 use crate::template::Arguments;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub struct Sandboxed {
     pub inputs: Vec<Input>,
     /// What is mounted while it runs.
     pub mounts: Vec<StepMount>,
+    /// What its commands may use.
+    pub limits: Limits,
 }
 
 impl Sandboxed {
@@ -31,11 +34,12 @@ impl Sandboxed {
             None => Some(default),
             Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
+            Some("user") => Some(Network::User),
             Some(other) => {
                 arguments.error(
                     arguments.span("network"),
                     format!("network cannot be {other:?}"),
-                    &["it is \"host\" (the default) or \"none\""],
+                    &["it is \"host\" (the default), \"none\", or \"user\" for a network of its own"],
                 );
                 None
             }
@@ -61,6 +65,7 @@ impl Sandboxed {
             network,
             inputs,
             mounts,
+            limits: limits::decode(arguments),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Group, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner, Requirement};
-use crate::sandbox::Network;
+use crate::sandbox::{Limits, Network};
 use crate::template::{Component, SourceUse, Template};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +71,8 @@ pub struct LayerStep {
     pub network: Network,
     /// What is mounted while it runs.
     pub mounts: Vec<StepMount>,
+    /// What its commands may use.
+    pub limits: Limits,
 }
 
 /// Says that a provisioner has no image to work on, unless it works on the host; gives whether it
@@ -154,6 +156,7 @@ pub fn plan_step(
                 cache: sandboxed.cache,
                 network: sandboxed.network?,
                 mounts: sandboxed.mounts,
+                limits: sandboxed.limits,
             };
             (Work::Layer(layer), history)
         }

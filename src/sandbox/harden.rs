@@ -1,6 +1,7 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
 use super::means::Means;
+use super::protocol::Limits;
 use super::{landlock, seccomp, sys};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
@@ -38,6 +39,7 @@ pub fn harden(
     user_namespace: bool,
     many_ids: bool,
     means: Means,
+    limits: &Limits,
 ) -> Result<Option<OwnedFd>, String> {
     // Its descriptors lead to folders of the host, and its program is hardtack itself
     // (CVE-2019-5736): nobody inside may look into PID 1.
@@ -50,8 +52,26 @@ pub fn harden(
         _ => {}
     }
     limit(Resource::Core, 0);
-    limit(Resource::Nofile, OPEN_FILES);
-    limit(Resource::Nproc, PROCESSES);
+    let or = |wanted: Option<u64>, usual: u64| wanted.unwrap_or(usual);
+    limit(Resource::Nofile, or(limits.open_files, OPEN_FILES));
+    limit(Resource::Nproc, or(limits.processes, PROCESSES));
+    for (resource, wanted) in [
+        (Resource::As, limits.memory),
+        (Resource::Fsize, limits.file_size),
+    ] {
+        if let Some(wanted) = wanted {
+            limit(resource, wanted);
+        }
+    }
+    if let Some(time) = limits.cpu_time {
+        // A part of a second counts as one. Who does not end at the signal that tells of the limit
+        // is killed a second later.
+        let seconds = time
+            .as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() > 0));
+        limit(Resource::Cpu, seconds.saturating_add(1));
+        limit_softly(Resource::Cpu, seconds);
+    }
 
     // In a user namespace that is the boundary, and set-user-id programs of the image work; for
     // real root nothing may ever gain more than the step has.
@@ -91,6 +111,20 @@ pub fn harden(
     };
     set_capabilities(None, sets).map_err(|error| format!("drop capabilities: {error}"))?;
     Ok(listener)
+}
+
+/// Lowers a limit that a process may raise again.
+fn limit_softly(resource: Resource, value: u64) {
+    let maximum = getrlimit(resource).maximum;
+    let current = maximum.map_or(value, |maximum| maximum.min(value));
+    // As below.
+    let _ = setrlimit(
+        resource,
+        Rlimit {
+            current: Some(current),
+            maximum,
+        },
+    );
 }
 
 /// Lowers a limit; where the host's own is lower, that one stays.

@@ -7,7 +7,9 @@ use super::descendants;
 use super::error::Failure;
 use super::means::Means;
 use super::mount_point::Stub;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
+use super::protocol::{
+    Action, FailureKind, Limits, Network, PlacedFile, RootCommand, RootSpec, Variable,
+};
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
@@ -31,6 +33,10 @@ pub(super) struct InitSpec {
     pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
+    /// Those limits that it sets itself.
+    pub(super) limits: Limits,
+    /// Whether it is in control groups of its own.
+    pub(super) has_control_group: bool,
     /// Mount points that the supervisor has made in the upper.
     pub(super) stubs: Vec<Stub>,
 }
@@ -40,6 +46,8 @@ pub(super) struct InitSpec {
 pub(super) enum InitReport {
     /// All actions succeeded; all mount points that were made for the step.
     Done { stubs: Vec<Stub> },
+    /// It has a network namespace, and waits for what connects it; the answer is a resolver.
+    Isolated,
     /// The descriptor that comes with it hands calls over.
     Listening,
     /// The descriptor that comes with it listens for those who want to use the keys of an agent.
@@ -103,9 +111,22 @@ fn work(
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
     let mut stubs = spec.stubs;
+    let mut namespaces = UnshareFlags::NEWNS;
+    if spec.has_control_group {
+        // So that its own groups are the roots of what it sees.
+        namespaces |= UnshareFlags::NEWCGROUP;
+    }
+    if spec.root.network == Network::User {
+        namespaces |= UnshareFlags::NEWNET;
+    }
     if spec.means.has_namespaces() {
-        sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
-        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
+        sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
+        let resolver = match spec.root.network {
+            Network::User => Some(wait_for_network(connection)?),
+            _ => None,
+        };
+        let resolver = resolver.as_deref();
+        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids, resolver)?;
         stubs.extend(entered.stubs);
         for agent in entered.agents {
             let report = InitReport::Agent {
@@ -121,10 +142,10 @@ fn work(
     } else {
         chroot::enter(&spec.root.scratch).map_err(|text| (FailureKind::Setup, text))?;
     }
-    if spec.root.network == Network::None {
+    if spec.root.network != Network::Host {
         mounts::loopback_up().map_err(setup("bring the loopback up"))?;
     }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means, &spec.limits)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
@@ -183,6 +204,17 @@ fn work(
         one.remove().map_err(|text| (FailureKind::Work, text))?;
     }
     Ok(InitReport::Done { stubs })
+}
+
+/// Says that this process has a network namespace, and waits until it is connected; gives what
+/// answers for the host's resolver.
+fn wait_for_network(connection: &mut Connection) -> Result<String, Failure> {
+    let failed = |error: io::Error| (FailureKind::Setup, format!("wait for a network: {error}"));
+    connection.send(&InitReport::Isolated).map_err(failed)?;
+    match connection.receive::<String>().map_err(failed)? {
+        Some(resolver) => Ok(resolver),
+        None => Err((FailureKind::Cancelled, "the supervisor has gone".to_owned())),
+    }
 }
 
 /// An action whose host files are open.

@@ -6,6 +6,7 @@
 use super::mount_point::{self, Kind, Place, Stub};
 use super::protocol::Network;
 use super::tasks;
+use super::user_network;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat};
 use rustix::mount::mount_bind;
 use std::fs;
@@ -100,7 +101,13 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Binds a copy of the host's name resolution over the image's, and makes the places for it that
 /// the image lacks. What a step writes there is thrown away, as in Docker.
-pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, String> {
+///
+/// `resolver` answers for the host's own where the step cannot reach that.
+pub fn bind_host_files(
+    target: &Path,
+    network: Network,
+    resolver: Option<&str>,
+) -> Result<Vec<Stub>, String> {
     let root = open(target)?;
     let files: &[(&str, Vec<u8>)] = match network {
         Network::Host => &[
@@ -110,6 +117,17 @@ pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, Str
                 fs::read("/etc/resolv.conf").unwrap_or_default(),
             ),
         ],
+        Network::User => {
+            let of_host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+            let resolver = resolver.unwrap_or_default();
+            &[
+                ("hosts", HOSTS.as_bytes().to_vec()),
+                (
+                    "resolv.conf",
+                    user_network::resolver_file(&of_host, resolver).into_bytes(),
+                ),
+            ]
+        }
         Network::None => &[("hosts", HOSTS.as_bytes().to_vec())],
     };
     let mut stubs = Vec::new();

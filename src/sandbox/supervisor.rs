@@ -2,17 +2,18 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
+use super::control_group::ControlGroup;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
 use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
+    Action, Answer, Envelope, FailureKind, Limits, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
 use super::root;
 use super::writable::{self, Upper};
-use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks};
+use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks, user_network};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -148,8 +149,11 @@ fn probe(
         scratch: scratch.to_owned(),
         ..RootSpec::default()
     };
-    let end = Upper::prepare(scratch, &[], facts.means)
-        .and_then(|upper| watched(connection, &[], &root, &upper.stubs, None, facts, None));
+    let group = ControlGroup::make(&root.limits);
+    let end = Upper::prepare(scratch, &[], facts.means).and_then(|upper| {
+        let stubs = &upper.stubs;
+        watched(connection, &[], &root, stubs, None, facts, &group, None)
+    });
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -218,6 +222,7 @@ fn attempt(
     let stubs = upper
         .as_ref()
         .map_or_else(Vec::new, |upper| upper.stubs.clone());
+    let group = ControlGroup::make(&spec.root.limits);
     let end = watched(
         connection,
         &spec.actions,
@@ -225,11 +230,12 @@ fn attempt(
         &stubs,
         spec.timeout,
         facts,
+        &group,
         door,
     );
     chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
     let end = end?;
-    finish_step(connection, spec, upper, end)
+    finish_step(connection, spec, upper, facts, &group, end)
 }
 
 /// Whether what a failed step has left is free of secrets.
@@ -246,6 +252,8 @@ fn finish_step(
     connection: &Connection,
     spec: &StepSpec,
     upper: &mut Option<Upper>,
+    facts: &Facts,
+    group: &ControlGroup,
     end: End,
 ) -> Result<Answer, Failure> {
     let outcome = match end {
@@ -261,7 +269,7 @@ fn finish_step(
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
-        End::Reported(InitReport::Listening | InitReport::Agent { .. }) => {
+        End::Reported(InitReport::Listening | InitReport::Isolated | InitReport::Agent { .. }) => {
             return Err(unexpected_report());
         }
         End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
@@ -272,8 +280,10 @@ fn finish_step(
         outcome,
         diff_id: None,
         tar_size: 0,
-        notes: Vec::new(),
+        notes: unlimited(&spec.root.limits, group, facts),
+        reached: Vec::new(),
     };
+    report.reached = reached(&spec.root.limits, group, &report.outcome);
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }
@@ -293,6 +303,49 @@ fn finish_step(
     Ok(Answer::Step(report))
 }
 
+/// Says which limits this host does not see to, or not for the step as a whole.
+fn unlimited(limits: &Limits, group: &ControlGroup, facts: &Facts) -> Vec<String> {
+    let rest = group.rest(limits);
+    let why = "this host gives no control group";
+    let mut notes = Vec::new();
+    if rest.memory.is_some() {
+        notes.push(format!(
+            "{why}: the limit on memory holds for each process alone"
+        ));
+    }
+    if rest.processes.is_some() {
+        notes.push(match facts.user_namespace {
+            true => format!("{why}: the limit on processes holds for each user alone"),
+            false => format!("{why}: the limit on processes does not hold for root"),
+        });
+    }
+    notes
+}
+
+/// Says which limits the step has reached, by what the host has counted and by how it ended.
+fn reached(limits: &Limits, group: &ControlGroup, outcome: &StepOutcome) -> Vec<String> {
+    if *outcome == StepOutcome::Done {
+        return Vec::new();
+    }
+    let mut names = group.reached();
+    let code = match outcome {
+        StepOutcome::Failed { code, .. } => *code,
+        _ => 0,
+    };
+    for (name, signal, is_limited) in [
+        ("cpu_time", libc::SIGXCPU, limits.cpu_time.is_some()),
+        ("file_size", libc::SIGXFSZ, limits.file_size.is_some()),
+    ] {
+        if is_limited && code == 128 + signal {
+            names.push(name);
+        }
+    }
+    let names = names.into_iter();
+    names
+        .map(|name| format!("the step has reached its limit `{name}`"))
+        .collect()
+}
+
 /// Keeps a root open until it is closed, on an upper that is thrown away.
 fn open(
     connection: &Connection,
@@ -300,16 +353,21 @@ fn open(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
+    let group = ControlGroup::make(&root.limits);
     let result = Upper::prepare(&root.scratch, &root.lowers, facts.means).and_then(|upper| {
-        let actions = [Action::Open];
-        watched(connection, &actions, root, &upper.stubs, None, facts, door)
+        let (actions, stubs) = ([Action::Open], &upper.stubs);
+        watched(connection, &actions, root, stubs, None, facts, &group, door)
     });
+    drop(group);
     empty(&root.scratch);
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
         End::Reported(
-            InitReport::Listening | InitReport::Agent { .. } | InitReport::Exited { .. },
+            InitReport::Listening
+            | InitReport::Isolated
+            | InitReport::Agent { .. }
+            | InitReport::Exited { .. },
         ) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
@@ -318,6 +376,12 @@ fn open(
 fn unexpected_report() -> Failure {
     let text = "the first process gave a report out of turn; this is a bug in hardtack";
     (FailureKind::Setup, text.to_owned())
+}
+
+/// Threads that were started while they could be.
+struct Helpers {
+    forwarder: Option<Sender<agent::Forwarding>>,
+    starter: Option<user_network::Starter>,
 }
 
 /// How PID 1 ended.
@@ -335,6 +399,7 @@ fn watched(
     stubs: &[Stub],
     timeout: Option<Duration>,
     facts: &Facts,
+    group: &ControlGroup,
     door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
@@ -345,6 +410,13 @@ fn watched(
         true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
         false => None,
     };
+    let starter = match root.network {
+        Network::User => {
+            Some(user_network::starter(!facts.user_namespace).map_err(setup("make a network"))?)
+        }
+        Network::Host | Network::None => None,
+    };
+    let helpers = Helpers { forwarder, starter };
     let mut namespaces = NAMESPACES_OF_STEP;
     if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
@@ -367,12 +439,19 @@ fn watched(
     drop(command);
     // What still writes when PID 1 has ended must be the end of the streams.
     detach_output().map_err(setup("close the output"))?;
+    // It waits for what it is to do, and so is in the groups before it does anything.
+    if let Err(error) = group.add(child.id()) {
+        kill_and_wait(child);
+        return Err(setup("enter a control group")(error));
+    }
     let spec = InitSpec {
         actions: actions.to_vec(),
         root: root.clone(),
         means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
+        limits: group.rest(&root.limits),
+        has_control_group: !group.is_empty(),
         stubs: stubs.to_vec(),
     };
     let sent = match &door {
@@ -382,7 +461,7 @@ fn watched(
     // With PID 1 the last one goes who could answer those that wait at it.
     drop(door);
     match sent {
-        Ok(()) => watch(connection, &mut init, child, timeout, forwarder),
+        Ok(()) => watch(connection, &mut init, child, timeout, &helpers),
         Err(error) => {
             kill_and_wait(child);
             Err((
@@ -407,7 +486,7 @@ fn watch(
     init: &mut Connection,
     child: Child,
     timeout: Option<Duration>,
-    forwarder: Option<Sender<agent::Forwarding>>,
+    helpers: &Helpers,
 ) -> Result<End, Failure> {
     let setup = |error: io::Error| {
         (
@@ -417,6 +496,7 @@ fn watch(
     };
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut calls: Option<chown::Answerer> = None;
+    let mut network = None;
     let mut report = None;
     let mut talking = true;
     while talking {
@@ -460,9 +540,26 @@ fn watch(
                     calls = listener.map(chown::Answerer::new);
                 }
                 Ok(Some((InitReport::Agent { socket }, Some(listener)))) => {
-                    if let Some(forwarder) = &forwarder {
+                    if let Some(forwarder) = &helpers.forwarder {
                         // It listens as long as this process lives.
                         let _ = forwarder.send((listener.into(), socket));
+                    }
+                }
+                Ok(Some((InitReport::Isolated, _))) => {
+                    let attached = match &helpers.starter {
+                        Some(starter) => starter.attach(child.id()),
+                        None => Err("nobody is there to make it".to_owned()),
+                    };
+                    match attached {
+                        Ok(attached) => {
+                            // An error is the end of PID 1, of which we learn soon.
+                            let _ = init.send(&attached.resolver);
+                            network = Some(attached);
+                        }
+                        Err(text) => {
+                            kill_and_wait(child);
+                            return Err((FailureKind::Network, text));
+                        }
                     }
                 }
                 Ok(Some((message, _))) => report = Some(message),
@@ -479,6 +576,7 @@ fn watch(
     }
     // Its end kills whatever it has left running.
     let code = kill_and_wait(child);
+    drop(network);
     report.map(End::Reported).ok_or_else(|| {
         (
             FailureKind::Setup,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::provision::testing::Bench;
+use std::fs;
 
 const KIND: &str = "ansible-local";
 const VARIABLES: &str = "--extra-vars \"packer_build_name=web packer_builder_type=docker packer_http_addr=ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER\"";
@@ -75,9 +76,9 @@ fn nothing_stays() {
         temporary $S/packer-provisioner-ansible-local.inventory
         upload site.yml to $S/site.yml
         upload \"127.0.0.1\\n\" to $S/packer-provisioner-ansible-local.inventory
-        temporary /root/.ansible/tmp
-        temporary /root/.ansible/cp
-        temporary /root/.ansible/galaxy_cache
+        temporary ~/.ansible/tmp
+        temporary ~/.ansible/cp
+        temporary ~/.ansible/galaxy_cache
         run cd $S && $D $S/site.yml $V -c local -i $S/packer-provisioner-ansible-local.inventory";
     let expected: Vec<String> = expected.lines().map(|line| filled(line.trim())).collect();
     assert_eq!(actions.lines().collect::<Vec<_>>(), expected);
@@ -95,7 +96,8 @@ fn another_user_owns_what_is_staged() {
     let actions = bench().actions(KIND, "playbook_file = \"site.yml\"", "app:web");
     let upload = filled("upload site.yml to $S/site.yml of app:web\n");
     assert!(actions.contains(&upload), "{actions}");
-    assert!(!actions.contains("temporary /root"), "{actions}");
+    let home = "temporary ~app:web/.ansible/tmp\n";
+    assert!(actions.contains(home), "{actions}");
 }
 
 #[test]
