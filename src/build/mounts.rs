@@ -1,5 +1,6 @@
 //! Mounts of a step: what its blocks ask for, found on this host.
 
+use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::plan::secret::Given;
 use crate::plan::{LayerStep, StepMount, StepMountKind};
@@ -64,6 +65,15 @@ impl Furnished {
                 source: source.clone(),
                 writable: *writable,
             },
+            StepMountKind::Image { build, path } => {
+                let image = environment.others.get(build);
+                let image = image.ok_or(BuildError::Internal("an image to mount is not known"))?;
+                let chain = Chain::of_layers(&image.layers);
+                MountKind::Layers {
+                    lowers: trees::materialise(environment, &chain)?,
+                    path: path.clone(),
+                }
+            }
             StepMountKind::Tmpfs { size, mode } => MountKind::Tmpfs {
                 size: *size,
                 mode: *mode,

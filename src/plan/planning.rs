@@ -82,7 +82,13 @@ pub fn plan_builds(
             .collect();
         let bases = planned.iter().zip(&is_needed).filter(|(_, it)| **it);
         let bases = bases.filter_map(|(build, _)| build.as_ref()?.image()?.base.depends_on());
+        let mounted = planned.iter().zip(&is_needed).filter(|(_, it)| **it);
+        let mounted = mounted.filter_map(|(build, _)| build.as_ref());
+        let mounted = mounted
+            .flat_map(dependencies::mounted)
+            .map(|(name, _)| name);
         let found: Vec<usize> = bases
+            .chain(mounted)
             .flat_map(|name| dependencies::matching(&names, name))
             .filter(|index| !is_needed[*index])
             .collect();
@@ -212,6 +218,7 @@ fn plan_build(
         source_span: source.reference,
         product,
         depends_on: None,
+        mounts_from: Vec::new(),
         steps,
         error_cleanup,
         tests,
