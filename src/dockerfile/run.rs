@@ -167,10 +167,15 @@ impl Translator<'_> {
                 if let Some(id) = take("id") {
                     block.set("id", id.hcl());
                 }
-                // The socket is its user's here, whoever that is.
-                for name in ["uid", "gid", "mode", "required"] {
-                    drop(take(name));
+                for name in ["uid", "gid", "mode"] {
+                    if let Some(text) = take(name) {
+                        block.set(name, number_or_text(name, &text));
+                    }
                 }
+                // As a secret, it may be missing.
+                let required = take("required");
+                let required = required.as_ref().and_then(Text::known);
+                block.set("required", required.unwrap_or("false").to_owned());
             }
             "tmpfs" => {
                 if let Some(size) = take("size") {

@@ -139,8 +139,7 @@ impl Reader<'_> {
         }
         let mut text = String::new();
         let mut quote = None;
-        loop {
-            let Some(character) = self.next() else { break };
+        while let Some(character) = self.next() {
             match (quote, character) {
                 (None, close) if end == Some(close) => return Ok(text),
                 (Some(open), close) if open == close => quote = None,
