@@ -84,19 +84,9 @@ pub fn run(
         let result = subject.run(test, plan.sources(), &plan.masker)?;
         environment.emit(event(build, name, &result));
         if !result.has_failed() {
-            environment.store.put_step(&StepRecord {
-                key,
-                layer: None,
-                provisioner: format!("{KIND} {}", result.name),
-                log: String::new(),
-                created: environment.now.to_string(),
-                seconds: result.seconds,
-                epoch: None,
-                source: None,
-                // It says something of this host too, where the test ran.
-                private: true,
-                shared: Vec::new(),
-            })?;
+            let now = environment.now.to_string();
+            let record = StepRecord::passed_test(key, &result.name, now, result.seconds);
+            environment.store.put_step(&record)?;
         }
         results.push(result);
     }
