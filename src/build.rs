@@ -15,6 +15,7 @@ mod kept;
 mod lookup;
 mod mounts;
 mod on_error;
+mod others;
 mod outputs;
 mod packing;
 mod post;
@@ -34,6 +35,7 @@ mod unpack;
 pub use error::BuildError;
 pub use lookup::environment_of;
 pub use on_error::OnError;
+pub use others::OtherImages;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
 pub use tests_of_image::try_tests;
@@ -48,9 +50,10 @@ use crate::provision::Operator;
 use crate::registry::Client;
 use crate::sandbox::{Cancel, LazySandbox};
 use crate::store::{LayerDescriptor, Store};
-use event::{Event, EventSink};
+use event::{Event, EventSink, Level};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What all builds of one run share.
 pub struct Environment {
@@ -96,11 +99,27 @@ pub struct Environment {
     pub run_id: String,
     /// Relative host paths start here.
     pub working_folder: PathBuf,
+    /// What has been said of this host.
+    pub said: Mutex<BTreeSet<String>>,
+    /// Images of builds that others mount.
+    pub others: OtherImages,
 }
 
 impl Environment {
     fn emit(&self, event: Event) {
         self.events.emit(event);
+    }
+
+    /// Says what this host does not give, once in a run.
+    fn note(&self, text: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(text.to_owned()) {
+            self.emit(Event::Notice {
+                build: None,
+                level: Level::Warning,
+                text: text.to_owned(),
+            });
+        }
     }
 }
 

@@ -98,11 +98,6 @@ impl Test {
         }
     }
 
-    /// Lets its commands use the host's network.
-    pub fn use_host_network(&mut self) {
-        self.network = Network::Host;
-    }
-
     /// Whether it looks at the root, and not only at the configuration.
     pub fn needs_root(&self) -> bool {
         self.runs_program()
@@ -117,6 +112,9 @@ impl Test {
         self.command.is_some() || !self.setup.is_empty() || !matches!(self.start, Service::Nothing)
     }
 }
+
+/// Goes up when the same test may come to another result on the same image.
+pub const FORMAT: u32 = 1;
 
 /// How long a test may take that does not say so itself.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);

@@ -16,6 +16,7 @@ mod error;
 mod fmt;
 mod go_flags;
 mod images;
+pub mod import_dockerfile;
 pub mod init;
 pub mod inspect;
 mod interrupt;
@@ -33,6 +34,7 @@ pub mod pull;
 mod registries;
 mod run;
 mod say;
+mod secret_arguments;
 mod sharing;
 pub mod shell;
 mod show;
@@ -114,6 +116,7 @@ fn dispatch(command: &Command, surroundings: &Surroundings) -> Result<ExitCode, 
         Command::Console(console) => console::run(console, surroundings),
         Command::Copy(copy) => copy::run(copy, surroundings),
         Command::Init(init) => init::run(init, surroundings),
+        Command::ImportDockerfile(import) => import_dockerfile::run(import, surroundings),
         Command::Pull(pull) => pull::run(pull, surroundings),
         Command::Run(run) => run::run(run, surroundings),
         Command::Shell(shell) => shell::run(shell, surroundings),

@@ -4,11 +4,18 @@
 //! `WORKDIR`, `USER`, `SHELL`) is said again by each step, as a build's `config` applies at its end.
 //! What cannot be translated is reported at its place, and never dropped silently. Nothing runs here.
 
+mod copy;
 mod ignore;
 mod lines;
+mod run;
+mod scope;
+mod settings;
 mod stage;
 mod text;
 mod translate;
 mod write;
 
 pub use translate::{Import, Translation, translate};
+
+#[cfg(test)]
+mod tests;

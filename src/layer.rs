@@ -19,8 +19,10 @@ mod archive;
 mod attributes;
 mod compress;
 mod copy;
+mod difference;
 mod error;
 mod extract;
+mod flatten;
 mod folder;
 mod header;
 mod import;
@@ -38,8 +40,10 @@ mod settle;
 
 pub use archive::{TarSummary, hash_tree, write_tree};
 pub use compress::GzipWriter;
+pub use difference::difference;
 pub use error::{LayerError, Limit, Result, TreePath};
 pub use extract::{ExtractLimits, ExtractOptions, Extracted, extract};
+pub use flatten::{Copied, copy_merged, view_merged};
 pub use import::{Imported, import_folder};
 pub use measure::disk_size;
 pub use metadata::{Losses, record_owner, recorded_owner};
@@ -51,6 +55,8 @@ pub use settle::{Settled, settle};
 
 #[cfg(test)]
 mod extract_tests;
+#[cfg(test)]
+mod flatten_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]

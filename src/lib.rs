@@ -9,6 +9,7 @@
 //! | display | [`ui`] | events | terminal, plain lines, JSON |
 //! | run | [`build`] | a plan | images in the store, events |
 //! | plan | [`plan`] | a template | builds, steps, keys |
+//! | Dockerfiles | [`dockerfile`] | a Dockerfile | a template's text |
 //! | no image | [`imageless`] | a source's options | nothing, or one file |
 //! | the host | [`doctor`] | this host | what it allows, and remedies |
 //! | after the build | [`postprocess`] | an image | archives, names, checksums |
@@ -41,6 +42,7 @@ pub mod copy;
 pub mod decompress;
 pub mod diagnostic;
 pub mod digest;
+pub mod dockerfile;
 pub mod doctor;
 pub mod format;
 pub mod image;

@@ -7,6 +7,7 @@
 mod config;
 mod dependencies;
 pub mod key;
+mod limits;
 pub mod lock;
 mod mount;
 mod names;
@@ -15,6 +16,7 @@ mod planning;
 pub mod plugins;
 mod pushes;
 mod sandboxed;
+pub mod secret;
 mod select;
 pub mod shard;
 mod sharing;
@@ -39,6 +41,7 @@ use crate::store::Platform;
 use crate::template::{Component, RequiredPlugin, Template};
 use names::{Names, build_values};
 use planning::{plan_builds, prepare_post_processor, report_duplicates};
+use secret::Given;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +80,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Hides them.
     pub masker: Masker,
+    /// What steps are given at run time; empty where nothing is built.
+    pub given: Given,
     template: Template,
     settings: Settings,
 }
@@ -100,6 +105,8 @@ pub struct PlannedBuild {
     pub product: Product,
     /// The build that the base is the result of, by its place in the plan.
     pub depends_on: Option<usize>,
+    /// The builds whose images its steps mount, by their places in the plan.
+    pub mounts_from: Vec<usize>,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// What runs when a step has failed, on what it left.
@@ -135,6 +142,12 @@ pub struct PlannedImage {
 }
 
 impl PlannedBuild {
+    /// The places of the builds that must have ended before this one begins.
+    pub fn needs(&self) -> Vec<usize> {
+        let mounted = self.mounts_from.iter().copied();
+        self.depends_on.into_iter().chain(mounted).collect()
+    }
+
     /// What it makes an image of; none if it makes none.
     pub fn image(&self) -> Option<&PlannedImage> {
         match &self.product {
@@ -205,10 +218,32 @@ impl Plan {
             sharing,
             secrets: template.secrets().clone(),
             masker: Masker::of(template.secrets()),
+            given: Given::default(),
             template,
             settings,
         };
         Ok((plan, diagnostics))
+    }
+
+    /// The places of the builds that must have ended before `build` begins, each after those that it
+    /// needs itself. There are no circles.
+    pub fn needed_by(&self, build: &PlannedBuild) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        // What a build needs, and how much of it has been looked at.
+        let mut way: Vec<(Option<usize>, Vec<usize>)> = vec![(None, build.needs())];
+        while let Some((index, mut left)) = way.pop() {
+            let Some(next) = left.pop() else {
+                order.extend(index);
+                continue;
+            };
+            way.push((index, left));
+            // The bound only ends the walk.
+            if !order.contains(&next) && way.len() <= self.builds.len() {
+                let needs = self.builds.get(next).map(PlannedBuild::needs);
+                way.push((Some(next), needs.unwrap_or_default()));
+            }
+        }
+        order
     }
 
     /// The plugins that the template asks for.

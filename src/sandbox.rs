@@ -20,8 +20,10 @@ mod agent;
 pub mod attach;
 mod cancel;
 mod chown;
+mod chroot;
 mod command;
 mod connection;
+mod control_group;
 mod descendants;
 pub mod emulation;
 mod entrance;
@@ -29,6 +31,7 @@ mod error;
 mod harden;
 mod helper;
 pub mod host_command;
+mod host_process;
 mod identity;
 mod init;
 mod inside;
@@ -51,7 +54,9 @@ mod sys;
 mod tasks;
 mod temporary;
 mod transfer;
+mod user_network;
 mod users;
+mod writable;
 
 pub use cancel::Cancel;
 pub use error::SandboxError;
@@ -62,8 +67,9 @@ pub use lines::LineSplitter;
 pub use means::{Confinement, Means, Writable};
 pub use probe::{Attempt, survey};
 pub use protocol::{
-    Action, Extracted, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile, RootCommand,
-    RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task, TaskReport, Variable,
+    Action, Extracted, Limits, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile,
+    RootCommand, RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task,
+    TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

@@ -41,6 +41,7 @@ pub mod history;
 pub mod index;
 pub mod inventory;
 pub mod lock;
+mod mount;
 pub mod occupancy;
 pub mod origin;
 pub mod reference;

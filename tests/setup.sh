@@ -20,8 +20,12 @@ packages=(
     acl attr busybox-static bzip2 e2fsprogs file jq libcap2-bin procps python3 time util-linux xz-utils zstd
     # Benchmarks, and the program whose templates hardtack reads.
     hyperfine packer
-    # A double of AWS comes from Python's package index.
-    python3-venv
+    # A double of AWS and Salt come from Python's package index.
+    python3-dev python3-venv
+    # A root that RPM manages.
+    createrepo-c dnf rpm
+    # Formulas for Salt are repositories.
+    git
     # To build hardtack.
     ca-certificates curl gcc libc6-dev
     # To build libFuzzer.
@@ -57,6 +61,13 @@ fi
 if [ ! -x $tools/ansible/bin/ansible-playbook ]; then
     python3 -m venv $tools/ansible
     $tools/ansible/bin/pip install --quiet 'ansible-core==2.19.14'
+fi
+
+# Salt for a Debian root of the same release; one of its parts is in C.
+if [ ! -d $tools/salt ]; then
+    rm -rf $tools/salt.new
+    $tools/bin/pip wheel --quiet --wheel-dir $tools/salt.new 'salt==3008.3'
+    mv $tools/salt.new $tools/salt
 fi
 
 # Runs the fuzz targets.

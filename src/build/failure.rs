@@ -11,9 +11,12 @@ pub type Failure = Box<(BuildError, String)>;
 /// The message for an error that is not one of a step.
 pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
     if let BuildError::Tests { report, .. } = error {
-        let help = "nothing was published, and the build's name stands for what it stood for before; \
-                    the steps are kept, so the next run goes straight to the tests";
-        let summary = Diagnostic::error(one_line(error)).help(help);
+        let summary = Diagnostic::error(one_line(error))
+            .help("nothing was done with the image, and the build's name stands for what it stood for before")
+            .help(format!(
+                "`hardtack shell PATH --build {}` opens a shell in what was tested",
+                build.name
+            ));
         return report.clone() + &summary.render(plan.sources(), Colours::Off);
     }
     let (span, label) = match error {

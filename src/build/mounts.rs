@@ -1,22 +1,149 @@
 //! Mounts of a step: what its blocks ask for, found on this host.
 
-use crate::plan::{LayerStep, StepMountKind};
-use crate::sandbox::{Mount, MountKind};
+use super::chain::Chain;
+use super::{BuildError, Environment, trees};
+use crate::plan::secret::Given;
+use crate::plan::{LayerStep, StepMount, StepMountKind};
+use crate::sandbox::{Mount, MountKind, Network, RootSpec, Secret, Variable};
+use crate::store::LockGuard;
+use std::path::PathBuf;
 
-/// What is to be mounted while a step runs.
-pub fn of(layer: &LayerStep) -> Vec<Mount> {
-    let mounts = layer.mounts.iter().map(|mount| Mount {
-        target: mount.target.clone(),
-        kind: match &mount.kind {
-            StepMountKind::Bind { source } => MountKind::Bind {
+/// The kind of the lock on a cache that one step at a time may have.
+const CACHE_LOCK: &str = "mount";
+/// Where programs look for the socket of an agent.
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
+
+/// A root with what belongs to it as long as it is used.
+pub struct Furnished {
+    /// The root.
+    pub root: RootSpec,
+    _locks: Vec<LockGuard>,
+}
+
+/// The root in which the commands of a step run. `waiting` is called when another step has a cache
+/// that this one must have for itself.
+pub fn root(
+    environment: &Environment,
+    given: &Given,
+    layer: Option<&LayerStep>,
+    lowers: Vec<PathBuf>,
+    scratch: PathBuf,
+    waiting: &dyn Fn(),
+) -> Result<Furnished, BuildError> {
+    let mut furnished = Furnished {
+        root: RootSpec {
+            lowers,
+            scratch,
+            network: layer.map_or(Network::Host, |layer| layer.network),
+            limits: layer.map(|layer| layer.limits.clone()).unwrap_or_default(),
+            ..RootSpec::default()
+        },
+        _locks: Vec::new(),
+    };
+    let mut mounts: Vec<&StepMount> = layer.iter().flat_map(|layer| &layer.mounts).collect();
+    // Steps that wait for each other's caches take them in one order.
+    mounts.sort_by_key(|mount| match &mount.kind {
+        StepMountKind::Cache { id, .. } => Some(id),
+        _ => None,
+    });
+    for mount in mounts {
+        furnished.add(environment, given, mount, waiting)?;
+    }
+    Ok(furnished)
+}
+
+impl Furnished {
+    fn add(
+        &mut self,
+        environment: &Environment,
+        given: &Given,
+        mount: &StepMount,
+        waiting: &dyn Fn(),
+    ) -> Result<(), BuildError> {
+        let kind = match &mount.kind {
+            StepMountKind::Bind { source, writable } => MountKind::Bind {
                 source: source.clone(),
-                writable: false,
+                writable: *writable,
             },
+            StepMountKind::Image { build, path } => {
+                let image = environment.others.get(build);
+                let image = image.ok_or(BuildError::Internal("an image to mount is not known"))?;
+                let chain = Chain::of_layers(&image.layers);
+                MountKind::Layers {
+                    lowers: trees::materialise(environment, &chain)?,
+                    path: path.clone(),
+                }
+            }
             StepMountKind::Tmpfs { size, mode } => MountKind::Tmpfs {
                 size: *size,
                 mode: *mode,
             },
-        },
-    });
-    mounts.collect()
+            StepMountKind::Cache {
+                id,
+                is_locked,
+                owner,
+            } => {
+                let namespace = environment.sandbox.get()?.tree_namespace();
+                if *is_locked {
+                    let name = format!("{namespace}/{id}");
+                    self._locks
+                        .push(trees::lock(environment, CACHE_LOCK, &name, waiting)?);
+                }
+                let now = environment.now.into();
+                MountKind::Cache {
+                    folder: environment.store.mount_cache(&namespace, id, now)?,
+                    owner: *owner,
+                }
+            }
+            StepMountKind::Secret {
+                secret,
+                variable,
+                owner,
+            } => {
+                let Some(value) = given.secret(secret) else {
+                    return Ok(());
+                };
+                self.root.secrets.push(Secret {
+                    name: secret.id.clone(),
+                    bytes: value.clone(),
+                });
+                if let Some(name) = variable {
+                    // The line feed at the end of a file is no part of what it says.
+                    let bytes = value.as_bytes();
+                    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+                    self.root.variables.push(Variable {
+                        name: name.clone(),
+                        value: bytes.to_vec().into(),
+                    });
+                }
+                MountKind::Secret {
+                    content: value.clone(),
+                    owner: *owner,
+                }
+            }
+            StepMountKind::Agent { owner, .. } => {
+                let Some(socket) = &given.agent else {
+                    return Ok(());
+                };
+                self.root
+                    .variables
+                    .extend(mount.target.as_ref().map(|target| Variable {
+                        name: AGENT_VARIABLE.to_owned(),
+                        value: target.clone().into_bytes().into(),
+                    }));
+                MountKind::Agent {
+                    socket: socket.clone(),
+                    owner: *owner,
+                }
+            }
+        };
+        self.root
+            .mounts
+            .extend(mount.target.as_ref().map(|target| Mount {
+                target: target.clone(),
+                kind,
+            }));
+        Ok(())
+    }
 }

@@ -10,9 +10,9 @@ use super::run::{self, Order};
 use super::step::Bench;
 use super::{BuildError, Environment, kept, mounts, trees};
 use crate::digest::ChainId;
-use crate::plan::{LayerStep, Plan, PlannedBuild, Step, Work};
+use crate::plan::{Plan, PlannedBuild, Step, Work};
 use crate::provision::StartState;
-use crate::sandbox::{Network, OpenRoot, RootSpec, SandboxError, attach};
+use crate::sandbox::{OpenRoot, SandboxError, attach};
 use crate::store::Scratch;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,7 +100,9 @@ pub fn open<T: Send>(
         Work::Layer(layer) => Some(layer),
         Work::Host(_) => None,
     });
-    let root = root_of(layer, lowers, scratch.path().to_owned());
+    let path = scratch.path().to_owned();
+    let furnished = mounts::root(environment, &plan.given, layer, lowers, path, &|| {})
+        .map_err(|error| fail(error))?;
     let visit = |root: &OpenRoot| {
         visit(&State {
             root,
@@ -111,7 +113,7 @@ pub fn open<T: Send>(
     let opened = environment
         .sandbox
         .get()
-        .and_then(|sandbox| sandbox.open(&root, visit, &environment.cancel));
+        .and_then(|sandbox| sandbox.open(&furnished.root, visit, &environment.cancel));
     opened
         .and_then(|visited| visited)
         .map_err(|error| fail(error.into()))
@@ -142,7 +144,9 @@ pub fn show_left(
         Work::Host(_) => None,
     };
     let scratch = environment.store.scratch()?;
-    let root = root_of(layer, lowers, scratch.path().to_owned());
+    let path = scratch.path().to_owned();
+    let given = &bench.plan.given;
+    let furnished = mounts::root(environment, given, layer, lowers, path, &|| {})?;
     let visit = |root: &OpenRoot| match shell(root)? {
         None => Err(SandboxError::Work("this root has no shell".to_owned())),
         Some(shell) => {
@@ -151,18 +155,7 @@ pub fn show_left(
         }
     };
     let sandbox = environment.sandbox.get()?;
-    Ok(sandbox.open(&root, visit, &environment.cancel)??)
-}
-
-/// The root in which the commands of a step run.
-pub fn root_of(layer: Option<&LayerStep>, lowers: Vec<PathBuf>, scratch: PathBuf) -> RootSpec {
-    RootSpec {
-        lowers,
-        scratch,
-        network: layer.map_or(Network::Host, |layer| layer.network),
-        mounts: layer.map(mounts::of).unwrap_or_default(),
-        ..RootSpec::default()
-    }
+    Ok(sandbox.open(&furnished.root, visit, &environment.cancel)??)
 }
 
 /// Brings a step's layer onto the chain. What works on this host is no part of a root.

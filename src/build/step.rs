@@ -1,10 +1,10 @@
 //! One step: found in the store, or run in the sandbox and turned into a layer.
 
 use super::chain::{Blob, Chain, Link, Origin};
-use super::event::{Event, LayerSummary, StepPlace};
+use super::event::{Event, LayerSummary, Level, StepPlace};
 use super::lookup::{self, Ground};
 use super::packing::{Job, Packing};
-use super::{BuildError, Environment, host, requirements, state, trees};
+use super::{BuildError, Environment, host, mounts, requirements, trees};
 use crate::cache::Hit;
 use crate::digest::ChainId;
 use crate::plan::key::KeyMaterial;
@@ -115,6 +115,9 @@ impl Bench<'_> {
         let (report, tree, log) = self.attempts(step, &place, || {
             self.attempt(step, layer, &place, &trees, true)
         })?;
+        for note in &report.notes {
+            environment.note(note);
+        }
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
             environment.cache.replace(&key);
@@ -309,8 +312,20 @@ impl Bench<'_> {
         if actions.iter().any(Action::runs_program) {
             emulation::check(self.platform)?;
         }
+        let furnished = mounts::root(
+            environment,
+            &self.plan.given,
+            Some(layer),
+            trees.to_vec(),
+            tree.path().to_owned(),
+            &|| {
+                environment.emit(Event::StepWaiting {
+                    place: place.clone(),
+                });
+            },
+        )?;
         let spec = StepSpec {
-            root: state::root_of(Some(layer), trees.to_vec(), tree.path().to_owned()),
+            root: furnished.root.clone(),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,
@@ -364,6 +379,13 @@ impl Bench<'_> {
         };
         splitter.finish(&mut emit);
         let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for reached in report.iter().flat_map(|report| &report.reached) {
+            environment.emit(Event::Notice {
+                build: Some(self.build.name.clone()),
+                level: Level::Warning,
+                text: reached.clone(),
+            });
+        }
         let result = match report {
             Ok(report) => match report.outcome {
                 StepOutcome::Done => Ok(report),

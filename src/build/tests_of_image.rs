@@ -27,20 +27,20 @@ use std::time::Instant;
 /// What records call the kind of step that a test is.
 const KIND: &str = "test";
 
-/// Tells that the tests of a build are going to run, so that a report names those that never do.
-pub fn announce(environment: &Environment, build: &PlannedBuild) {
+/// Notes all tests as not run yet, so that a report names those that never do.
+pub fn announce(environment: &Environment, plan: &Plan) {
     let reason = match environment.skip_tests {
         true => "--skip-tests",
         false => "the build failed before its tests",
     };
     let skipped = |test: &Test| TestResult {
-        name: test.name.clone(),
+        name: plan.masker.mask_neutral(&test.name).into_owned(),
         outcome: Outcome::Skipped {
             reason: reason.to_owned(),
         },
         seconds: 0.0,
     };
-    if !build.tests.is_empty() {
+    for build in plan.builds.iter().filter(|build| !build.tests.is_empty()) {
         let results = build.tests.iter().map(skipped).collect();
         environment.test_results.set(&build.name, results);
     }
@@ -84,19 +84,9 @@ pub fn run(
         let result = subject.run(test, plan.sources(), &plan.masker)?;
         environment.emit(event(build, name, &result));
         if !result.has_failed() {
-            environment.store.put_step(&StepRecord {
-                key,
-                layer: None,
-                provisioner: format!("{KIND} {}", result.name),
-                log: String::new(),
-                created: environment.now.to_string(),
-                seconds: result.seconds,
-                epoch: None,
-                source: None,
-                // It says something of this host too, where the test ran.
-                private: true,
-                shared: Vec::new(),
-            })?;
+            let now = environment.now.to_string();
+            let record = StepRecord::passed_test(key, &result.name, now, result.seconds);
+            environment.store.put_step(&record)?;
         }
         results.push(result);
     }
@@ -136,7 +126,7 @@ pub fn material(
         layers,
         start: &StartState::default(),
         provisioner: KIND,
-        options: json!({ "test": test, "config": config }),
+        options: json!({ "format": check::FORMAT, "test": test, "config": config }),
         mounts: Vec::new(),
         inputs: BTreeMap::new(),
         network: test.network.name(),

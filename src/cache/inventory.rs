@@ -25,6 +25,8 @@ pub struct Inventory {
     pub steps: Vec<StepEntry>,
     /// Unpacked layers.
     pub trees: Vec<Tree>,
+    /// What mounts of steps keep between builds.
+    pub mounts: Vec<Tree>,
     /// What the keys of steps were made of.
     pub history: Vec<FileEntry>,
     /// Where blobs can be had, by digest.
@@ -94,7 +96,8 @@ impl Inventory {
             named,
             blobs,
             steps: store.steps()?,
-            trees: trees(store, sandbox, cancel)?,
+            trees: trees(store, store.trees()?, sandbox, cancel)?,
+            mounts: trees(store, store.mount_caches()?, sandbox, cancel)?,
             history: store.files(Notes::History)?,
             origins: origins
                 .filter_map(|file| Some((digest_of_name(&file.path)?, file)))
@@ -110,7 +113,7 @@ impl Inventory {
         let blobs = self.blobs.values().map(|blob| blob.file.disk);
         let files = self.steps.iter().map(|step| &step.file);
         let files = files.chain(&self.history).chain(self.origins.values());
-        let trees = self.trees.iter().map(|tree| tree.disk);
+        let trees = self.trees.iter().chain(&self.mounts).map(|tree| tree.disk);
         self.frame
             + self.unfinished
             + blobs.sum::<u64>()
@@ -164,16 +167,21 @@ impl Inventory {
             kind("layers", &mut blobs(false)),
             kind("documents", &mut blobs(true)),
         ];
-        let namespaces: BTreeSet<_> = self.trees.iter().map(|it| &it.entry.namespace).collect();
-        for namespace in namespaces {
-            let trees = self.trees.iter();
-            let mut trees = trees
-                .filter(|tree| tree.entry.namespace == *namespace)
-                .map(|tree| (tree.disk, removal.trees.contains(&tree.entry.folder)));
-            list.push(Usage {
-                namespace: Some(namespace.clone()),
-                ..kind("trees", &mut trees)
-            });
+        for (name, trees, removed) in [
+            ("trees", &self.trees, &removal.trees),
+            ("mounts", &self.mounts, &removal.mounts),
+        ] {
+            let namespaces: BTreeSet<_> = trees.iter().map(|it| &it.entry.namespace).collect();
+            for namespace in namespaces {
+                let mut trees = trees
+                    .iter()
+                    .filter(|tree| tree.entry.namespace == *namespace)
+                    .map(|tree| (tree.disk, removed.contains(&tree.entry.folder)));
+                list.push(Usage {
+                    namespace: Some(namespace.clone()),
+                    ..kind(name, &mut trees)
+                });
+            }
         }
         list.extend([
             kind("steps", &mut files(&steps, &removal.steps).into_iter()),
@@ -213,8 +221,12 @@ fn is_document(store: &Store, blob: &BlobEntry) -> Result<bool, StoreError> {
     }
 }
 
-fn trees(store: &Store, sandbox: &LazySandbox, cancel: &Cancel) -> Result<Vec<Tree>, StoreError> {
-    let entries = store.trees()?;
+fn trees(
+    store: &Store,
+    entries: Vec<TreeEntry>,
+    sandbox: &LazySandbox,
+    cancel: &Cancel,
+) -> Result<Vec<Tree>, StoreError> {
     let uncounted: Vec<PathBuf> = entries
         .iter()
         .filter(|entry| entry.counted.is_none())

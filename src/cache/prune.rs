@@ -5,8 +5,8 @@
 //! | images that `index.json` names, with all that they lead to | never |
 //! | damaged records, records whose layer is lost, trees that no longer count, what killed runs left | always |
 //! | blobs that neither an image nor a kept record leads to, and what is noted of them | always; with an age only when they are older |
-//! | records, trees, notes | by age, or all |
-//! | the least recently used records and trees | until the rest fits into a size |
+//! | records, trees, caches of mounts, notes | by age, or all |
+//! | the least recently used records, trees and caches of mounts | until the rest fits into a size |
 //!
 //! Deciding is apart from removing: `du` and `--dry-run` only decide. Removing happens while nobody
 //! else has the store open (see [`crate::store::occupancy`]). Records go before the blobs that they
@@ -44,6 +44,8 @@ pub struct Removal {
     pub blobs: BTreeSet<Digest>,
     /// Folders of trees.
     pub trees: BTreeSet<PathBuf>,
+    /// Folders of caches of mounts.
+    pub mounts: BTreeSet<PathBuf>,
     /// Files of history and origins.
     pub notes: Vec<PathBuf>,
     /// What all of it takes of the disk, in bytes.
@@ -66,6 +68,7 @@ pub(super) fn decide(inventory: &Inventory, policy: &Policy, now: SystemTime) ->
     };
     decision.records();
     decision.trees();
+    decision.mounts();
     decision.blobs();
     decision.notes();
     if let Some(size) = policy.keep_size {
@@ -118,6 +121,20 @@ impl<'a> Decision<'a> {
             if !tree.entry.is_whole || self.is_old(tree.entry.used) {
                 self.remove_tree(tree);
             }
+        }
+    }
+
+    fn mounts(&mut self) {
+        for cache in &self.inventory.mounts {
+            if self.is_old(cache.entry.used) {
+                self.remove_mount(cache);
+            }
+        }
+    }
+
+    fn remove_mount(&mut self, cache: &Tree) {
+        if cache.is_removable && self.removal.mounts.insert(cache.entry.folder.clone()) {
+            self.removal.disk += cache.disk;
         }
     }
 
@@ -192,6 +209,18 @@ impl<'a> Decision<'a> {
                     what: What::Tree(tree),
                 }),
         );
+        let mounts = self.inventory.mounts.iter();
+        candidates.extend(
+            mounts
+                .filter(|cache| {
+                    cache.is_removable && !self.removal.mounts.contains(&cache.entry.folder)
+                })
+                .map(|cache| Candidate {
+                    used: cache.entry.used,
+                    disk: cache.disk,
+                    what: What::Mount(cache),
+                }),
+        );
         candidates.extend(self.layers());
         let inventory = self.inventory;
         let reached = self.reached();
@@ -216,6 +245,7 @@ impl<'a> Decision<'a> {
             left = left.saturating_sub(candidate.disk);
             match candidate.what {
                 What::Tree(tree) => self.remove_tree(tree),
+                What::Mount(cache) => self.remove_mount(cache),
                 What::Layer(digest, records) => {
                     let paths = records.iter().map(|step| step.file.path.clone());
                     self.removal.steps.extend(paths);
@@ -260,6 +290,7 @@ struct Candidate<'a> {
 
 enum What<'a> {
     Tree(&'a Tree),
+    Mount(&'a Tree),
     /// A layer, with the records that lead to it.
     Layer(Digest, Vec<&'a StepEntry>),
 }
@@ -315,7 +346,7 @@ fn remove(store: &Store, removal: &Removal) -> Result<Vec<Scratch>, StoreError> 
     for digest in &removal.blobs {
         store.remove_blob(digest)?;
     }
-    let trees = removal.trees.iter();
+    let trees = removal.trees.iter().chain(&removal.mounts);
     trees.map(|folder| store.bury_tree(folder)).collect()
 }
 

@@ -7,6 +7,7 @@
 
 use super::artifact;
 use super::content;
+use super::mounts::PackedMount;
 use crate::digest::{Digest, StepKey};
 use crate::image::layout::LayoutWriter;
 use crate::image::{self, ImageError, ImageSource, Layout};
@@ -28,13 +29,22 @@ pub struct Transferred {
 
 /// Writes all records whose layers are here to `path`: a tar if that ends in `.tar`, else a folder,
 /// where what is there already stays.
-pub fn export(store: &Store, path: &Path) -> Result<Transferred, ImageError> {
+///
+/// With them go `mounts`, whose blobs are in the store.
+pub fn export(
+    store: &Store,
+    path: &Path,
+    mounts: &[PackedMount],
+) -> Result<Transferred, ImageError> {
     let mut done = Transferred::default();
     let mut entries = Vec::new();
     let mut blobs = Vec::new();
     let mut needed_only_now = Vec::new();
     for record in store.steps()?.into_iter().filter_map(|step| step.record) {
         let key = record.key.0.short();
+        if record.is_of_test() {
+            continue;
+        }
         if record.private {
             done.skipped
                 .push(format!("{key}: it is not to leave this machine"));
@@ -62,6 +72,12 @@ pub fn export(store: &Store, path: &Path) -> Result<Transferred, ImageError> {
         blobs.push((manifest.digest, manifest.size));
         entries.push((Some(artifact::tag(&record.key)), manifest));
         done.records += 1;
+    }
+    for mount in mounts {
+        blobs.push((mount.layer.digest, mount.layer.size));
+        blobs.push((mount.manifest.digest, mount.manifest.size));
+        entries.push((Some(mount.name.clone()), mount.manifest.clone()));
+        done.bytes = done.bytes.saturating_add(mount.layer.size);
     }
     let empty = artifact::empty();
     store.put_blob(artifact::EMPTY)?;
@@ -223,7 +239,7 @@ mod tests {
         for name in ["folder", "file.tar"] {
             let path = from.folder.path().join(name);
             for _ in 0..2 {
-                let done = export(&from.store, &path).unwrap();
+                let done = export(&from.store, &path, &[]).unwrap();
                 assert_eq!((done.records, done.skipped.len()), (2, 0), "{name}");
             }
             let to = Sample::new();
@@ -240,13 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn tests_that_have_passed_stay_here() {
+        let from = Sample::new();
+        let key = StepKey(Digest::of("test"));
+        let record = StepRecord::passed_test(key, "runs", "2026-01-01T00:00:00Z".to_owned(), 1.0);
+        from.store.put_step(&record).unwrap();
+        let done = export(&from.store, &from.folder.path().join("x"), &[]).unwrap();
+        assert_eq!((done.records, done.skipped.len()), (0, 0));
+    }
+
+    #[test]
     fn what_is_not_here_is_not_exported() {
         let from = Sample::new();
         let record = from.record("a", Some("one"));
         let digest = record.layer.unwrap().digest;
         from.store.add_origin(&digest, "example.com/a").unwrap();
         from.store.remove_blob(&digest).unwrap();
-        let done = export(&from.store, &from.folder.path().join("x")).unwrap();
+        let done = export(&from.store, &from.folder.path().join("x"), &[]).unwrap();
         assert_eq!((done.records, done.skipped.len()), (0, 1));
     }
 
@@ -260,7 +286,7 @@ mod tests {
         let damaged = from.record("damaged", Some("four"));
         let lost = from.record("lost", Some("five"));
         let layout = from.folder.path().join("layout");
-        assert_eq!(export(&from.store, &layout).unwrap().records, 4);
+        assert_eq!(export(&from.store, &layout, &[]).unwrap().records, 4);
         let blob = |record: &StepRecord| {
             let hex = record.layer.as_ref().unwrap().digest.hex();
             layout.join("blobs/sha256").join(hex)

@@ -9,6 +9,7 @@ use crate::image::config::ContainerConfig;
 use crate::template::Arguments;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What is expected of a configuration.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,15 +28,18 @@ pub struct ConfigCheck {
     pub workdir: Option<Expected<String>>,
     /// The signal that asks the program to end.
     pub stop_signal: Option<Expected<String>>,
-    /// Ports that are exposed, each as the ways in which it may be written.
-    pub ports: Vec<Expected<Vec<String>>>,
+    /// Ports that are exposed.
+    pub ports: Vec<Expected<Spellings>>,
     /// Ports that are not exposed.
-    pub excluded_ports: Vec<Expected<Vec<String>>>,
+    pub excluded_ports: Vec<Expected<Spellings>>,
     /// Volumes that there are.
-    pub volumes: Vec<Expected<String>>,
+    pub volumes: Vec<Expected<Spellings>>,
     /// Volumes that there are not.
-    pub excluded_volumes: Vec<Expected<String>>,
+    pub excluded_volumes: Vec<Expected<Spellings>>,
 }
+
+/// A member of a set as it may be written there, in all ways that count; the first one names it.
+pub type Spellings = Vec<String>;
 
 /// What a variable or a label is expected to be.
 #[derive(Clone, Debug, Serialize)]
@@ -67,125 +71,84 @@ impl ConfigCheck {
         }
     }
 
-    /// Whether nothing is asked.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            env,
-            labels,
-            entrypoint,
-            cmd,
-            user,
-            workdir,
-            stop_signal,
-            ports,
-            excluded_ports,
-            volumes,
-            excluded_volumes,
-        } = self;
-        let texts = [user, workdir, stop_signal];
-        env.is_empty()
-            && labels.is_empty()
-            && entrypoint.is_none()
-            && cmd.is_none()
-            && texts.iter().all(|it| it.is_none())
-            && ports.is_empty()
-            && excluded_ports.is_empty()
-            && volumes.is_empty()
-            && excluded_volumes.is_empty()
-    }
-
     /// What `config` does not fulfil.
     pub fn faults(&self, config: &ContainerConfig) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let env: BTreeMap<String, String> = config
+        let env: BTreeMap<&str, &str> = config
             .env
             .iter()
             .flatten()
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         for (name, expected) in &self.env {
-            faults.extend(of_text(
-                expected,
-                &format!("config: env {name}"),
-                env.get(name),
-            ));
+            let found = env.get(name.as_str()).copied();
+            faults.extend(of_text(expected, &format!("config: env {name}"), found));
         }
         for (name, expected) in &self.labels {
             let found = config.labels.as_ref().and_then(|labels| labels.get(name));
+            let found = found.map(String::as_str);
             faults.extend(of_text(expected, &format!("config: label {name}"), found));
         }
-        for (word, expected, found) in [
-            ("entrypoint", &self.entrypoint, &config.entrypoint),
-            ("cmd", &self.cmd, &config.cmd),
+        faults.extend(of_value("entrypoint", &self.entrypoint, &config.entrypoint));
+        faults.extend(of_value("cmd", &self.cmd, &config.cmd));
+        faults.extend(of_value("user", &self.user, &config.user));
+        faults.extend(of_value("workdir", &self.workdir, &config.working_dir));
+        faults.extend(of_value(
+            "stop_signal",
+            &self.stop_signal,
+            &config.stop_signal,
+        ));
+        for (word, set, expected, excluded) in [
+            (
+                "ports",
+                &config.exposed_ports,
+                &self.ports,
+                &self.excluded_ports,
+            ),
+            (
+                "volumes",
+                &config.volumes,
+                &self.volumes,
+                &self.excluded_volumes,
+            ),
         ] {
-            let found = found.as_deref().unwrap_or_default();
-            if let Some(expected) = expected.as_ref().filter(|it| it.value != found) {
-                let (wanted, found) = (format!("{:?}", expected.value), format!("{found:?}"));
-                faults.push(expected.fault(format!("config: {word}"), wanted, found));
-            }
-        }
-        for (word, expected, found) in [
-            ("user", &self.user, &config.user),
-            ("workdir", &self.workdir, &config.working_dir),
-            ("stop_signal", &self.stop_signal, &config.stop_signal),
-        ] {
-            let found = found.as_deref().unwrap_or_default();
-            if let Some(expected) = expected.as_ref().filter(|it| it.value != found) {
-                let wanted = format!("{:?}", expected.value);
-                faults.push(expected.fault(
-                    format!("config: {word}"),
-                    wanted,
-                    format!("{found:?}"),
-                ));
-            }
-        }
-        let ports: Vec<&String> = config
-            .exposed_ports
-            .iter()
-            .flat_map(BTreeMap::keys)
-            .collect();
-        let is_exposed = |ways: &[String]| ways.iter().any(|way| ports.contains(&way));
-        let lists = [(&self.ports, true), (&self.excluded_ports, false)];
-        for (expected, is_wanted) in lists
-            .iter()
-            .flat_map(|(list, is_wanted)| list.iter().map(move |expected| (expected, *is_wanted)))
-        {
-            if is_exposed(&expected.value) != is_wanted {
-                let name = expected.value.first().map_or("", String::as_str);
-                let (wanted, found) = in_list(name, is_wanted, &ports);
-                faults.push(expected.fault("config: ports", wanted, found));
-            }
-        }
-        let volumes: Vec<&String> = config.volumes.iter().flat_map(BTreeMap::keys).collect();
-        let lists = [(&self.volumes, true), (&self.excluded_volumes, false)];
-        for (expected, is_wanted) in lists
-            .iter()
-            .flat_map(|(list, is_wanted)| list.iter().map(move |expected| (expected, *is_wanted)))
-        {
-            if volumes.contains(&&expected.value) != is_wanted {
-                let (wanted, found) = in_list(&expected.value, is_wanted, &volumes);
-                faults.push(expected.fault("config: volumes", wanted, found));
-            }
+            let set: Vec<&str> = set
+                .iter()
+                .flatten()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let what = format!("config: {word}");
+            let found = match set.as_slice() {
+                [] => "none".to_owned(),
+                set => set.join(", "),
+            };
+            let is_in =
+                |one: &Expected<Spellings>| one.value.iter().any(|it| set.contains(&it.as_str()));
+            let name = |one: &Expected<Spellings>| one.value.first().cloned().unwrap_or_default();
+            let missing = expected.iter().filter(|one| !is_in(one));
+            faults.extend(missing.map(|one| one.fault(&what, name(one), &found)));
+            let present = excluded.iter().filter(|one| is_in(one));
+            faults.extend(present.map(|one| one.fault(&what, format!("no {}", name(one)), &found)));
         }
         faults
     }
 }
 
-/// What is expected of a list, and the list, in words.
-fn in_list(name: &str, is_wanted: bool, found: &[&String]) -> (String, String) {
-    let wanted = if is_wanted { "" } else { "no " };
-    let found: Vec<&str> = found.iter().map(|it| it.as_str()).collect();
-    let found = match found.is_empty() {
-        true => "none".to_owned(),
-        false => found.join(", "),
-    };
-    (format!("{wanted}{name}"), found)
+/// The fault of a value; one that is not set is the empty one.
+fn of_value<T: Clone + Default + PartialEq + fmt::Debug>(
+    word: &str,
+    expected: &Option<Expected<T>>,
+    found: &Option<T>,
+) -> Option<Fault> {
+    let expected = expected.as_ref()?;
+    let found = found.clone().unwrap_or_default();
+    let (wanted, shown) = (format!("{:?}", expected.value), format!("{found:?}"));
+    (expected.value != found).then(|| expected.fault(format!("config: {word}"), wanted, shown))
 }
 
-fn of_text(expected: &Expected<Text>, what: &str, found: Option<&String>) -> Option<Fault> {
+fn of_text(expected: &Expected<Text>, what: &str, found: Option<&str>) -> Option<Fault> {
     let wanted = match (&expected.value, found) {
-        (Text::Exactly(text), Some(found)) if found == text => return None,
+        (Text::Exactly(text), Some(found)) if found == text.as_str() => return None,
         (Text::Like(pattern), Some(found)) if pattern.matches(found.as_bytes()) => return None,
         (Text::Absent, None) => return None,
         (Text::Exactly(text), _) => format!("{text:?}"),
@@ -207,27 +170,196 @@ fn texts(arguments: &Arguments<'_>, name: &str) -> Vec<(String, Expected<Text>)>
     given.collect()
 }
 
-fn each(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<String>> {
+/// Takes a list of names.
+fn each(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<Spellings>> {
     let place = arguments.span(name);
     let given: Vec<String> = arguments.optional(name).unwrap_or_default();
-    given
-        .into_iter()
-        .map(|it| Expected::new(it, place))
-        .collect()
+    let given = given.into_iter();
+    given.map(|it| Expected::new(vec![it], place)).collect()
 }
 
 /// Takes ports as the `config` of a build writes them.
-fn ports(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<Vec<String>>> {
+fn ports(arguments: &Arguments<'_>, name: &str) -> Vec<Expected<Spellings>> {
+    let place = arguments.span(name);
+    let given: Vec<String> = arguments.optional(name).unwrap_or_default();
     let mut ports = Vec::new();
-    for given in each(arguments, name) {
-        match expand_port(&given.value) {
-            Ok(expanded) => ports.extend(
-                expanded
-                    .into_iter()
-                    .map(|port| Expected::new(vec![port], given.place)),
-            ),
-            Err(error) => arguments.error(given.place, error.to_string(), &[]),
+    for text in given {
+        match expand_port(&text) {
+            Ok(expanded) => {
+                let each = expanded.into_iter();
+                ports.extend(each.map(|port| Expected::new(vec![port], place)));
+            }
+            Err(error) => arguments.error(place, error.to_string(), &[]),
         }
     }
     ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{SourceSpan, Sources};
+    use serde_json::json;
+
+    fn expected<T>(value: T) -> Expected<T> {
+        Expected::new(value, SourceSpan::new(Sources::new().add("f", ""), 0..0))
+    }
+
+    fn one(name: &str) -> Vec<Expected<Spellings>> {
+        vec![expected(vec![name.to_owned()])]
+    }
+
+    fn texts(name: &str, text: Text) -> Vec<(String, Expected<Text>)> {
+        vec![(name.to_owned(), expected(text))]
+    }
+
+    fn like(pattern: &str) -> Text {
+        Text::Like(Pattern::new(pattern, false).unwrap())
+    }
+
+    #[test]
+    fn every_part_is_compared() {
+        let config: ContainerConfig = serde_json::from_value(json!({
+            "User": "app",
+            "Env": ["PATH=/bin", "A=b=c", "EMPTY"],
+            "Cmd": ["serve"],
+            "ExposedPorts": { "80/tcp": {}, "53/udp": {} },
+            "Volumes": { "/data": {} },
+            "Labels": { "version": "1.2" },
+        }))
+        .unwrap();
+        let words =
+            |words: &[&str]| Some(expected(words.iter().map(|it| (*it).to_owned()).collect()));
+        let text = |text: &str| Some(expected(text.to_owned()));
+        let none = ConfigCheck::default;
+        for (check, told) in [
+            (none(), ""),
+            (
+                ConfigCheck {
+                    env: texts("A", Text::Exactly("b=c".to_owned())),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    env: texts("A", like("^b")),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    env: texts("A", like("^c")),
+                    ..none()
+                },
+                "config: env A: expected something that matches \"^c\", found \"b=c\"",
+            ),
+            (
+                ConfigCheck {
+                    env: texts("EMPTY", Text::Exactly(String::new())),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    env: texts("B", Text::Absent),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    env: texts("A", Text::Absent),
+                    ..none()
+                },
+                "config: env A: expected nothing, found \"b=c\"",
+            ),
+            (
+                ConfigCheck {
+                    labels: texts("version", Text::Exactly("1".to_owned())),
+                    ..none()
+                },
+                "config: label version: expected \"1\", found \"1.2\"",
+            ),
+            (
+                ConfigCheck {
+                    labels: texts("x", like("")),
+                    ..none()
+                },
+                "config: label x: expected something that matches \"\", found nothing",
+            ),
+            (
+                ConfigCheck {
+                    entrypoint: words(&[]),
+                    cmd: words(&["serve"]),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    entrypoint: words(&["x"]),
+                    ..none()
+                },
+                "config: entrypoint: expected [\"x\"], found []",
+            ),
+            (
+                ConfigCheck {
+                    user: text("app"),
+                    workdir: text(""),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    workdir: text("/"),
+                    ..none()
+                },
+                "config: workdir: expected \"/\", found \"\"",
+            ),
+            (
+                ConfigCheck {
+                    ports: one("80/tcp"),
+                    excluded_ports: one("22/tcp"),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    ports: one("80/udp"),
+                    ..none()
+                },
+                "config: ports: expected 80/udp, found 53/udp, 80/tcp",
+            ),
+            (
+                ConfigCheck {
+                    excluded_ports: one("53/udp"),
+                    ..none()
+                },
+                "config: ports: expected no 53/udp, found 53/udp, 80/tcp",
+            ),
+            (
+                ConfigCheck {
+                    volumes: one("/data"),
+                    excluded_volumes: one("/x"),
+                    ..none()
+                },
+                "",
+            ),
+            (
+                ConfigCheck {
+                    volumes: one("/x"),
+                    ..none()
+                },
+                "config: volumes: expected /x, found /data",
+            ),
+        ] {
+            let faults: Vec<String> = check.faults(&config).iter().map(Fault::to_string).collect();
+            assert_eq!(faults.join("; "), told, "{check:?}");
+        }
+    }
 }

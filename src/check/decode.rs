@@ -57,12 +57,14 @@ pub fn decode(arguments: &Arguments<'_>, name: &str, place: SourceSpan) -> Test 
         test.ports.extend(PortCheck::decode(&block));
         block.finish();
     }
+    let mut has_config = false;
     if let Some(block) = arguments.block("config") {
+        has_config = block.names().next().is_some();
         test.config = Some(ConfigCheck::decode(&block));
         block.finish();
     }
     test.start = service(arguments, &test);
-    report_nothing_to_do(arguments, &test);
+    report_nothing_to_do(arguments, &test, has_config);
     test
 }
 
@@ -80,13 +82,13 @@ fn service(arguments: &Arguments<'_>, test: &Test) -> Service {
 }
 
 /// Reports a test without a check, unless there is one with mistakes, which have been reported.
-fn report_nothing_to_do(arguments: &Arguments<'_>, test: &Test) {
+fn report_nothing_to_do(arguments: &Arguments<'_>, test: &Test, has_config: bool) {
     let checks = [
         "command", "inline", "file", "user", "group", "port", "setup",
     ];
     let mut names = checks.iter().chain(&command::OF_RESULTS);
     let is_written = names.any(|name| arguments.has(name) || arguments.has_block(name));
-    if !is_written && test.config.as_ref().is_none_or(ConfigCheck::is_empty) {
+    if !is_written && !has_config {
         arguments.error(
             test.place,
             format!("the test {:?} checks nothing", test.name),
@@ -128,3 +130,6 @@ fn absolute(path: String) -> Result<String, String> {
         false => Err(format!("{path:?} is not an absolute path")),
     }
 }
+
+#[cfg(test)]
+mod tests;

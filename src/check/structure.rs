@@ -9,11 +9,12 @@ mod permissions;
 mod yaml;
 
 use super::command::CommandCheck;
-use super::config::{ConfigCheck, Text};
+use super::config::{ConfigCheck, Spellings, Text};
 use super::file::{FileCheck, Kind};
 use super::pattern::{Pattern, Patterns};
 use super::{Expected, Test};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan, Sources};
+use crate::sandbox::Network;
 use crate::template::{NamedText, read_text};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +59,7 @@ pub fn read(file: NamedText, world: &World<'_>) -> (Sources, Diagnostics, Vec<Te
 struct Common {
     env: BTreeMap<String, String>,
     user: Option<String>,
+    network: Option<Network>,
 }
 
 fn document(node: &Node, world: &World<'_>, diagnostics: &Diagnostics) -> Vec<Test> {
@@ -107,6 +109,21 @@ fn run_options(node: &Node, world: &World<'_>, common: &mut Common, diagnostics:
     let mut fields = node.fields(diagnostics);
     if let Some(user) = fields.optional("user") {
         common.user = user.text(diagnostics);
+    }
+    if let Some(node) = fields.optional("network") {
+        common.network = match node.text(diagnostics).as_deref() {
+            Some("host") => Some(Network::Host),
+            Some("none") => Some(Network::None),
+            Some(other) => {
+                diagnostics.push(
+                    Diagnostic::error(format!("there is no network {other:?}"))
+                        .at(node.place)
+                        .help("it is \"none\" (the default) or \"host\""),
+                );
+                None
+            }
+            None => None,
+        };
     }
     let refuse = |place: SourceSpan, name: &str| {
         diagnostics.push(
@@ -184,6 +201,7 @@ fn begin(fields: &mut Fields<'_>, kind: &str, common: &Common) -> Option<Test> {
     test.expands = true;
     test.env.clone_from(&common.env);
     test.user.clone_from(&common.user);
+    test.network = common.network.unwrap_or(test.network);
     Some(test)
 }
 
@@ -334,11 +352,12 @@ fn path(fields: &mut Fields<'_>) -> Option<Expected<String>> {
 fn metadata_test(node: &Node, diagnostics: &Diagnostics) -> Test {
     let mut fields = node.fields(diagnostics);
     let mut config = ConfigCheck::default();
-    // Older files have `env`.
+    // Older files have the shorter names.
     for name in ["envVars", "env"] {
         config.env.extend(pairs(fields.list(name), diagnostics));
     }
-    for node in fields.list("unboundEnvVars") {
+    let unbound = ["unboundEnvVars", "unboundEnv"];
+    for node in unbound.into_iter().flat_map(|name| fields.list(name)) {
         let mut of_variable = node.fields(diagnostics);
         let key = of_variable.required_text("key");
         of_variable.optional("value");
@@ -360,11 +379,11 @@ fn metadata_test(node: &Node, diagnostics: &Diagnostics) -> Test {
     config.workdir = fields.optional("workdir").and_then(text).filter(is_given);
     config.ports = ports(fields.optional("exposedPorts"), diagnostics);
     config.excluded_ports = ports(fields.optional("unexposedPorts"), diagnostics);
-    let volumes = |node: Option<&Node>| -> Vec<Expected<String>> {
+    let volumes = |node: Option<&Node>| -> Vec<Expected<Spellings>> {
         let texts = node.map(|node| node.texts(diagnostics)).unwrap_or_default();
         let texts = texts.into_iter();
         texts
-            .map(|(text, place)| Expected::new(text, place))
+            .map(|(text, place)| Expected::new(vec![text], place))
             .collect()
     };
     config.volumes = volumes(fields.optional("volumes"));
@@ -401,7 +420,7 @@ fn pairs(nodes: &[Node], diagnostics: &Diagnostics) -> Vec<(String, Expected<Tex
 }
 
 /// Ports; one without a protocol stands for all that may be meant.
-fn ports(node: Option<&Node>, diagnostics: &Diagnostics) -> Vec<Expected<Vec<String>>> {
+fn ports(node: Option<&Node>, diagnostics: &Diagnostics) -> Vec<Expected<Spellings>> {
     let texts = node.map(|node| node.texts(diagnostics)).unwrap_or_default();
     let ways = |(port, place): (String, SourceSpan)| {
         let mut ways = vec![port.clone()];

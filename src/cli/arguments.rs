@@ -7,6 +7,7 @@ use super::console::ConsoleArguments;
 use super::copy::CopyArguments;
 use super::doctor::DoctorArguments;
 use super::fmt::FmtArguments;
+use super::import_dockerfile::ImportArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
 use super::legacy::LegacyArguments;
@@ -14,6 +15,7 @@ use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
 use super::pull::PullArguments;
 use super::registries::RegistryArguments;
+use super::secret_arguments::SecretArguments;
 use super::sharing::SharingArguments;
 use super::shell::ShellArguments;
 use super::test::TestArguments;
@@ -21,6 +23,7 @@ use super::validate::ValidateArguments;
 use super::version::VersionArguments;
 use crate::plan::Shard;
 use crate::sandbox::Confinement;
+use crate::sandbox::Network;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -93,6 +96,9 @@ pub enum Command {
     Console(ConsoleArguments),
     /// Check that all that a template asks for is there, and record what its bases hold.
     Init(InitArguments),
+    /// Write a template that does what a Dockerfile does.
+    #[command(name = "import-dockerfile")]
+    ImportDockerfile(ImportArguments),
     /// Bring an image of a registry into the store.
     Pull(PullArguments),
     /// Run a command in a built image, on a throw-away layer.
@@ -178,6 +184,10 @@ pub struct Build {
     /// The template.
     #[command(flatten)]
     pub template: TemplateArguments,
+
+    /// Where secrets come from.
+    #[command(flatten)]
+    pub secrets: SecretArguments,
 
     /// With whom results of steps are shared.
     #[command(flatten)]
@@ -342,7 +352,7 @@ pub struct Run {
     pub network: NetworkArgument,
 }
 
-/// The network of `hardtack run`.
+/// The network of a command in an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum NetworkArgument {
     /// The host's.
@@ -350,6 +360,16 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+}
+
+impl NetworkArgument {
+    /// As the sandbox has it.
+    pub fn network(self) -> Network {
+        match self {
+            Self::Host => Network::Host,
+            Self::None => Network::None,
+        }
+    }
 }
 
 /// `hardtack images`.

@@ -58,7 +58,10 @@ fn build(
     };
     let metadata_file = prepared(&arguments.metadata_file, "--metadata-file")?;
     let junit_file = prepared(&arguments.junit, "--junit")?;
-    let request = Request::to_build(&arguments.template, surroundings)?;
+    let request = Request {
+        secrets: Some(arguments.secrets.flags.clone()),
+        ..Request::to_build(&arguments.template, surroundings)?
+    };
     let checked = template::check(request, surroundings, output.color);
     let secrets = match &checked.plan {
         Some(plan) => plan.secrets.clone(),

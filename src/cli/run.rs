@@ -1,12 +1,12 @@
 //! `hardtack run`: tries an image in the sandbox, on a throw-away layer.
 
-use super::arguments::{NetworkArgument, Run};
+use super::arguments::Run;
 use super::build::open_store;
 use super::error::CommandError;
 use super::show;
 use super::surroundings::Surroundings;
 use crate::build;
-use crate::sandbox::{LazySandbox, Network, RootCommand, attach};
+use crate::sandbox::{LazySandbox, RootCommand, attach};
 use anyhow::anyhow;
 use std::io::Write;
 use std::process::ExitCode;
@@ -54,10 +54,7 @@ pub fn run(arguments: &Run, surroundings: &Surroundings) -> Result<ExitCode, Com
         .clone()
         .or(config.working_dir.clone())
         .unwrap_or_default();
-    let network = match arguments.network {
-        NetworkArgument::Host => Network::Host,
-        NetworkArgument::None => Network::None,
-    };
+    let network = arguments.network.network();
     let mut environment = surroundings.build_environment(store.clone(), crate::ui::silent());
     environment.sandbox =
         LazySandbox::for_steps(surroundings.sandbox_settings(), store, Arc::new(warn));

@@ -4,6 +4,7 @@ use super::build::{Output, open_store};
 use super::error::CommandError;
 use super::interrupt;
 use super::lock_file::LockFile;
+use super::secret_arguments::SecretArguments;
 use super::sharing::{self, SharingArguments};
 use super::surroundings::{self, Surroundings};
 use super::template::{self, Request};
@@ -52,6 +53,10 @@ pub struct ShellArguments {
     #[arg(long, short, value_name = "USER[:GROUP]")]
     user: Option<String>,
 
+    /// Where secrets come from.
+    #[command(flatten)]
+    secrets: SecretArguments,
+
     /// With whom results of steps are shared.
     #[command(flatten)]
     sharing: SharingArguments,
@@ -69,6 +74,7 @@ pub fn run(
     let request = Request {
         evaluate_data_sources: true,
         costs: Costs::default(),
+        secrets: Some(arguments.secrets.flags.clone()),
         ..Request::to_look_at(&arguments.path, &arguments.variables)
     };
     let checked = template::check(request, surroundings, surroundings.color);

@@ -5,7 +5,7 @@ use super::error::CommandError;
 use super::operator::Nobody;
 use super::registries::RegistryChoices;
 use crate::build::event::{Event, EventSink, Level};
-use crate::build::{Environment, OnError};
+use crate::build::{Environment, OnError, OtherImages};
 use crate::cache::{Cache, Warn};
 use crate::check::Results;
 use crate::postprocess::JointIndexes;
@@ -19,7 +19,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What a command may know about the process it runs in.
 #[derive(Debug)]
@@ -166,6 +166,8 @@ impl Surroundings {
             source_date_epoch: self.source_date_epoch,
             run_id: self.run_id.clone(),
             working_folder: self.working_folder.clone(),
+            said: Mutex::default(),
+            others: OtherImages::default(),
         }
     }
 }

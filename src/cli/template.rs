@@ -7,6 +7,7 @@ use super::surroundings::{self, Surroundings};
 use super::variable_arguments::VariableArguments;
 use crate::diagnostic::{Colours, Diagnostics, Severity, Sources, Topic};
 use crate::mask::Masker;
+use crate::plan::secret::{Origins, SecretFlag};
 use crate::plan::{Costs, Plan, Settings, Shard};
 use crate::provision::Caller;
 use crate::services::NetworkServices;
@@ -37,6 +38,8 @@ pub struct Request {
     pub warn_on_undeclared: bool,
     /// Whether data sources are asked; if not, their values are unknown.
     pub evaluate_data_sources: bool,
+    /// The flags that say where secrets come from; none if no step is given any.
+    pub secrets: Option<Vec<SecretFlag>>,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             costs: Costs::default(),
             warn_on_undeclared: false,
             evaluate_data_sources: false,
+            secrets: None,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Request {
             costs,
             warn_on_undeclared: arguments.warn_on_undeclared_var,
             evaluate_data_sources: true,
+            secrets: None,
         })
     }
 }
@@ -163,11 +168,25 @@ pub fn check(request: Request, surroundings: &Surroundings, color: bool) -> Chec
             messages: messages(diagnostics, &sources, colours, &masker),
             masker,
         },
-        Ok((plan, warnings)) => Checked {
-            messages: messages(warnings, plan.sources(), colours, &masker),
-            plan: Some(plan),
-            masker,
-        },
+        Ok((mut plan, warnings)) => {
+            let mut said = messages(warnings, plan.sources(), colours, &masker);
+            let gathered = request.secrets.map_or(Ok(()), |flags| {
+                plan.gather(&Origins {
+                    flags,
+                    environment: surroundings.environment.clone(),
+                    working_folder: surroundings.working_folder.clone(),
+                })
+            });
+            let is_complete = gathered.is_ok();
+            if let Err(missing) = gathered {
+                said.extend(messages(missing, plan.sources(), colours, &masker));
+            }
+            Checked {
+                messages: said,
+                plan: is_complete.then_some(plan),
+                masker,
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `hardtack test`: checks an image that is there already.
 
+use super::arguments::NetworkArgument;
 use super::build::open_store;
 use super::error::CommandError;
 use super::interrupt;
@@ -10,7 +11,7 @@ use super::test_file::{self, TestFile};
 use super::variable_arguments::VariableArguments;
 use crate::base::{self, Pins};
 use crate::build;
-use crate::check::{Outcome, Test, TestResult, junit};
+use crate::check::{Outcome, TestResult, junit};
 use crate::copy::Place;
 use crate::format;
 use crate::image::{self, Image, Layout, archive};
@@ -51,9 +52,9 @@ pub struct TestArguments {
     #[arg(long, value_name = "GLOB")]
     pub filter: Vec<String>,
 
-    /// Let all tests use the host's network, also those that do not ask for it.
-    #[arg(long)]
-    pub host_network: bool,
+    /// The network of all tests, whatever they ask for.
+    #[arg(long, value_enum, value_name = "NETWORK")]
+    pub network: Option<NetworkArgument>,
 
     /// Which image of an index, as linux/arm64 [default: this machine's].
     #[arg(long, value_name = "PLATFORM")]
@@ -108,8 +109,9 @@ pub fn run(
     }
     for file in &mut files {
         file.tests.retain(|test| filter.takes(&test.name));
-        if arguments.host_network {
-            file.tests.iter_mut().for_each(Test::use_host_network);
+        if let Some(network) = arguments.network {
+            let tests = file.tests.iter_mut();
+            tests.for_each(|test| test.network = network.network());
         }
     }
     if files.iter().all(|file| file.tests.is_empty()) {

@@ -142,7 +142,10 @@ struct Physical<'a> {
 
 impl<'a> Physical<'a> {
     fn next(&mut self) -> Option<(usize, &'a str)> {
-        let rest = self.text.get(self.place..).filter(|rest| !rest.is_empty())?;
+        let rest = self
+            .text
+            .get(self.place..)
+            .filter(|rest| !rest.is_empty())?;
         let start = self.place;
         let line = rest.split('\n').next().unwrap_or_default();
         self.place += line.len() + 1;
@@ -309,7 +312,12 @@ mod tests {
             .map(|it| (it.name.as_str(), it.is_expanded, it.content.as_str()))
             .collect();
         assert_eq!(found, [("A", false, "one\n"), ("B", true, "two\n")]);
-        for text in ["RUN echo '<<EOF'", "RUN cat <<<word", "RUN $((1<<2))", "ENV a=<<EOF"] {
+        for text in [
+            "RUN echo '<<EOF'",
+            "RUN cat <<<word",
+            "RUN $((1<<2))",
+            "ENV a=<<EOF",
+        ] {
             assert!(one(text).heredocs.is_empty(), "{text}");
         }
         assert!(cut("RUN <<EOF\nnever\n").is_err());

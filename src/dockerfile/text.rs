@@ -21,7 +21,7 @@ pub enum Part {
     Literal(String),
     /// The value of an expression of the template.
     Expression(String),
-    /// A variable of the base image, as it is written: `$PATH`.
+    /// A variable of the base image, as it stands in braces: `PATH`, or `HOME:-/root`.
     OfBase(String),
 }
 
@@ -70,9 +70,19 @@ impl Text {
         }
     }
 
+    /// The names of the base image's variables in it.
+    pub fn names_of_base(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::OfBase(name) => name.split([':', '-', '+']).next(),
+            _ => None,
+        })
+    }
+
     /// Whether the base image decides about it.
     pub fn is_of_base(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::OfBase(_)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::OfBase(_)))
     }
 
     /// The text with something behind it.
@@ -91,12 +101,22 @@ impl Text {
         matches!(self.parts.last(), Some(Part::Literal(text)) if text.ends_with(suffix))
     }
 
-    /// As a string of the template, quotes included. Variables of the base are taken literally.
+    /// As an expression of the template: a string, quotes included, unless it is a value alone. Variables of the base are taken literally.
     pub fn hcl(&self) -> String {
+        // Alone, an expression needs no quotes.
+        if let [Part::Expression(expression)] = self.parts.as_slice() {
+            return expression.clone();
+        }
         let mut quoted = String::from("\"");
         for (index, part) in self.parts.iter().enumerate() {
+            let next = self.parts.get(index + 1);
+            let of_base;
             let text = match part {
-                Part::Literal(text) | Part::OfBase(text) => text,
+                Part::Literal(text) => text,
+                Part::OfBase(name) => {
+                    of_base = variable(name, next);
+                    &of_base
+                }
                 Part::Expression(expression) => {
                     quoted.push_str("${");
                     quoted.push_str(expression);
@@ -104,7 +124,7 @@ impl Text {
                     continue;
                 }
             };
-            let is_followed = matches!(self.parts.get(index + 1), Some(Part::Expression(_)));
+            let is_followed = matches!(next, Some(Part::Expression(_)));
             // In front of `${` a dollar sign would take its meaning away.
             let kept = match is_followed {
                 true => text.trim_end_matches(['$', '%']),
@@ -153,6 +173,20 @@ impl Text {
     }
 }
 
+/// A variable as a shell and Docker take it, in braces where it would not end otherwise.
+fn variable(name: &str, next: Option<&Part>) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let ends = match next {
+        None => true,
+        Some(Part::Literal(text)) => !text.starts_with(is_part),
+        Some(_) => false,
+    };
+    match ends && name.chars().all(is_part) {
+        true => format!("${name}"),
+        false => format!("${{{name}}}"),
+    }
+}
+
 /// A literal as it stands within quotes of a template whose strings are Go templates too.
 fn inner(text: &str) -> String {
     let quoted = hcl_quoted(&text.replace("{{", "{{\"{{\"}}"));
@@ -193,19 +227,28 @@ mod tests {
         for (parts, expected) in [
             (vec![literal("a"), name()], "\"a${var.A}\""),
             (vec![literal("$"), name()], "\"${\"$\"}${var.A}\""),
-            (vec![literal("a$$"), name()], "\"a${\"$\"}${\"$\"}${var.A}\""),
-            (vec![literal("${a} %{b} {{c}}")], r#""$${a} %%{b} {{\"{{\"}}c}}""#),
-            (vec![Part::OfBase("$PATH".into()), literal(":x")], "\"$PATH:x\""),
+            (
+                vec![literal("a$$"), name()],
+                "\"a${\"$\"}${\"$\"}${var.A}\"",
+            ),
+            (
+                vec![literal("${a} %{b} {{c}}")],
+                r#""$${a} %%{b} {{\"{{\"}}c}}""#,
+            ),
+            (
+                vec![Part::OfBase("PATH".into()), literal(":x")],
+                "\"$PATH:x\"",
+            ),
         ] {
             assert_eq!(Text::of(parts).hcl(), expected);
         }
-        let path = Text::of([literal("a\"$"), Part::OfBase("$PATH".into())]);
+        let path = Text::of([literal("a\"$"), Part::OfBase("PATH".into())]);
         assert_eq!(path.shell_word().hcl(), r#""\"a\\\"\\$$PATH\"""#);
     }
 
     proptest! {
         #[test]
-        fn a_literal_means_itself(text in r#"[\PC\n\t\\"${}% ]{0,40}"#) {
+        fn a_literal_means_itself(text in "[a-z\n\t\\\\\"${}% é\u{4e2d}\u{1b}]{0,40}") {
             let written = Text::literal(text.clone()).hcl();
             let value = super::super::tests::evaluated(&written);
             let data: GoTemplateData = super::super::tests::nothing();

@@ -88,6 +88,25 @@ pub fn expand(text: &str, escape: char, variables: &mut dyn Variables) -> Result
     reader.word(None, 0)
 }
 
+/// A text in which quotes are nothing special, as a word whose variables [`expand`] puts in.
+pub fn keeping_quotes(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_kept = match character {
+            '"' | '\'' => true,
+            // It only takes the meaning of a variable away.
+            '\\' => characters.peek() != Some(&'$'),
+            _ => false,
+        };
+        if is_kept {
+            kept.push('\\');
+        }
+        kept.push(character);
+    }
+    kept
+}
+
 /// A word that [`expand`] turns into `text`, whatever the variables.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r#"'"'"'"#))

@@ -9,7 +9,7 @@ use super::*;
 use std::process::Command;
 
 /// Changes a root in all the ways that leave something special in an upper folder.
-const CHANGES: &str = r#"
+pub(super) const CHANGES: &str = r#"
 set -eu
 cd "$1"
 echo new > added
@@ -36,7 +36,11 @@ if [ -n "${6:-}" ]; then tar -C "$4" --sort=name --xattrs -cf "$6" .; fi
 umount "$4"
 "#;
 
-fn mounted(arguments: [&std::path::Path; 4], script: &str, seen: Option<&std::path::Path>) -> bool {
+pub(super) fn mounted(
+    arguments: [&std::path::Path; 4],
+    script: &str,
+    seen: Option<&std::path::Path>,
+) -> bool {
     let mut command = Command::new("unshare");
     command.arg("--mount").arg("--propagation=private");
     if !rustix::process::geteuid().is_root() {

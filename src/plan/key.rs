@@ -13,7 +13,7 @@
 //! | platform | `platform` | the same script gives other bytes |
 //! | source date epoch | `epoch` | it is written into the layer |
 //! | sensitive values | their digest | they decide the result, but must not lie in a file |
-//! | timeout, retries, pause, cache | no | they decide whether there is a result, not which |
+//! | timeout, limits, retries, pause, cache | no | they decide whether there is a result, not which |
 //! | names of builds and steps | no | the same step of two builds runs once (Packer's `PACKER_BUILD_NAME` is part of the options) |
 //! | isolation, thread count, host | no | the result is the same by construction |
 //!
@@ -48,7 +48,7 @@ pub struct Ingredients<'a> {
     pub inputs: BTreeMap<String, String>,
     /// What each `mount` block says.
     pub mounts: Vec<Value>,
-    /// `host` or `none`.
+    /// `host`, `none` or `user`.
     pub network: &'a str,
     /// As `linux/amd64`.
     pub platform: &'a str,

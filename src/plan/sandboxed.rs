@@ -1,9 +1,11 @@
 //! The options that every provisioner in the sandbox has, beside Packer's.
 
 use super::Settings;
+use super::limits;
 use super::mount::{self, StepMount};
+use crate::base::StartChanges;
 use crate::provision::Input;
-use crate::sandbox::Network;
+use crate::sandbox::{Limits, Network};
 use crate::template::Arguments;
 use std::path::{Path, PathBuf};
 
@@ -20,22 +22,25 @@ pub struct Sandboxed {
     pub inputs: Vec<Input>,
     /// What is mounted while it runs.
     pub mounts: Vec<StepMount>,
+    /// What its commands may use.
+    pub limits: Limits,
 }
 
 impl Sandboxed {
-    /// Decodes them; what is wrong is reported.
-    pub fn decode(arguments: &Arguments<'_>, settings: &Settings, default: Network) -> Self {
+    /// Decodes them, with what the source says of all steps; what is wrong is reported.
+    pub fn decode(arguments: &Arguments<'_>, settings: &Settings, start: &StartChanges) -> Self {
         let cache = arguments.optional("cache").unwrap_or(true);
         let network: Option<String> = arguments.optional("network");
         let network = match network.as_deref() {
-            None => Some(default),
+            None => Some(start.network.unwrap_or_default()),
             Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
+            Some("user") => Some(Network::User),
             Some(other) => {
                 arguments.error(
                     arguments.span("network"),
                     format!("network cannot be {other:?}"),
-                    &["it is \"host\" (the default) or \"none\""],
+                    &["it is \"host\" (the default), \"none\", or \"user\" for a network of its own"],
                 );
                 None
             }
@@ -54,13 +59,23 @@ impl Sandboxed {
                 }
             }
         }
-        let mounts = mount::decode(arguments, &settings.working_folder);
+        let mut mounts = mount::decode(arguments, &settings.working_folder);
+        for shared in &start.mounts {
+            // What the step itself mounts there wins.
+            let target = Some(&shared.target);
+            if !mounts.iter().any(|own| own.target.as_ref() == target) {
+                mounts.push(StepMount::shared(shared, arguments.header()));
+            }
+        }
         inputs.extend(mounts.iter().filter_map(StepMount::input));
+        // What a step does to this host, the store cannot do again.
+        let changes_host = mounts.iter().any(StepMount::changes_host);
         Self {
-            cache,
+            cache: cache && !changes_host,
             network,
             inputs,
             mounts,
+            limits: limits::decode(arguments),
         }
     }
 }

@@ -5,10 +5,11 @@ use super::names::{Names, build_values};
 use super::planning::{finish, report_unknown};
 use super::sandboxed::Sandboxed;
 use super::{Group, Settings};
+use crate::base::StartChanges;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner, Requirement};
-use crate::sandbox::Network;
+use crate::sandbox::{Limits, Network};
 use crate::template::{Component, SourceUse, Template};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub struct LayerStep {
     pub network: Network,
     /// What is mounted while it runs.
     pub mounts: Vec<StepMount>,
+    /// What its commands may use.
+    pub limits: Limits,
 }
 
 /// Says that a provisioner has no image to work on, unless it works on the host; gives whether it
@@ -101,13 +104,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
+/// Plans one provisioner; none after an error. `start` is what its source says of all steps.
 pub fn plan_step(
     (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
-    network: Network,
+    start: &StartChanges,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -130,7 +133,7 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, start));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),
@@ -154,6 +157,7 @@ pub fn plan_step(
                 cache: sandboxed.cache,
                 network: sandboxed.network?,
                 mounts: sandboxed.mounts,
+                limits: sandboxed.limits,
             };
             (Work::Layer(layer), history)
         }

@@ -3,18 +3,21 @@
 //! The options are those of Packer's plugin. Playbooks, roles and the like are staged; roles and
 //! collections of `galaxy_file` are installed by the root's own ansible-galaxy.
 
+mod galaxy;
+mod playbooks;
+
 use super::staging::{self, Staged, file_name, quoted};
 use super::tool_options::ToolOptions;
 use super::{Context, Input, NO_HTTP_ADDRESS, ProvisionError, Provisioner, StartState};
 use crate::sandbox::Action;
 use crate::template::Arguments;
+use galaxy::{Galaxy, Requirements};
+use playbooks::{Place, places};
 use serde_json::json;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const DEFAULT_STAGING: &str = "/tmp/packer-provisioner-ansible-local";
 const DEFAULT_COMMAND: &str = "ANSIBLE_FORCE_COLOR=1 PYTHONUNBUFFERED=1 ansible-playbook";
-const DEFAULT_GALAXY_COMMAND: &str = "ansible-galaxy";
 /// The generated inventory, by a name that no playbook_dir has.
 const INVENTORY: &str = "packer-provisioner-ansible-local.inventory";
 /// What Ansible itself leaves in the home folder of who runs it.
@@ -38,26 +41,6 @@ pub struct AnsibleLocal {
     builder_type: String,
 }
 
-/// What ansible-galaxy installs before the playbooks run.
-#[derive(Clone, Debug)]
-struct Galaxy {
-    /// On the host.
-    file: PathBuf,
-    /// In the root.
-    target: String,
-    command: String,
-    force: bool,
-    roles: String,
-    collections: String,
-}
-
-/// What a galaxy file lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Requirements {
-    roles: bool,
-    collections: bool,
-}
-
 /// Decodes the options of an `ansible-local` block.
 pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn Provisioner>> {
     let options = ToolOptions::new(arguments, context);
@@ -67,7 +50,6 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
     let playbook_files = options.files("playbook_files");
     let inventory_file = options.file("inventory_file");
     let groups = options.list("inventory_groups");
-    let galaxy_file = options.file("galaxy_file");
     let collections = options.folders("collection_paths");
     let below = |name: &str| format!("{staging}/{name}");
 
@@ -116,34 +98,8 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
             &["name the playbook with `playbook_file = \"site.yml\"`"],
         ),
     }
-    let galaxy = galaxy_file.map(|file| {
-        let target = below(&file_name(&file));
-        staged.push(Staged::file("galaxy_file", file.clone(), target.clone()));
-        Galaxy {
-            file,
-            target,
-            command: options
-                .text("galaxy_command")
-                .unwrap_or_else(|| DEFAULT_GALAXY_COMMAND.to_owned()),
-            force: options.flag("galaxy_force_install"),
-            roles: options
-                .text("galaxy_roles_path")
-                .unwrap_or_else(|| below("galaxy_roles")),
-            collections: options
-                .text("galaxy_collections_path")
-                .unwrap_or_else(|| below("galaxy_collections")),
-        }
-    });
-    if galaxy.is_none() {
-        for name in [
-            "galaxy_command",
-            "galaxy_roles_path",
-            "galaxy_collections_path",
-        ] {
-            let _ = options.text(name);
-        }
-        let _ = options.flag("galaxy_force_install");
-    }
+    let galaxy = Galaxy::decode(&options, &staging);
+    staged.extend(galaxy.as_ref().map(Galaxy::staged));
     let inventory = match inventory_file {
         Some(file) => {
             let target = below(&file_name(&file));
@@ -219,109 +175,13 @@ fn inventory(groups: &[String]) -> String {
     lines.collect()
 }
 
-/// Where one of several playbooks lies, relative to the staging folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// In playbook_dir, and staged with it.
-    InFolder(String),
-    /// Elsewhere on the host.
-    Beside(String),
-}
-
-/// Finds the places of several playbooks. What lies outside of playbook_dir keeps its place
-/// relative to the others, so that they can import each other, but tells nothing of the host.
-fn places(folder: Option<&Path>, files: Vec<PathBuf>) -> Vec<(PathBuf, Place)> {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = folder.map(real);
-    let located: Vec<(PathBuf, PathBuf)> = files
-        .into_iter()
-        .map(|file| {
-            let above = file.parent().map(real).unwrap_or_default();
-            let whole = above.join(file.file_name().unwrap_or_default());
-            (file, whole)
-        })
-        .collect();
-    let in_folder = |whole: &Path| {
-        let relative = whole.strip_prefix(folder.as_ref()?).ok()?;
-        Some(relative.to_string_lossy().into_owned())
-    };
-    let mut common: Option<PathBuf> = None;
-    for (_, whole) in located
-        .iter()
-        .filter(|(_, whole)| in_folder(whole).is_none())
-    {
-        let above = whole.parent().unwrap_or(Path::new("/"));
-        let shared = match &common {
-            None => above,
-            Some(common) => above
-                .ancestors()
-                .find(|ancestor| common.starts_with(ancestor))
-                .unwrap_or(Path::new("/")),
-        };
-        common = Some(shared.to_owned());
-    }
-    let common = common.unwrap_or_default();
-    located
-        .into_iter()
-        .map(|(file, whole)| {
-            let place = in_folder(&whole).map_or_else(
-                || {
-                    let relative = whole.strip_prefix(&common).unwrap_or(&whole);
-                    Place::Beside(relative.to_string_lossy().into_owned())
-                },
-                Place::InFolder,
-            );
-            (file, place)
-        })
-        .collect()
-}
-
-impl Galaxy {
-    /// What the file lists. One without either heading is a list of roles, as in its first format.
-    fn requirements(&self) -> Result<Requirements, ProvisionError> {
-        let text = fs::read(&self.file).map_err(ProvisionError::read(&self.file))?;
-        Ok(requirements(&String::from_utf8_lossy(&text)))
-    }
-
-    /// The command lines that install what the file lists.
-    fn commands(&self, staging: &str, requirements: Requirements) -> Vec<String> {
-        let command = |subcommand: &str, folder: &str| {
-            let force = if self.force { " -f" } else { "" };
-            format!(
-                "cd {} && {} {subcommand} -r {} -p {}{force}",
-                quoted(staging),
-                self.command,
-                quoted(&self.target),
-                quoted(folder),
-            )
-        };
-        let mut commands = Vec::new();
-        if requirements.roles {
-            commands.push(command("install", &self.roles));
-        }
-        if requirements.collections {
-            commands.push(command("collection install", &self.collections));
-        }
-        commands
-    }
-}
-
-fn requirements(text: &str) -> Requirements {
-    let has = |heading: &str| text.lines().any(|line| line.starts_with(heading));
-    let collections = has("collections:");
-    Requirements {
-        roles: has("roles:") || !collections,
-        collections,
-    }
-}
-
 impl AnsibleLocal {
     /// The command line that runs a playbook.
     fn command(&self, playbook: &str, requirements: Requirements) -> String {
         let galaxy = self.galaxy.as_ref();
         let mut collections = Vec::new();
         if let Some(galaxy) = galaxy.filter(|_| requirements.collections) {
-            collections.push(galaxy.collections.clone());
+            collections.push(galaxy.collections().to_owned());
         }
         if self.has_collections {
             collections.push(format!("{}/collections", self.staging));
@@ -332,7 +192,7 @@ impl AnsibleLocal {
             environment += &format!("ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:{paths} ");
         }
         if let Some(galaxy) = galaxy.filter(|_| requirements.roles) {
-            let path = quoted(&galaxy.roles);
+            let path = quoted(galaxy.roles());
             environment += &format!("ANSIBLE_ROLES_PATH=$ANSIBLE_ROLES_PATH:{path} ");
         }
         let mut extra = String::new();
@@ -385,21 +245,13 @@ impl Provisioner for AnsibleLocal {
 
     fn key_material(&self) -> serde_json::Value {
         let staged: Vec<_> = self.staged.iter().map(Staged::key_material).collect();
-        let galaxy = self.galaxy.as_ref().map(|galaxy| {
-            json!({
-                "command": galaxy.command,
-                "force": galaxy.force,
-                "roles": galaxy.roles,
-                "collections": galaxy.collections,
-            })
-        });
         json!({
             "staging": self.staging,
             "keeps_staging": self.keeps_staging,
             "staged": staged,
             "playbooks": self.playbooks,
             "inventory": self.inventory,
-            "galaxy": galaxy,
+            "galaxy": self.galaxy.as_ref().map(Galaxy::key_material),
             "command": self.command,
             "extra_arguments": self.extra_arguments,
             "build_name": self.build_name,
@@ -415,12 +267,10 @@ impl Provisioner for AnsibleLocal {
         let folder = Some((self.staging.as_str(), self.keeps_staging));
         let mut actions = staging::stage(&self.staged, folder, scratch, start)?;
         let home = start.environment.iter().find(|(name, _)| name == "HOME");
-        let home = home.map(|(_, home)| home.as_str());
-        if let Some(home) = home.or(staging::is_root(start).then_some("/root")) {
-            actions.extend(LEFT_IN_HOME.iter().map(|name| Action::Temporary {
-                path: format!("{home}/{name}"),
-            }));
-        }
+        let home = home.map_or_else(|| format!("~{}", start.user), |(_, home)| home.clone());
+        actions.extend(LEFT_IN_HOME.iter().map(|name| Action::Temporary {
+            path: format!("{home}/{name}"),
+        }));
         let mut requirements = Requirements::default();
         if let Some(galaxy) = &self.galaxy {
             requirements = galaxy.requirements()?;

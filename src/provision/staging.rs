@@ -9,8 +9,11 @@ use super::{Input, ProvisionError, StartState};
 use crate::sandbox::Action;
 use serde_json::json;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// What a checkout has beside its files: it changes with every commit, and no tool reads it.
@@ -103,7 +106,17 @@ impl Staged {
     pub fn key_material(&self) -> serde_json::Value {
         match &self.content {
             Content::Text(text) => json!({ "target": self.target, "text": text }),
-            _ => json!({ "target": self.target, "kept": self.is_kept }),
+            Content::File(_) => json!({ "target": self.target, "kept": self.is_kept }),
+            Content::Folder(path) => {
+                // Inputs follow the link that they are, so these are told here.
+                let links = Members::of(path).map(|members| members.links);
+                let links = links.unwrap_or_default().into_iter();
+                let escaped = |text: &OsStr| text.as_bytes().escape_ascii().to_string();
+                let links: BTreeMap<String, String> = links
+                    .map(|(name, target)| (escaped(&name), escaped(target.as_os_str())))
+                    .collect();
+                json!({ "target": self.target, "kept": self.is_kept, "links": links })
+            }
         }
     }
 
@@ -122,24 +135,31 @@ impl Staged {
             Content::Folder(path) => {
                 let label = format!("{} {}", self.label, base_name(path));
                 // A folder that cannot be read is told when it is digested.
-                match members_without_history(path) {
-                    Ok(Some(members)) => members
+                match Members::of(path) {
+                    Ok(members) => members
+                        .others
                         .iter()
                         .map(|member| input(member, format!("{label}/{}", base_name(member))))
                         .collect(),
-                    _ => vec![input(path, label)],
+                    Err(_) => vec![input(path, label)],
                 }
             }
         }
     }
 
-    /// Puts it into the root; texts pass through `scratch`, as the file `number`.
-    fn actions(&self, scratch: &Path, number: usize) -> Result<Vec<Action>, ProvisionError> {
+    /// Puts it into the root, for `owner`; what is not on the host passes through `scratch`, named by
+    /// `number`.
+    fn actions(
+        &self,
+        scratch: &Path,
+        number: usize,
+        owner: &str,
+    ) -> Result<Vec<Action>, ProvisionError> {
         let upload = |source: PathBuf, contents_only: bool, destination: String| Action::Upload {
             source,
             contents_only,
             destination,
-            owner: String::new(),
+            owner: owner.to_owned(),
             mode: None,
         };
         let target = || self.target.clone();
@@ -154,13 +174,15 @@ impl Staged {
                 vec![upload(source, false, target())]
             }
             Content::Folder(path) => {
-                match members_without_history(path).map_err(ProvisionError::read(path))? {
-                    None => vec![upload(path.clone(), true, target())],
-                    Some(members) => members
-                        .into_iter()
-                        .map(|member| upload(member, false, format!("{}/", self.target)))
-                        .collect(),
-                }
+                let members = Members::of(path).map_err(ProvisionError::read(path))?;
+                let links = scratch.join(format!("staged_{number}"));
+                make_links(&links, &members.links).map_err(ProvisionError::write(&links))?;
+                // It makes the folder too, whatever that contains.
+                let mut actions = vec![upload(links, true, target())];
+                let folder = format!("{}/", self.target);
+                let others = members.others.into_iter();
+                actions.extend(others.map(|member| upload(member, false, folder.clone())));
+                actions
             }
         })
     }
@@ -183,21 +205,46 @@ impl Staged {
     }
 }
 
-/// The members of a folder but for its history, sorted; none if it has no history.
-fn members_without_history(folder: &Path) -> std::io::Result<Option<Vec<PathBuf>>> {
-    if folder.join(HISTORY).symlink_metadata().is_err() {
-        return Ok(None);
-    }
-    let mut members = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        // A link that leads nowhere has no content to copy.
-        if entry.file_name() != HISTORY && entry.path().exists() {
-            members.push(entry.path());
+/// The members of a host folder, but for the history of its repository. Links are told apart: one
+/// by one, the others would be what they lead to.
+struct Members {
+    links: BTreeMap<OsString, PathBuf>,
+    /// Sorted.
+    others: Vec<PathBuf>,
+}
+
+impl Members {
+    fn of(folder: &Path) -> std::io::Result<Self> {
+        let mut members = Self {
+            links: BTreeMap::new(),
+            others: Vec::new(),
+        };
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name() == HISTORY {
+                continue;
+            }
+            if entry.file_type()?.is_symlink() {
+                let target = fs::read_link(entry.path())?;
+                members.links.insert(entry.file_name(), target);
+            } else {
+                members.others.push(entry.path());
+            }
         }
+        members.others.sort();
+        Ok(members)
     }
-    members.sort();
-    Ok(Some(members))
+}
+
+/// Makes a folder that has the same links.
+fn make_links(folder: &Path, links: &BTreeMap<OsString, PathBuf>) -> std::io::Result<()> {
+    fs::create_dir(folder)?;
+    // Not what the umask of this process makes of it.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for (name, target) in links {
+        symlink(target, folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// Puts everything into the root.
@@ -219,21 +266,10 @@ pub fn stage(
     for one in staged.iter().filter(|one| !stays && !one.is_kept) {
         actions.extend(one.temporary());
     }
-    if let Some((folder, _)) = folder
-        && !is_root(start)
-    {
-        let (user, folder) = (quoted(&start.user), quoted(folder));
-        let command =
-            format!("test -d {folder} || {{ mkdir -p {folder} && chown {user} {folder}; }}");
-        actions.push(run_as_root(command, start));
-    }
+    // Who runs the tool can write where the tool does, and read what only its owner may.
+    let owner = folder.map_or("", |_| start.user.as_str());
     for (number, one) in staged.iter().enumerate() {
-        actions.extend(one.actions(scratch, number)?);
-    }
-    if folder.is_some() && !is_root(start) && !staged.is_empty() {
-        let targets: Vec<Cow<'_, str>> = staged.iter().map(|one| quoted(&one.target)).collect();
-        let command = format!("chown -R {} {}", quoted(&start.user), targets.join(" "));
-        actions.push(run_as_root(command, start));
+        actions.extend(one.actions(scratch, number, owner)?);
     }
     Ok(actions)
 }
@@ -251,23 +287,12 @@ pub fn run(command: String, start: &StartState, accept: Vec<i32>) -> Action {
 /// the layers below, so it is not the step's work to compile it.
 pub fn run_python(command: String, start: &StartState, accept: Vec<i32>) -> Action {
     let mut start = start.clone();
-    if start
-        .environment
-        .iter()
-        .all(|(name, _)| name != NO_BYTECODE)
-    {
+    let mut names = start.environment.iter().map(|(name, _)| name);
+    if names.all(|name| name != NO_BYTECODE) {
         let variable = (NO_BYTECODE.to_owned(), "1".to_owned());
         start.environment.push(variable);
     }
     run(command, &start, accept)
-}
-
-fn run_as_root(command: String, start: &StartState) -> Action {
-    let root = StartState {
-        user: String::new(),
-        ..start.clone()
-    };
-    run(command, &root, vec![0])
 }
 
 /// Whether commands run as root, who needs no sudo.

@@ -14,7 +14,6 @@ use tempfile::TempDir;
 /// A working directory with files.
 pub(super) struct Bench {
     folder: TempDir,
-    scratch: TempDir,
 }
 
 impl Bench {
@@ -30,8 +29,7 @@ impl Bench {
                 fs::write(path, format!("{name}\n")).unwrap();
             }
         }
-        let scratch = tempfile::tempdir().unwrap();
-        Self { folder, scratch }
+        Self { folder }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -113,7 +111,8 @@ impl Bench {
             user: user.to_owned(),
             ..StartState::default()
         };
-        let actions = provisioner.actions(self.scratch.path(), &start).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let actions = provisioner.actions(scratch.path(), &start).unwrap();
         let lines = actions.iter().map(|action| self.shown(action, user));
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -140,31 +139,40 @@ impl Bench {
                 source,
                 contents_only,
                 destination,
-                ..
+                owner,
+                mode: _,
             } => {
+                let owner = match owner.as_str() {
+                    "" => String::new(),
+                    owner => format!(" of {owner}"),
+                };
                 let all = if *contents_only { "/*" } else { "" };
                 let source = match source.strip_prefix(self.path()) {
                     Ok(below) => below.display().to_string(),
+                    Err(_) if source.is_dir() => {
+                        let links = fs::read_dir(source).unwrap().map(|link| {
+                            let link = link.unwrap().path();
+                            let target = fs::read_link(&link).unwrap();
+                            let name = link.file_name().unwrap().display();
+                            format!("{name} -> {}", target.display())
+                        });
+                        format!("[{}]", links.collect::<Vec<_>>().join(", "))
+                    }
                     Err(_) => format!("{:?}", fs::read_to_string(source).unwrap()),
                 };
-                format!("upload {source}{all} to {destination}")
+                format!("upload {source}{all} to {destination}{owner}")
             }
             Action::Run {
                 command, accept, ..
             } => {
-                let argv = &command.argv;
-                let who = if command.user == user {
-                    ""
-                } else {
-                    "as root: "
-                };
                 let accept = match accept.as_slice() {
                     [0] => String::new(),
                     codes if codes.len() > 9 => format!(" accepts {} codes", codes.len()),
                     codes => format!(" accepts {codes:?}"),
                 };
-                assert_eq!(argv[..2], ["/bin/sh", "-c"]);
-                format!("run {who}{}{accept}", argv[2])
+                assert_eq!(command.argv[..2], ["/bin/sh", "-c"]);
+                assert_eq!(command.user, user);
+                format!("run {}{accept}", command.argv[2])
             }
             Action::Open => "open".to_owned(),
             Action::Copy { source, .. } => format!("copy {source}"),

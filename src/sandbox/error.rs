@@ -31,6 +31,9 @@ pub enum SandboxError {
     /// Work on a tree or an archive failed.
     #[error("{0}")]
     Work(String),
+    /// No network of its own can be made for a step.
+    #[error("cannot make the network \"user\" for the step: {0}")]
+    Network(String),
     /// A step has left a secret where it would be kept.
     #[error("{0}")]
     SecretLeft(String),
@@ -68,6 +71,12 @@ impl SandboxError {
             ),
             Self::Foreign { .. } => Some(
                 "install an emulator that works inside containers (on Debian: apt-get install qemu-user-static binfmt-support); steps whose results are cached need none".to_owned(),
+            ),
+            Self::Network(text) if text.contains("/dev/net/tun") || text.contains("tun socket") => Some(
+                "the device /dev/net/tun is missing or closed to this user; run modprobe tun, and chmod 666 /dev/net/tun".to_owned(),
+            ),
+            Self::Network(_) => Some(
+                "install pasta (on Debian: apt-get install passt) or slirp4netns, or use network = \"host\" or \"none\"".to_owned(),
             ),
             Self::SecretLeft(_) => Some(
                 "remove it before the step ends, or write it to a `mount \"tmpfs\"`; nothing of the step is kept".to_owned(),
@@ -145,7 +154,7 @@ fn user_namespace_hint() -> String {
             .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
     });
     if filtered {
-        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined".to_owned();
+        return "a seccomp filter of the container that hardtack runs in forbids it; run the container with --security-opt seccomp=unconfined; as its root, --isolation=chroot builds without, but keeps steps from nothing that is in the container".to_owned();
     }
     "run hardtack as root, or on a kernel with user namespaces (CONFIG_USER_NS)".to_owned()
 }

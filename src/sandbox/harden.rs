@@ -1,6 +1,8 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
-use super::{seccomp, sys};
+use super::means::Means;
+use super::protocol::Limits;
+use super::{landlock, seccomp, sys};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
@@ -33,7 +35,12 @@ const PROCESSES: u64 = 32_768;
 
 /// Sets limits, installs the seccomp programs and drops capabilities; gives the listener for calls
 /// that are handed over where there is a single id.
-pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, String> {
+pub fn harden(
+    user_namespace: bool,
+    many_ids: bool,
+    means: Means,
+    limits: &Limits,
+) -> Result<Option<OwnedFd>, String> {
     // Its descriptors lead to folders of the host, and its program is hardtack itself
     // (CVE-2019-5736): nobody inside may look into PID 1.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -45,13 +52,37 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
         _ => {}
     }
     limit(Resource::Core, 0);
-    limit(Resource::Nofile, OPEN_FILES);
-    limit(Resource::Nproc, PROCESSES);
+    let or = |wanted: Option<u64>, usual: u64| wanted.unwrap_or(usual);
+    limit(Resource::Nofile, or(limits.open_files, OPEN_FILES));
+    limit(Resource::Nproc, or(limits.processes, PROCESSES));
+    for (resource, wanted) in [
+        (Resource::As, limits.memory),
+        (Resource::Fsize, limits.file_size),
+    ] {
+        if let Some(wanted) = wanted {
+            limit(resource, wanted);
+        }
+    }
+    if let Some(time) = limits.cpu_time {
+        // A part of a second counts as one. Who does not end at the signal that tells of the limit
+        // is killed a second later.
+        let seconds = time
+            .as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() > 0));
+        limit(Resource::Cpu, seconds.saturating_add(1));
+        limit_softly(Resource::Cpu, seconds);
+    }
 
     // In a user namespace that is the boundary, and set-user-id programs of the image work; for
     // real root nothing may ever gain more than the step has.
     if !user_namespace {
         set_no_new_privs(true).map_err(|error| format!("set no_new_privs: {error}"))?;
+    }
+    // Takes one of the two: no new privileges, or those that are given up below.
+    if !means.has_process_namespace() {
+        landlock::enter_domain().map_err(|error| format!("enter a Landlock domain: {error}"))?;
+        sys::install_seccomp(&seccomp::shared_processes_program(), false)
+            .map_err(|error| format!("install the seccomp program for limits: {error}"))?;
     }
     let listener = if many_ids {
         None
@@ -62,14 +93,19 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     sys::install_seccomp(&seccomp::program(), false)
         .map_err(|error| format!("install the seccomp program: {error}"))?;
 
+    let mut kept = KEPT;
+    if !means.has_namespaces() {
+        // Who may enter another root leaves the first one.
+        kept.remove(CapabilitySet::SYS_CHROOT);
+    }
     for capability in CapabilitySet::all().iter() {
-        if !KEPT.contains(capability) {
+        if !kept.contains(capability) {
             // The kernel may know fewer than this list.
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
     let held = capabilities(None).map_err(|error| format!("read capabilities: {error}"))?;
-    let kept = held.permitted & KEPT;
+    let kept = held.permitted & kept;
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,
@@ -77,6 +113,20 @@ pub fn harden(user_namespace: bool, many_ids: bool) -> Result<Option<OwnedFd>, S
     };
     set_capabilities(None, sets).map_err(|error| format!("drop capabilities: {error}"))?;
     Ok(listener)
+}
+
+/// Lowers a limit that a process may raise again.
+fn limit_softly(resource: Resource, value: u64) {
+    let maximum = getrlimit(resource).maximum;
+    let current = maximum.map_or(value, |maximum| maximum.min(value));
+    // As below.
+    let _ = setrlimit(
+        resource,
+        Rlimit {
+            current: Some(current),
+            maximum,
+        },
+    );
 }
 
 /// Lowers a limit; where the host's own is lower, that one stays.

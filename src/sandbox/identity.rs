@@ -155,6 +155,13 @@ pub(super) fn candidates() -> Vec<IdMap> {
     all
 }
 
+/// Root of a container as it is, which needs no namespace; none for another user.
+pub(super) fn unmapped_root() -> Option<IdMap> {
+    let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
+    let kind = MapKind::Root;
+    (uid == 0).then_some(IdMap { uid, gid, kind })
+}
+
 /// All mappings that this user could have, the best first.
 pub(super) fn all() -> Vec<IdMap> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());

@@ -5,16 +5,16 @@ use super::command::{self, Start, Streams};
 use super::connection::Connection;
 use super::descendants;
 use super::error::Failure;
-use super::landlock;
 use super::means::Means;
 use super::mount_point::Stub;
-use super::protocol::{Action, FailureKind, Network, PlacedFile, RootCommand, RootSpec, Variable};
-
+use super::protocol::{
+    Action, FailureKind, Limits, Network, PlacedFile, RootCommand, RootSpec, Variable,
+};
 use super::serve::{self, End};
 use super::temporary::Temporary;
 use super::transfer::{Download, Upload};
 use super::users::User;
-use super::{chown, harden, inside, mounts, sys, users};
+use super::{chown, chroot, harden, inside, mounts, sys, users};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -33,6 +33,10 @@ pub(super) struct InitSpec {
     pub(super) means: Means,
     pub(super) user_namespace: bool,
     pub(super) many_ids: bool,
+    /// Those limits that it sets itself.
+    pub(super) limits: Limits,
+    /// Whether it is in control groups of its own.
+    pub(super) has_control_group: bool,
     /// Mount points that the supervisor has made in the upper.
     pub(super) stubs: Vec<Stub>,
 }
@@ -42,6 +46,8 @@ pub(super) struct InitSpec {
 pub(super) enum InitReport {
     /// All actions succeeded; all mount points that were made for the step.
     Done { stubs: Vec<Stub> },
+    /// It has a network namespace, and waits for what connects it; the answer is a resolver.
+    Isolated,
     /// The descriptor that comes with it hands calls over.
     Listening,
     /// The descriptor that comes with it listens for those who want to use the keys of an agent.
@@ -104,28 +110,46 @@ fn work(
     if !spec.means.has_process_namespace() {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    sys::unshare(UnshareFlags::NEWNS).map_err(setup("make a mount namespace"))?;
     let mut stubs = spec.stubs;
-    let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids)?;
-    stubs.extend(entered.stubs);
-    for agent in entered.agents {
-        let report = InitReport::Agent {
-            socket: agent.socket,
+    let mut namespaces = UnshareFlags::NEWNS;
+    if spec.has_control_group {
+        // So that its own groups are the roots of what it sees.
+        namespaces |= UnshareFlags::NEWCGROUP;
+    }
+    if spec.root.network == Network::User {
+        namespaces |= UnshareFlags::NEWNET;
+    }
+    if spec.means.has_namespaces() {
+        sys::unshare(namespaces).map_err(setup("make a mount namespace"))?;
+        let resolver = match spec.root.network {
+            Network::User => Some(wait_for_network(connection)?),
+            _ => None,
         };
-        connection
-            .send_with(&report, agent.listener.as_fd())
-            .map_err(setup("hand over an ssh agent"))?;
+        let resolver = resolver.as_deref();
+        let entered = mounts::enter_root(&spec.root, spec.means, spec.many_ids, resolver)?;
+        stubs.extend(entered.stubs);
+        for agent in entered.agents {
+            let report = InitReport::Agent {
+                socket: agent.socket,
+            };
+            connection
+                .send_with(&report, agent.listener.as_fd())
+                .map_err(setup("hand over an ssh agent"))?;
+        }
+        // Every /etc/hosts knows it, and it says nothing of the host.
+        let _ = rustix::system::sethostname(b"localhost");
+        let _ = rustix::system::setdomainname(b"(none)");
+    } else {
+        chroot::enter(&spec.root.scratch).map_err(|text| (FailureKind::Setup, text))?;
     }
-    // Every /etc/hosts knows it, and it says nothing of the host.
-    let _ = rustix::system::sethostname(b"localhost");
-    let _ = rustix::system::setdomainname(b"(none)");
-    if spec.root.network == Network::None {
-        mounts::loopback_up().map_err(setup("bring the loopback up"))?;
+    if spec.root.network != Network::Host {
+        match mounts::loopback_up() {
+            // The root of a container without CAP_NET_ADMIN: the network is as empty as it can be.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            done => done.map_err(setup("bring the loopback up"))?,
+        }
     }
-    if !spec.means.has_process_namespace() {
-        landlock::enter_domain().map_err(setup("enter a Landlock domain"))?;
-    }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids)
+    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means, &spec.limits)
         .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
@@ -184,6 +208,17 @@ fn work(
         one.remove().map_err(|text| (FailureKind::Work, text))?;
     }
     Ok(InitReport::Done { stubs })
+}
+
+/// Says that this process has a network namespace, and waits until it is connected; gives what
+/// answers for the host's resolver.
+fn wait_for_network(connection: &mut Connection) -> Result<String, Failure> {
+    let failed = |error: io::Error| (FailureKind::Setup, format!("wait for a network: {error}"));
+    connection.send(&InitReport::Isolated).map_err(failed)?;
+    match connection.receive::<String>().map_err(failed)? {
+        Some(resolver) => Ok(resolver),
+        None => Err((FailureKind::Cancelled, "the supervisor has gone".to_owned())),
+    }
 }
 
 /// An action whose host files are open.

@@ -44,7 +44,14 @@ pub struct Entered {
 }
 
 /// Mounts the layers and makes them this process' root.
-pub fn enter_root(spec: &RootSpec, means: Means, many_ids: bool) -> Result<Entered, Failure> {
+///
+/// `resolver` answers for the host's own where the step cannot reach that.
+pub fn enter_root(
+    spec: &RootSpec,
+    means: Means,
+    many_ids: bool,
+    resolver: Option<&str>,
+) -> Result<Entered, Failure> {
     let RootSpec {
         lowers,
         scratch,
@@ -69,7 +76,7 @@ pub fn enter_root(spec: &RootSpec, means: Means, many_ids: bool) -> Result<Enter
     }
     mount_sys(&target.join("sys")).map_err(setup)?;
     mount_dev(&target.join("dev")).map_err(setup)?;
-    let mut stubs = root::bind_host_files(&target, *network).map_err(setup)?;
+    let mut stubs = root::bind_host_files(&target, *network, resolver).map_err(setup)?;
     let agents = wanted::attach(&target, spec, many_ids, &mut stubs).map_err(setup)?;
     entrance::enter(&target).map_err(setup)?;
     Ok(Entered { stubs, agents })

@@ -17,7 +17,23 @@ pub(super) fn mode(settings: &Settings) -> Result<Mode, SandboxError> {
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
+    if settings.least == Confinement::Chroot
+        && let Some(map) = identity::unmapped_root()
+    {
+        let means = Means::CHROOT;
+        let mode = Mode { map, means };
+        ask(settings, &mode)?;
+        return Ok(mode);
+    }
     Err(refusal.unwrap_or(SandboxError::NoIdentity))
+}
+
+/// Tries a mode.
+fn ask(settings: &Settings, mode: &Mode) -> Result<(), SandboxError> {
+    let request = Request::Probe {
+        scratch: settings.scratch.clone(),
+    };
+    helper::ask(settings, mode, &request, &Cancel::default()).map(drop)
 }
 
 /// What came of trying one mapping of ids.
@@ -35,7 +51,15 @@ pub fn survey(settings: &Settings) -> Vec<Attempt> {
         isolation: map.isolation(),
         result: with_map(settings, map).map(|mode| mode.means),
     });
-    tried.collect()
+    let chroot = identity::unmapped_root().filter(|_| settings.least == Confinement::Chroot);
+    let chroot = chroot.map(|map| {
+        let means = Means::CHROOT;
+        Attempt {
+            isolation: map.isolation(),
+            result: ask(settings, &Mode { map, means }).map(|()| means),
+        }
+    });
+    tried.chain(chroot).collect()
 }
 
 /// Finds the best means for one mapping of ids.
@@ -45,10 +69,7 @@ fn with_map(settings: &Settings, map: IdMap) -> Result<Mode, SandboxError> {
         means: Means::BEST,
     };
     loop {
-        let request = Request::Probe {
-            scratch: settings.scratch.clone(),
-        };
-        match helper::ask(settings, &mode, &request, &Cancel::default()) {
+        match ask(settings, &mode) {
             Ok(_) => return Ok(mode),
             Err(refusal) => match weaker(mode.means, &refusal, settings.least) {
                 Some(means) => mode.means = means,

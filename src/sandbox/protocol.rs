@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mount::{Mount, MountKind, Owner, Secret, SecretBytes, Variable};
+pub use mount::{Limits, Mount, MountKind, Owner, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Network {
     Host,
     /// Nothing but an own loopback.
     None,
+    /// What the host reaches, but nothing on the host itself.
+    User,
 }
 
 impl Network {
@@ -30,6 +32,7 @@ impl Network {
         match self {
             Self::Host => "host",
             Self::None => "none",
+            Self::User => "user",
         }
     }
 }
@@ -109,7 +112,7 @@ pub enum Action {
     /// Has removed, after the last action, what comes to be at a path where nothing lies yet, with
     /// the folders above that had to be made for it.
     Temporary {
-        /// In the root.
+        /// In the root; `~USER[:GROUP]/…` lies in the user's home folder.
         path: String,
     },
 }
@@ -132,6 +135,8 @@ pub struct RootSpec {
     pub network: Network,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// What its commands may use.
+    pub limits: Limits,
     /// What every command gets beside its own environment.
     pub variables: Vec<Variable>,
     /// What must not be in the layer, nor in what is kept of a step that failed.
@@ -187,6 +192,8 @@ pub struct StepReport {
     pub tar_size: u64,
     /// What the host does not give of what was asked, where the step ran all the same.
     pub notes: Vec<String>,
+    /// Which limits the step has reached, in words.
+    pub reached: Vec<String>,
 }
 
 /// Work on trees that runs nothing of an image.
@@ -406,6 +413,7 @@ pub(super) enum FailureKind {
     Setup,
     Work,
     Secret,
+    Network,
     Cancelled,
 }
 
@@ -429,6 +437,10 @@ impl Answer {
                 kind: FailureKind::Setup,
                 text,
             } => SandboxError::Setup(text),
+            Self::Failed {
+                kind: FailureKind::Network,
+                text,
+            } => SandboxError::Network(text),
             Self::Failed {
                 kind: FailureKind::Secret,
                 text,

@@ -6,6 +6,7 @@
 use super::mount_point::{self, Kind, Place, Stub};
 use super::protocol::Network;
 use super::tasks;
+use super::user_network;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat};
 use rustix::mount::mount_bind;
 use std::fs;
@@ -15,22 +16,27 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Mount points that every root needs.
-const FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
+pub const FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// Makes the folders of an overlay in `scratch`, and the mount points that the image lacks.
-pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stub>> {
+/// Makes the folders of an overlay in `scratch`.
+pub fn make_folders(scratch: &Path, lowers: &[PathBuf]) -> io::Result<()> {
     for name in ["fs", "work", "root", "empty"] {
         fs::DirBuilder::new()
             .mode(0o755)
             .create(scratch.join(name))?;
     }
-    let mut stubs = Vec::new();
-    let upper = scratch.join("fs");
     // The root folder itself is that of the topmost layer.
-    if let Some(top) = lowers.last() {
-        copy_folder_metadata(top, &upper)?;
+    match lowers.last() {
+        Some(top) => copy_folder_metadata(top, &scratch.join("fs")),
+        None => Ok(()),
     }
+}
+
+/// Makes the mount points in `fs` that the image lacks.
+pub fn make_mount_points(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stub>> {
+    let upper = scratch.join("fs");
+    let mut stubs = Vec::new();
     for name in FOLDERS {
         let state = lowers.iter().rev().find_map(|lower| {
             fs::symlink_metadata(lower.join(name))
@@ -38,7 +44,12 @@ pub fn prepare_scratch(scratch: &Path, lowers: &[PathBuf]) -> io::Result<Vec<Stu
                 .map(|metadata| metadata.file_type())
         });
         if !state.is_some_and(|kind| kind.is_dir()) {
-            fs::DirBuilder::new().mode(0o755).create(upper.join(name))?;
+            let place = upper.join(name);
+            // A copy has what the image has instead.
+            if fs::symlink_metadata(&place).is_ok() {
+                tasks::remove(&place).map_err(io::Error::other)?;
+            }
+            fs::DirBuilder::new().mode(0o755).create(place)?;
             stubs.push(Stub::of_root_folder(name));
         }
     }
@@ -90,7 +101,13 @@ fn copy_folder_metadata(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Binds a copy of the host's name resolution over the image's, and makes the places for it that
 /// the image lacks. What a step writes there is thrown away, as in Docker.
-pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, String> {
+///
+/// `resolver` answers for the host's own where the step cannot reach that.
+pub fn bind_host_files(
+    target: &Path,
+    network: Network,
+    resolver: Option<&str>,
+) -> Result<Vec<Stub>, String> {
     let root = open(target)?;
     let files: &[(&str, Vec<u8>)] = match network {
         Network::Host => &[
@@ -100,6 +117,17 @@ pub fn bind_host_files(target: &Path, network: Network) -> Result<Vec<Stub>, Str
                 fs::read("/etc/resolv.conf").unwrap_or_default(),
             ),
         ],
+        Network::User => {
+            let of_host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+            let resolver = resolver.unwrap_or_default();
+            &[
+                ("hosts", HOSTS.as_bytes().to_vec()),
+                (
+                    "resolv.conf",
+                    user_network::resolver_file(&of_host, resolver).into_bytes(),
+                ),
+            ]
+        }
         Network::None => &[("hosts", HOSTS.as_bytes().to_vec())],
     };
     let mut stubs = Vec::new();

@@ -2,20 +2,23 @@
 //! PID 1 of a step, and does the work on trees that needs the same namespace.
 
 use super::connection::Connection;
+use super::control_group::ControlGroup;
 use super::error::{Failure, NAMESPACES, namespace_refusal};
 use super::init::{InitReport, InitSpec};
 use super::means::Means;
+use super::mount_point::Stub;
 use super::protocol::{
     Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
-use super::{INIT_NAME, agent, chown, descendants, root, sys, tasks};
+use super::writable::{self, Upper};
+use super::{
+    INIT_NAME, agent, chown, chroot, descendants, host_process, root, sys, tasks, user_network,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::UnshareFlags;
 use rustix::time::Timespec;
 use std::fs;
@@ -23,7 +26,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -93,7 +96,7 @@ fn serve(
             has_stdout,
         } => {
             let stdout = descriptor.filter(|_| has_stdout);
-            host_command(connection, &argv, environment, &working_folder, stdout)
+            host_process::run(connection, &argv, environment, &working_folder, stdout)
         }
     }
 }
@@ -135,6 +138,9 @@ fn probe(
     facts: &Facts,
 ) -> Result<Answer, Failure> {
     let Some(scratch) = scratch else {
+        if !facts.means.has_namespaces() {
+            return Ok(Answer::Ready);
+        }
         make_namespaces(NAMESPACES_OF_STEP | UnshareFlags::NEWNS)?;
         return Ok(Answer::Ready);
     };
@@ -142,7 +148,11 @@ fn probe(
         scratch: scratch.to_owned(),
         ..RootSpec::default()
     };
-    let end = watched(connection, &[], &root, None, facts, None);
+    let group = ControlGroup::make(&root.limits);
+    let end = Upper::prepare(scratch, &[], facts.means).and_then(|upper| {
+        let stubs = &upper.stubs;
+        watched(connection, &[], &root, stubs, None, facts, &group, None)
+    });
     empty(scratch);
     match end? {
         End::Reported(InitReport::Done { .. }) => Ok(Answer::Ready),
@@ -171,15 +181,12 @@ fn step(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let result = watched(
-        connection,
-        &spec.actions,
-        &spec.root,
-        spec.timeout,
-        facts,
-        door,
-    )
-    .and_then(|end| finish_step(connection, spec, end));
+    let scratch = &spec.root.scratch;
+    let mut upper = Upper::prepare(scratch, &spec.root.lowers, facts.means).map(Some);
+    let result = match &mut upper {
+        Ok(upper) => attempt(connection, spec, upper, facts, door),
+        Err((kind, text)) => Err((*kind, std::mem::take(text))),
+    };
     let is_done = matches!(
         &result,
         Ok(Answer::Step(StepReport {
@@ -188,9 +195,46 @@ fn step(
         }))
     );
     if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
-        empty(&spec.root.scratch);
+        empty(scratch);
+        return result;
     }
-    result
+    // As the commands left it, it is to be the uppermost layer of another step.
+    let kept = match upper {
+        Ok(Some(upper)) => upper.finish().map(drop),
+        _ => Ok(()),
+    };
+    let tidied = kept.and_then(|()| writable::tidy(scratch));
+    match (result, tidied) {
+        (Ok(_), Err(text)) => Err((FailureKind::Work, text)),
+        (result, _) => result,
+    }
+}
+
+/// Runs the actions of a step and, if they succeed, takes `upper` to make a layer of it.
+fn attempt(
+    connection: &Connection,
+    spec: &StepSpec,
+    upper: &mut Option<Upper>,
+    facts: &Facts,
+    door: Option<OwnedFd>,
+) -> Result<Answer, Failure> {
+    let stubs = upper
+        .as_ref()
+        .map_or_else(Vec::new, |upper| upper.stubs.clone());
+    let group = ControlGroup::make(&spec.root.limits);
+    let end = watched(
+        connection,
+        &spec.actions,
+        &spec.root,
+        &stubs,
+        spec.timeout,
+        facts,
+        &group,
+        door,
+    );
+    chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
+    let end = end?;
+    finish_step(connection, spec, upper, facts, &group, end)
 }
 
 /// Whether what a failed step has left is free of secrets.
@@ -203,7 +247,14 @@ fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
 }
 
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
-fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Answer, Failure> {
+fn finish_step(
+    connection: &Connection,
+    spec: &StepSpec,
+    upper: &mut Option<Upper>,
+    facts: &Facts,
+    group: &ControlGroup,
+    end: End,
+) -> Result<Answer, Failure> {
     let outcome = match end {
         End::Reported(InitReport::Done { stubs }) => {
             root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
@@ -217,7 +268,7 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
             StepOutcome::Failed { code, allowed }
         }
         End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
-        End::Reported(InitReport::Listening | InitReport::Agent { .. }) => {
+        End::Reported(InitReport::Listening | InitReport::Isolated | InitReport::Agent { .. }) => {
             return Err(unexpected_report());
         }
         End::Reported(InitReport::Abandoned) => StepOutcome::Abandoned,
@@ -228,8 +279,10 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
         outcome,
         diff_id: None,
         tar_size: 0,
-        notes: Vec::new(),
+        notes: group.unlimited(&spec.root.limits, facts.user_namespace),
+        reached: Vec::new(),
     };
+    report.reached = group.reached(&spec.root.limits, &report.outcome);
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }
@@ -238,7 +291,11 @@ fn finish_step(connection: &Connection, spec: &StepSpec, end: End) -> Result<Ans
     if connection.is_readable() {
         return Err((FailureKind::Cancelled, "hardtack has gone".to_owned()));
     }
-    let (diff_id, tar_size) = tasks::settle_step(&spec.root, spec.epoch)?;
+    let below = upper
+        .take()
+        .map_or_else(|| Ok(spec.root.lowers.clone()), Upper::finish)
+        .map_err(|text| (FailureKind::Work, text))?;
+    let (diff_id, tar_size) = tasks::settle_step(&spec.root, &below, spec.epoch)?;
     report.notes.extend(tasks::unsearched(&spec.root.secrets));
     report.diff_id = diff_id;
     report.tar_size = tar_size;
@@ -252,13 +309,21 @@ fn open(
     facts: &Facts,
     door: Option<OwnedFd>,
 ) -> Result<Answer, Failure> {
-    let result = watched(connection, &[Action::Open], root, None, facts, door);
+    let group = ControlGroup::make(&root.limits);
+    let result = Upper::prepare(&root.scratch, &root.lowers, facts.means).and_then(|upper| {
+        let (actions, stubs) = ([Action::Open], &upper.stubs);
+        watched(connection, &actions, root, stubs, None, facts, &group, door)
+    });
+    drop(group);
     empty(&root.scratch);
     match result? {
         End::Reported(InitReport::Done { .. } | InitReport::Abandoned) => Ok(Answer::Closed),
         End::Reported(InitReport::Failed { kind, text }) => Err((kind, text)),
         End::Reported(
-            InitReport::Listening | InitReport::Agent { .. } | InitReport::Exited { .. },
+            InitReport::Listening
+            | InitReport::Isolated
+            | InitReport::Agent { .. }
+            | InitReport::Exited { .. },
         ) => Err(unexpected_report()),
         End::TimedOut | End::Cancelled => Err((FailureKind::Cancelled, "interrupted".to_owned())),
     }
@@ -267,6 +332,12 @@ fn open(
 fn unexpected_report() -> Failure {
     let text = "the first process gave a report out of turn; this is a bug in hardtack";
     (FailureKind::Setup, text.to_owned())
+}
+
+/// Threads that were started while they could be.
+struct Helpers {
+    forwarder: Option<Sender<agent::Forwarding>>,
+    starter: Option<user_network::Starter>,
 }
 
 /// How PID 1 ended.
@@ -281,20 +352,27 @@ fn watched(
     connection: &Connection,
     actions: &[Action],
     root: &RootSpec,
+    stubs: &[Stub],
     timeout: Option<Duration>,
     facts: &Facts,
+    group: &ControlGroup,
     door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };
-    let stubs =
-        root::prepare_scratch(&root.scratch, &root.lowers).map_err(setup("prepare the upper"))?;
     let is_agent = |mount: &Mount| matches!(mount.kind, MountKind::Agent { .. });
     let forwarder = match root.mounts.iter().any(is_agent) {
         true => Some(agent::forwarder().map_err(setup("forward an ssh agent"))?),
         false => None,
     };
+    let starter = match root.network {
+        Network::User => {
+            Some(user_network::starter(!facts.user_namespace).map_err(setup("make a network"))?)
+        }
+        Network::Host | Network::None => None,
+    };
+    let helpers = Helpers { forwarder, starter };
     let mut namespaces = NAMESPACES_OF_STEP;
     if root.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
@@ -304,7 +382,11 @@ fn watched(
     } else {
         descendants::adopt_orphans().map_err(|error| setup("adopt orphans")(error.into()))?;
     }
-    make_namespaces(namespaces)?;
+    if facts.means.has_namespaces() {
+        make_namespaces(namespaces)?;
+    } else if let Some(text) = chroot::refusal(root) {
+        return Err((FailureKind::Work, text));
+    }
 
     let (mut init, theirs) = Connection::pair().map_err(setup("make a socket"))?;
     let mut command = Command::new("/proc/self/exe");
@@ -313,13 +395,20 @@ fn watched(
     drop(command);
     // What still writes when PID 1 has ended must be the end of the streams.
     detach_output().map_err(setup("close the output"))?;
+    // It waits for what it is to do, and so is in the groups before it does anything.
+    if let Err(error) = group.add(child.id()) {
+        kill_and_wait(child);
+        return Err(setup("enter a control group")(error));
+    }
     let spec = InitSpec {
         actions: actions.to_vec(),
         root: root.clone(),
         means: facts.means,
         user_namespace: facts.user_namespace,
         many_ids: facts.many_ids,
-        stubs,
+        limits: group.rest(&root.limits),
+        has_control_group: !group.is_empty(),
+        stubs: stubs.to_vec(),
     };
     let sent = match &door {
         Some(door) => init.send_with(&spec, door.as_fd()),
@@ -328,7 +417,7 @@ fn watched(
     // With PID 1 the last one goes who could answer those that wait at it.
     drop(door);
     match sent {
-        Ok(()) => watch(connection, &mut init, child, timeout, forwarder),
+        Ok(()) => watch(connection, &mut init, child, timeout, &helpers),
         Err(error) => {
             kill_and_wait(child);
             Err((
@@ -340,7 +429,7 @@ fn watched(
 }
 
 /// Points this process' own output elsewhere.
-fn detach_output() -> io::Result<()> {
+pub(super) fn detach_output() -> io::Result<()> {
     let null = fs::File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
@@ -353,7 +442,7 @@ fn watch(
     init: &mut Connection,
     child: Child,
     timeout: Option<Duration>,
-    forwarder: Option<Sender<agent::Forwarding>>,
+    helpers: &Helpers,
 ) -> Result<End, Failure> {
     let setup = |error: io::Error| {
         (
@@ -363,6 +452,7 @@ fn watch(
     };
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut calls: Option<chown::Answerer> = None;
+    let mut network = None;
     let mut report = None;
     let mut talking = true;
     while talking {
@@ -406,9 +496,26 @@ fn watch(
                     calls = listener.map(chown::Answerer::new);
                 }
                 Ok(Some((InitReport::Agent { socket }, Some(listener)))) => {
-                    if let Some(forwarder) = &forwarder {
+                    if let Some(forwarder) = &helpers.forwarder {
                         // It listens as long as this process lives.
                         let _ = forwarder.send((listener.into(), socket));
+                    }
+                }
+                Ok(Some((InitReport::Isolated, _))) => {
+                    let attached = match &helpers.starter {
+                        Some(starter) => starter.attach(child.id()),
+                        None => Err("nobody is there to make it".to_owned()),
+                    };
+                    match attached {
+                        Ok(attached) => {
+                            // An error is the end of PID 1, of which we learn soon.
+                            let _ = init.send(&attached.resolver);
+                            network = Some(attached);
+                        }
+                        Err(text) => {
+                            kill_and_wait(child);
+                            return Err((FailureKind::Network, text));
+                        }
                     }
                 }
                 Ok(Some((message, _))) => report = Some(message),
@@ -425,6 +532,7 @@ fn watch(
     }
     // Its end kills whatever it has left running.
     let code = kill_and_wait(child);
+    drop(network);
     report.map(End::Reported).ok_or_else(|| {
         (
             FailureKind::Setup,
@@ -455,74 +563,4 @@ fn kill_and_wait(mut child: Child) -> String {
 fn empty(scratch: &Path) {
     // What stays is swept by a later build.
     let _ = tasks::empty(scratch);
-}
-
-/// Runs a command of the host until it and all its descendants have ended.
-fn host_command(
-    connection: &Connection,
-    argv: &[String],
-    environment: Vec<(String, String)>,
-    working_folder: &Path,
-    stdout: Option<OwnedFd>,
-) -> Result<Answer, Failure> {
-    let setup =
-        |what: String| move |error: io::Error| (FailureKind::Work, format!("{what}: {error}"));
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err((FailureKind::Work, "no command".to_owned()));
-    };
-    // Descendants whose parents have gone become children of this process.
-    descendants::adopt_orphans()
-        .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .envs(environment)
-        .current_dir(working_folder)
-        .stdin(Stdio::null());
-    if let Some(stdout) = stdout {
-        command.stdout(stdout);
-    }
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Answer::HostCommand { code: 127 });
-        }
-        Err(error) => return Err(setup(format!("start {program}"))(error)),
-    };
-    drop(command);
-    detach_output().map_err(setup("close the output".to_owned()))?;
-    let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let descriptor = main.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let Some((main, descriptor)) = main.zip(descriptor) else {
-        return Err((FailureKind::Work, format!("cannot watch {program}")));
-    };
-    let mut cancelled = false;
-    loop {
-        let mut events = [
-            PollFd::new(connection, PollFlags::IN),
-            PollFd::new(&descriptor, PollFlags::IN),
-        ];
-        match poll(&mut events, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(setup("watch a command".to_owned())(error.into())),
-        }
-        cancelled |= !events[0].revents().is_empty();
-        if cancelled || !events[1].revents().is_empty() {
-            break;
-        }
-    }
-    if cancelled {
-        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
-    }
-    let code = match waitpid(Some(main), WaitOptions::empty()) {
-        Ok(Some((_, status))) => status
-            .exit_status()
-            .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
-        _ => 1,
-    };
-    descendants::kill_all();
-    if cancelled {
-        return Err((FailureKind::Cancelled, "interrupted".to_owned()));
-    }
-    Ok(Answer::HostCommand { code })
 }

@@ -94,12 +94,16 @@ pub fn run(task: Task) -> Result<TaskReport, String> {
     }
 }
 
-/// Turns the upper of a step into a clean tree; gives its diffID, none if nothing is left, and the
-/// size of its tar.
-pub(super) fn settle_step(root: &RootSpec, epoch: i64) -> Result<(Option<DiffId>, u64), Failure> {
+/// Turns the upper of a step over `lowers` into a clean tree; gives its diffID, none if nothing is
+/// left, and the size of its tar.
+pub(super) fn settle_step(
+    root: &RootSpec,
+    lowers: &[PathBuf],
+    epoch: i64,
+) -> Result<(Option<DiffId>, u64), Failure> {
     let work = |text: String| (FailureKind::Work, text);
     let upper = folder(&root.scratch.join("fs")).map_err(work)?;
-    let below = merged(&root.lowers).map_err(work)?;
+    let below = merged(lowers).map_err(work)?;
     let settled = layer::settle(upper.as_fd(), below.as_ref().map(AsFd::as_fd), epoch)
         .map_err(|error| work(whole(error)))?;
     if settled.is_empty {
@@ -241,7 +245,7 @@ pub fn remove(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("remove {}: {}", path.display(), whole(error)))
 }
 
-fn folder(path: &Path) -> Result<OwnedFd, String> {
+pub(super) fn folder(path: &Path) -> Result<OwnedFd, String> {
     open(
         path,
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -251,7 +255,7 @@ fn folder(path: &Path) -> Result<OwnedFd, String> {
 }
 
 /// An error and its causes in one line.
-fn whole(error: impl Error) -> String {
+pub(super) fn whole(error: impl Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

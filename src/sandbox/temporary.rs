@@ -3,7 +3,7 @@
 //! A path is *temporary* if nothing lies there when it is noted. What lies there already belongs
 //! to the image, and is left alone.
 
-use super::inside;
+use super::{inside, users};
 use crate::layer;
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -20,10 +20,13 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// Notes a path; none if something lies there.
+    /// Notes a path; none if something lies there. `~USER/…` lies in the user's home folder.
     pub fn note(path: &str) -> Result<Option<Self>, String> {
         let failed = |error: io::Error| format!("look at {path}: {error}");
-        let path = Path::new("/").join(path);
+        let path = match path.strip_prefix('~').and_then(|rest| rest.split_once('/')) {
+            Some((user, below)) => Path::new(&users::resolve(user)?.home).join(below),
+            None => Path::new("/").join(path),
+        };
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(None);
         };

@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Folders may nest this deep.
 const DEPTH_LIMIT: usize = 200;
@@ -62,7 +62,8 @@ impl Upload {
 
     /// Opens a source that is in the root itself, once that is entered.
     pub fn open_inside(source: &str, destination: String) -> Result<Self, String> {
-        let path = Path::new("/").join(source);
+        // Without a slash at the end, which only a folder may have.
+        let path: PathBuf = Path::new("/").join(source).components().collect();
         let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
         Ok(Self {
             source: inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK)

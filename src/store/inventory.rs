@@ -113,6 +113,25 @@ impl Store {
         Ok(trees)
     }
 
+    /// All caches of mounts, by namespace and name.
+    pub fn mount_caches(&self) -> Result<Vec<TreeEntry>, StoreError> {
+        let mut caches = Vec::new();
+        for namespace in folders_of(&self.folder("mounts"))? {
+            for folder in folders_of(&namespace)? {
+                let name = namespace.file_name().unwrap_or_default();
+                caches.push(TreeEntry {
+                    namespace: name.to_string_lossy().into_owned(),
+                    counted: counted(&folder)?,
+                    beside: beside(&folder)?,
+                    used: last_use(&folder)?,
+                    is_whole: true,
+                    folder,
+                });
+            }
+        }
+        Ok(caches)
+    }
+
     /// The files of `history/` or `origins/`.
     pub fn files(&self, kind: Notes) -> Result<Vec<FileEntry>, StoreError> {
         let files = files_of(&self.folder(kind.folder()))?.into_iter();
@@ -137,8 +156,10 @@ impl Store {
             add(&path)?;
         }
         add(&self.folder("blobs/sha256"))?;
-        for namespace in folders_of(&self.folder("trees"))? {
-            add(&namespace)?;
+        for kind in ["trees", "mounts"] {
+            for namespace in folders_of(&self.folder(kind))? {
+                add(&namespace)?;
+            }
         }
         Ok(disk)
     }
@@ -186,6 +207,12 @@ impl Notes {
             Self::Origins => "origins",
         }
     }
+}
+
+/// Forgets how much of the disk a folder takes whose content is about to change.
+pub(super) fn forget_count(folder: &Path) {
+    // Without it there is none, and a store that cannot be written does not change.
+    let _ = fs::remove_file(folder.join(COUNTED));
 }
 
 /// How much of the disk a file or folder takes by itself, in bytes; nothing if it is gone.

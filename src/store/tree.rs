@@ -189,11 +189,8 @@ impl Store {
         rustix::fs::syncfs(&folder).map_err(|errno| failed(errno.into()))
     }
 
-    pub(super) fn tree_folder(
-        &self,
-        namespace: &str,
-        chain: &ChainId,
-    ) -> Result<PathBuf, StoreError> {
+    /// Refuses what is no name of a mapping of ids.
+    pub(super) fn check_namespace(&self, namespace: &str) -> Result<(), StoreError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if namespace.is_empty() || namespace.len() > 100 || !namespace.bytes().all(allowed) {
             return Err(StoreError::Name {
@@ -202,6 +199,15 @@ impl Store {
                 rule: "up to 100 letters, digits and hyphens",
             });
         }
+        Ok(())
+    }
+
+    pub(super) fn tree_folder(
+        &self,
+        namespace: &str,
+        chain: &ChainId,
+    ) -> Result<PathBuf, StoreError> {
+        self.check_namespace(namespace)?;
         Ok(self.folder("trees").join(namespace).join(chain.0.hex()))
     }
 }

@@ -50,7 +50,7 @@ build {
 
   # A mistake in the configuration fails the build, not the first start.
   provisioner "shell" {
-    name = "check"
+    name    = "check"
     network = "none"
     inline = [
       "nginx -t -q",
@@ -69,6 +69,19 @@ build {
     healthcheck {
       test     = ["CMD-SHELL", "kill -0 $(cat /run/nginx.pid)"]
       interval = "30s"
+    }
+  }
+
+  # The image's own program is started, and must listen before the rest is looked at.
+  test "serves the page" {
+    port "8080" {}
+    command = [
+      "bash", "-c",
+      "exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3"
+    ]
+    stdout = ["^HTTP/1.1 200 OK"]
+    user "www-data" {
+      shell = "/usr/sbin/nologin"
     }
   }
 }

@@ -57,4 +57,13 @@ build {
       "org.opencontainers.image.title" = "quickstart"
     }
   }
+
+  # What the image must fulfil before anything is done with it. It runs on a throw-away layer.
+  test "greets" {
+    command = ["greet"]
+    stdout  = ["^hello, ${var.name}$"]
+    file "/usr/bin/greet" {
+      mode = "0755"
+    }
+  }
 }

@@ -29,66 +29,26 @@ build {
   provisioner "shell" { inline = ["echo three > /three"] }
 }
 HCL
-cat > on_terminal.py <<'PY'
-"""Runs a command on a terminal, sends it lines, and prints what it shows."""
-import os, pty, select, sys, time
-child, terminal = pty.fork()
-if child == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
-shown = b""
-def wait_for(text):
-    global shown
-    end = time.time() + 30
-    while text not in shown and time.time() < end:
-        if select.select([terminal], [], [], 0.2)[0]:
-            try:
-                shown += os.read(terminal, 4096)
-            except OSError:
-                break
-    if text not in shown:
-        sys.exit(f"{text!r} is not in {shown!r}")
-wait_for(b"# ")
-os.write(terminal, b"echo a$((40+2))b; tty; sleep 300\n")
-wait_for(b"a42b")
-wait_for(b"/dev/pts/0")
-time.sleep(0.3)
-os.write(terminal, b"\x03")
-os.write(terminal, b"echo code=$?; exit 7\n")
-wait_for(b"code=130")
-code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-sys.exit(0 if code == 7 else f"it ended with {code}")
-PY
-
-cat > ask.py <<'PY'
-"""Answers -on-error=ask with a shell in the failed step, then with an end."""
-import os, pty, select, sys, time
-child, terminal = pty.fork()
-if child == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
-shown = b""
-def wait_for(text):
-    global shown
-    end = time.time() + 30
-    while text not in shown and time.time() < end:
-        if select.select([terminal], [], [], 0.2)[0]:
-            try:
-                shown += os.read(terminal, 4096)
-            except OSError:
-                break
-    if text not in shown:
-        sys.exit(f"{text!r} is not in {shown!r}")
-    shown = shown.split(text, 1)[1]
-wait_for(b"[s] open a shell")
-os.write(terminal, b"s\n")
-wait_for(b"# ")
-os.write(terminal, b"cat /half /two; exit\n")
-wait_for(b"half\r\ntwo\r\n")
-wait_for(b"[s] open a shell")
-os.write(terminal, b"a\n")
-wait_for(b"exited with code 3")
-code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-sys.exit(0 if code == 1 else f"it ended with {code}")
-PY
+cp "$REPO/tests/dialogue.py" .
+cat > at_terminal <<'TEXT'
+< #
+> echo a$((40+2))b; tty; sleep 300
+< a42b
+< /dev/pts/0
+^C
+> echo code=$?; exit 7
+< code=130
+TEXT
+cat > asked <<'TEXT'
+< [s] open a shell
+> s
+< #
+> cat /half /two; echo seen=$((1+1)); exit
+< seen=2
+< [s] open a shell
+> a
+< exited with code 3
+TEXT
 
 check() {
     local as=$1 store=$2 run
@@ -130,9 +90,9 @@ gone" --build above --failed
     expect 1 "" --build above --failed -- test -e /more
     expect 0 "one" --build above --after 1 -- cat /one
     expect 127 "" --build above --after 1 -- /nowhere
-    $as bash run.sh python3 "$WORK/on_terminal.py" "$HARDTACK" shell shells --build above --failed
+    $as bash run.sh python3 dialogue.py at_terminal 7 "$HARDTACK" shell shells --build above --failed
 
-    $as bash run.sh python3 "$WORK/ask.py" "$HARDTACK" build -on-error=ask shells
+    $as bash run.sh python3 dialogue.py asked 1 "$HARDTACK" build -on-error=ask shells
 
     # It fails once more, and is replaced; it goes with a success.
     if $run build -var fails=true shells 2> err; then exit 1; fi

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and says why it is left out"
 )]
 
+mod attempts;
 mod ending;
 mod escapes;
 mod host;
@@ -17,9 +18,8 @@ mod limits;
 mod mounts;
 mod owners;
 mod residue;
-mod secrets;
-
 mod running;
+mod secrets;
 mod sessions;
 mod support;
 mod transfers;

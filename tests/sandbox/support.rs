@@ -1,8 +1,9 @@
 //! What the tests share: a root with a static BusyBox, and steps on top of it.
 
 use hardtack::sandbox::{
-    Action, Cancel, Isolation, Mount, Network, OpenRoot, OutputStream, RootCommand, RootSpec,
-    Sandbox, SandboxError, Secret, Settings, StepOutcome, StepReport, StepSpec, Variable, attach,
+    Action, Cancel, Isolation, Limits, Mount, Network, OpenRoot, OutputStream, RootCommand,
+    RootSpec, Sandbox, SandboxError, Secret, Settings, StepOutcome, StepReport, StepSpec, Variable,
+    attach,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,10 +19,10 @@ pub const SHARED: &str = "HARDTACK_TEST_SHARED";
 /// The time that no entry of a layer is later than.
 pub const EPOCH: i64 = 1_700_000_000;
 
-const APPLETS: [&str; 37] = [
+const APPLETS: [&str; 38] = [
     "cat", "chmod", "chown", "chroot", "cp", "dd", "echo", "env", "grep", "head", "hostname", "id",
     "ip", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "nproc", "ps", "pwd", "readlink",
-    "rm", "rmdir", "setsid", "sh", "sleep", "stat", "tail", "tar", "touch", "true", "umount",
+    "rm", "rmdir", "setsid", "sh", "sleep", "stat", "tail", "tar", "touch", "tr", "true", "umount",
     "unshare", "wc",
 ];
 
@@ -34,6 +35,7 @@ pub struct Bench {
     pub network: Network,
     pub mounts: Vec<Mount>,
     pub variables: Vec<Variable>,
+    pub limits: Limits,
     pub secrets: Vec<Secret>,
     pub timeout: Option<Duration>,
     pub cancel: Cancel,
@@ -90,6 +92,7 @@ impl Bench {
             network: Network::None,
             mounts: Vec::new(),
             variables: Vec::new(),
+            limits: Limits::default(),
             secrets: Vec::new(),
             timeout: Some(Duration::from_secs(60)),
             cancel: Cancel::default(),
@@ -148,6 +151,7 @@ impl Bench {
             network: self.network,
             mounts: self.mounts.clone(),
             variables: self.variables.clone(),
+            limits: self.limits.clone(),
             secrets: self.secrets.clone(),
         }
     }

@@ -28,6 +28,7 @@ schemaVersion: 2.0.0
 containerRunOptions:
   user: app
   privileged: false
+  network: host
   envVars: [TOKEN, UNSET]
 globalEnvVars:
   - key: PATH
@@ -95,6 +96,7 @@ fn every_field_is_read() {
         .collect();
     let command = &json[0];
     assert_eq!(command["user"], "app");
+    assert_eq!(command["network"], "host");
     assert_eq!(
         command["env"],
         serde_json::json!({ "LEVEL": "3", "PATH": "/opt/bin:$PATH", "TOKEN": "t0ken" })
@@ -178,11 +180,12 @@ fn mistakes_are_told_with_their_places_all_at_once() {
             ],
         ),
         (
-            "schemaVersion: 2.0.0\ncontainerRunOptions: {privileged: true, bindMounts: ['/a:/b'], envFile: x}",
+            "schemaVersion: 2.0.0\ncontainerRunOptions: {privileged: true, bindMounts: ['/a:/b'], envFile: x, network: bridge}",
             &[
                 "containerRunOptions.privileged",
                 "containerRunOptions.bindMounts",
                 "cannot read /nowhere/x",
+                "no network \"bridge\"",
             ],
         ),
         (

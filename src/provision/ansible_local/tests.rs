@@ -1,5 +1,6 @@
 use super::*;
 use crate::provision::testing::Bench;
+use std::fs;
 
 const KIND: &str = "ansible-local";
 const VARIABLES: &str = "--extra-vars \"packer_build_name=web packer_builder_type=docker packer_http_addr=ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER\"";
@@ -47,14 +48,20 @@ fn everything_is_uploaded_to_its_place() {
         .lines()
         .filter(|line| !line.starts_with("temporary"));
     let expected = "\
-        upload play/* to $S
+        upload []/* to $S
+        upload play/more to $S/
+        upload play/roles to $S/
+        upload play/site.yml to $S/
         upload play/site.yml to $S/site.yml
         upload hosts to $S/hosts
-        upload gv/* to $S/group_vars
-        upload hv/* to $S/host_vars
-        upload roles/web/* to $S/roles/web
-        upload collections/ansible_collections/* to $S/collections/ansible_collections
-        upload extra/* to $S/playbooks/extra
+        upload []/* to $S/group_vars
+        upload gv/all.yml to $S/group_vars/
+        upload []/* to $S/host_vars
+        upload hv/host.yml to $S/host_vars/
+        upload []/* to $S/roles/web
+        upload roles/web/tasks to $S/roles/web/
+        upload []/* to $S/collections/ansible_collections
+        upload []/* to $S/playbooks/extra
         run cd $S && ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:$S/collections $D $S/site.yml $V -c local -i $S/hosts";
     let expected: Vec<String> = expected.lines().map(|line| filled(line.trim())).collect();
     assert_eq!(uploads.collect::<Vec<_>>(), expected);
@@ -69,9 +76,9 @@ fn nothing_stays() {
         temporary $S/packer-provisioner-ansible-local.inventory
         upload site.yml to $S/site.yml
         upload \"127.0.0.1\\n\" to $S/packer-provisioner-ansible-local.inventory
-        temporary /root/.ansible/tmp
-        temporary /root/.ansible/cp
-        temporary /root/.ansible/galaxy_cache
+        temporary ~/.ansible/tmp
+        temporary ~/.ansible/cp
+        temporary ~/.ansible/galaxy_cache
         run cd $S && $D $S/site.yml $V -c local -i $S/packer-provisioner-ansible-local.inventory";
     let expected: Vec<String> = expected.lines().map(|line| filled(line.trim())).collect();
     assert_eq!(actions.lines().collect::<Vec<_>>(), expected);
@@ -86,13 +93,11 @@ fn nothing_stays() {
 
 #[test]
 fn another_user_owns_what_is_staged() {
-    let commands = bench().commands(KIND, "playbook_file = \"site.yml\"", "app:web");
-    let expected = [
-        "as root: test -d $S || { mkdir -p $S && chown app:web $S; }",
-        "as root: chown -R app:web $S/site.yml $S/packer-provisioner-ansible-local.inventory",
-        "cd $S && $D $S/site.yml $V -c local -i $S/packer-provisioner-ansible-local.inventory",
-    ];
-    assert_eq!(commands, expected.map(filled));
+    let actions = bench().actions(KIND, "playbook_file = \"site.yml\"", "app:web");
+    let upload = filled("upload site.yml to $S/site.yml of app:web\n");
+    assert!(actions.contains(&upload), "{actions}");
+    let home = "temporary ~app:web/.ansible/tmp\n";
+    assert!(actions.contains(home), "{actions}");
 }
 
 #[test]
@@ -257,28 +262,26 @@ fn mistakes_have_their_place() {
 fn content_decides_and_history_does_not() {
     let bench = bench();
     let options = "playbook_dir = \"play\"\nplaybook_file = \"site.yml\"";
-    let labels = |bench: &Bench| {
+    let material = |bench: &Bench| {
         let (provisioner, _) = bench.prepare(KIND, options).unwrap();
         let inputs = provisioner.inputs();
-        inputs
+        let inputs = inputs
             .iter()
             .flat_map(|input| crate::provision::input::digest(input).unwrap())
-            .map(|(label, _)| label)
-            .collect::<Vec<_>>()
+            .collect::<Vec<_>>();
+        (inputs, provisioner.key_material())
     };
-    assert!(labels(&bench).contains(&"playbook_dir play/roles/a/tasks/main.yml".to_owned()));
+    let first = material(&bench);
+    let main = "playbook_dir play/roles/a/tasks/main.yml";
+    assert!(first.0.iter().any(|(label, _)| label == main));
     fs::create_dir(bench.path().join("play/.git")).unwrap();
     fs::write(bench.path().join("play/.git/HEAD"), "").unwrap();
-    std::os::unix::fs::symlink("nowhere", bench.path().join("play/dangling")).unwrap();
-    let found = labels(&bench);
-    assert!(found.contains(&"playbook_dir play/roles/a/tasks/main.yml".to_owned()));
-    assert!(
-        !found.iter().any(|label| label.contains(".git")),
-        "{found:?}"
-    );
+    assert_eq!(material(&bench), first);
+    std::os::unix::fs::symlink("nowhere", bench.path().join("play/link")).unwrap();
+    assert_ne!(material(&bench), first);
     let actions = bench.actions(KIND, options, "");
-    assert!(actions.contains(&filled("upload play/roles to $S/\n")));
-    assert!(!actions.contains("upload play/.git"));
+    assert!(actions.contains(&filled("upload [link -> nowhere]/* to $S\n")));
+    assert!(!actions.contains("play/.git"));
 }
 
 #[test]

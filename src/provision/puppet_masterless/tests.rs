@@ -72,7 +72,7 @@ fn commands_are_packers() {
 #[test]
 fn a_folder_of_manifests_is_applied_as_one() {
     let actions = bench().actions(KIND, "manifest_file = \"manifests\"", "");
-    assert!(actions.contains(&filled("upload manifests/* to $S/manifests\n")));
+    assert!(actions.contains(&filled("upload manifests/a.pp to $S/manifests/\n")));
     assert!(
         actions.ends_with(&filled(" $S/manifests accepts [0, 2]")),
         "{actions}"

@@ -61,7 +61,8 @@ fn trees_stay_only_where_they_are_asked_for() {
         "temporary /etc/salt/minion_id",
         "upload grains to /etc/salt/grains",
         "upload states/top.sls to /srv/salt/",
-        "upload pillar/* to /srv/pillar",
+        "upload []/* to /srv/pillar",
+        "upload pillar/top.sls to /srv/pillar/",
     ] {
         assert!(lines.contains(&expected), "{expected}: {actions}");
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Something that is mounted in a root while a step runs. Nothing of it gets into the layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,13 @@ pub enum MountKind {
         source: PathBuf,
         /// Whether the step can change it.
         writable: bool,
+    },
+    /// A file or folder of other layers, read-only.
+    Layers {
+        /// Their trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Absolute, in what they make together.
+        path: String,
     },
     /// Memory that is empty at first and thrown away.
     Tmpfs {
@@ -97,6 +105,21 @@ pub struct Secret {
     pub name: String,
     /// What must not be in the layer.
     pub bytes: SecretBytes,
+}
+
+/// What the commands of a step may use; none for no limit, or the usual one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory of all processes together, in bytes.
+    pub memory: Option<u64>,
+    /// Processes and threads at once.
+    pub processes: Option<u64>,
+    /// Open files of one process.
+    pub open_files: Option<u64>,
+    /// The longest file that is written, in bytes.
+    pub file_size: Option<u64>,
+    /// The time on a processor of one process.
+    pub cpu_time: Option<Duration>,
 }
 
 /// A variable that every command in a root gets.
