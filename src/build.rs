@@ -15,6 +15,7 @@ mod kept;
 mod lookup;
 mod mounts;
 mod on_error;
+mod others;
 mod outputs;
 mod packing;
 mod post;
@@ -34,6 +35,7 @@ mod unpack;
 pub use error::BuildError;
 pub use lookup::environment_of;
 pub use on_error::OnError;
+pub use others::OtherImages;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
 pub use tests_of_image::try_tests;
@@ -99,6 +101,8 @@ pub struct Environment {
     pub working_folder: PathBuf,
     /// What has been said of this host.
     pub said: Mutex<BTreeSet<String>>,
+    /// Images of builds that others mount.
+    pub others: OtherImages,
 }
 
 impl Environment {

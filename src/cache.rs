@@ -11,6 +11,7 @@ mod artifact;
 pub mod content;
 mod inventory;
 mod lookup;
+pub mod mounts;
 pub mod prune;
 mod reach;
 mod sharing;

@@ -105,6 +105,8 @@ pub struct PlannedBuild {
     pub product: Product,
     /// The build that the base is the result of, by its place in the plan.
     pub depends_on: Option<usize>,
+    /// The builds whose images its steps mount, by their places in the plan.
+    pub mounts_from: Vec<usize>,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// What runs when a step has failed, on what it left.
@@ -140,6 +142,12 @@ pub struct PlannedImage {
 }
 
 impl PlannedBuild {
+    /// The places of the builds that must have ended before this one begins.
+    pub fn needs(&self) -> Vec<usize> {
+        let mounted = self.mounts_from.iter().copied();
+        self.depends_on.into_iter().chain(mounted).collect()
+    }
+
     /// What it makes an image of; none if it makes none.
     pub fn image(&self) -> Option<&PlannedImage> {
         match &self.product {
@@ -215,6 +223,27 @@ impl Plan {
             settings,
         };
         Ok((plan, diagnostics))
+    }
+
+    /// The places of the builds that must have ended before `build` begins, each after those that it
+    /// needs itself. There are no circles.
+    pub fn needed_by(&self, build: &PlannedBuild) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        // What a build needs, and how much of it has been looked at.
+        let mut way: Vec<(Option<usize>, Vec<usize>)> = vec![(None, build.needs())];
+        while let Some((index, mut left)) = way.pop() {
+            let Some(next) = left.pop() else {
+                order.extend(index);
+                continue;
+            };
+            way.push((index, left));
+            // The bound only ends the walk.
+            if !order.contains(&next) && way.len() <= self.builds.len() {
+                let needs = self.builds.get(next).map(PlannedBuild::needs);
+                way.push((Some(next), needs.unwrap_or_default()));
+            }
+        }
+        order
     }
 
     /// The plugins that the template asks for.

@@ -31,6 +31,7 @@ mod error;
 mod harden;
 mod helper;
 pub mod host_command;
+mod host_process;
 mod identity;
 mod init;
 mod inside;

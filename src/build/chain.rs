@@ -44,7 +44,12 @@ pub struct Chain {
 impl Chain {
     /// The layers of an image that is in the store.
     pub fn of(image: &Image) -> Self {
-        let links = image.layers.iter().map(|layer| Link {
+        Self::of_layers(&image.layers)
+    }
+
+    /// Layers that are in the store, lowest first.
+    pub fn of_layers(layers: &[LayerDescriptor]) -> Self {
+        let links = layers.iter().map(|layer| Link {
             diff_id: layer.diff_id,
             blob: Blob::Stored(layer.clone()),
             origin: None,

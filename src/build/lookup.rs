@@ -10,9 +10,10 @@ use crate::digest::{DiffId, StepKey};
 use crate::image::Image;
 use crate::image::config::ContainerConfig;
 use crate::plan::key::{Ingredients, KeyMaterial};
-use crate::plan::{LayerStep, Plan, PlannedImage, StepMount};
+use crate::plan::{LayerStep, Plan, PlannedImage};
 use crate::provision::{StartState, input};
 use crate::store::Platform;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// What a step stands on.
@@ -45,13 +46,23 @@ pub fn material(
             content.digest.to_string(),
         );
     }
+    let mut mounts = Vec::with_capacity(step.mounts.len());
+    for mount in &step.mounts {
+        let mut material = mount.key_material();
+        if let Some(build) = mount.kind.image_of() {
+            let image = environment.others.get(build);
+            let image = image.ok_or(BuildError::Internal("an image to mount is not known"))?;
+            material["layers"] = json!(image.diff_ids);
+        }
+        mounts.push(material);
+    }
     Ok(KeyMaterial::new(Ingredients {
         layers: ground.layers,
         start: ground.start,
         provisioner: step.provisioner.kind(),
         options: step.provisioner.key_material(),
         inputs,
-        mounts: step.mounts.iter().map(StepMount::key_material).collect(),
+        mounts,
         network: step.network.name(),
         platform: &ground.platform.to_string(),
         epoch: ground.epoch,

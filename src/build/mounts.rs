@@ -1,5 +1,6 @@
 //! Mounts of a step: what its blocks ask for, found on this host.
 
+use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::plan::secret::Given;
 use crate::plan::{LayerStep, StepMount, StepMountKind};
@@ -60,10 +61,19 @@ impl Furnished {
         waiting: &dyn Fn(),
     ) -> Result<(), BuildError> {
         let kind = match &mount.kind {
-            StepMountKind::Bind { source } => MountKind::Bind {
+            StepMountKind::Bind { source, writable } => MountKind::Bind {
                 source: source.clone(),
-                writable: false,
+                writable: *writable,
             },
+            StepMountKind::Image { build, path } => {
+                let image = environment.others.get(build);
+                let image = image.ok_or(BuildError::Internal("an image to mount is not known"))?;
+                let chain = Chain::of_layers(&image.layers);
+                MountKind::Layers {
+                    lowers: trees::materialise(environment, &chain)?,
+                    path: path.clone(),
+                }
+            }
             StepMountKind::Tmpfs { size, mode } => MountKind::Tmpfs {
                 size: *size,
                 mode: *mode,

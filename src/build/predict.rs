@@ -1,6 +1,7 @@
 //! Forecasts: what a build would do with each step, and why. Runs no step.
 
 use super::lookup::{self, Ground};
+use super::others::OtherImage;
 use super::{BuildError, Environment, failure, tests_of_image};
 use crate::base::ResolvedBase;
 use crate::digest::{DiffId, StepKey};
@@ -55,16 +56,13 @@ pub fn forecast(
 ) -> Result<Vec<Forecast>, Box<(BuildError, String)>> {
     let mut outlooks: Vec<Option<Outlook>> = plan.builds.iter().map(|_| None).collect();
     for index in 0..plan.builds.len() {
-        // From the build that depends on nothing to this one; the plan has no circles.
-        let mut way = vec![index];
-        while let Some(below) = way
-            .last()
-            .and_then(|last| plan.builds.get(*last)?.depends_on)
-            .filter(|below| outlooks.get(*below).is_some_and(Option::is_none))
-        {
-            way.push(below);
-        }
-        for index in way.into_iter().rev() {
+        let Some(build) = plan.builds.get(index) else {
+            continue;
+        };
+        let mut way = plan.needed_by(build);
+        way.push(index);
+        way.retain(|index| outlooks.get(*index).is_some_and(Option::is_none));
+        for index in way {
             let Some(build) = plan.builds.get(index) else {
                 continue;
             };
@@ -75,6 +73,13 @@ pub fn forecast(
                 let text = failure::text(plan, build, &error);
                 Box::new((error, text))
             })?;
+            if let Some(result) = &outlook.result {
+                let image = OtherImage {
+                    diff_ids: result.layers.clone(),
+                    layers: Vec::new(),
+                };
+                environment.others.add(&build.name, image);
+            }
             if let Some(place) = outlooks.get_mut(index) {
                 *place = Some(outlook);
             }
@@ -170,6 +175,19 @@ fn look(
             epoch: foundation.epoch,
             platform: &planned.platform,
         };
+        let mut mounted = layer_step.mounts.iter();
+        if mounted.any(|mount| {
+            let build = mount.kind.image_of();
+            build.is_some_and(|build| environment.others.get(build).is_none())
+        }) {
+            // What it mounts is not known yet.
+            let later = build.steps.iter().skip(steps.len());
+            steps.extend(later.map(later_forecast));
+            return Ok(Outlook {
+                steps,
+                result: None,
+            });
+        }
         let material = lookup::material(environment, plan, layer_step, &ground)?;
         let key = material.key();
         let Some(hit) = lookup::found(environment, layer_step, &material)? else {

@@ -3,6 +3,7 @@
 use super::chain::{Blob, Chain, Link};
 use super::event::{Event, Level};
 use super::failure::{self, Failure};
+use super::others::OtherImage;
 use super::step::Bench;
 use super::{
     BuildError, Built, BuiltLayer, Environment, again, assemble, kept, lookup, post, root_archive,
@@ -16,6 +17,7 @@ use crate::plan::{Plan, PlannedBuild, PlannedImage, Product};
 use crate::postprocess::Artifact;
 use crate::provision::StartState;
 use crate::store::Platform;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -113,25 +115,22 @@ fn image_and_outputs(
     Ok(Finished { built, image })
 }
 
-/// The image that a build starts from, made once more with all that is below it; not its outputs.
+/// The image that a build starts from, made once more with all that it needs; not its outputs.
 pub fn image_below(order: Order<'_>) -> Result<Option<Image>, Failure> {
     let (environment, plan, build) = order;
-    let mut way: Vec<&PlannedBuild> = Vec::new();
-    let mut above = build;
-    // The plan has no circles.
-    while let Some(below) = above.depends_on.and_then(|index| plan.builds.get(index)) {
-        way.push(below);
-        above = below;
-    }
-    let mut below: Option<Image> = None;
-    for build in way.into_iter().rev() {
-        if let Some(planned) = build.image() {
-            let order = (environment, plan, build);
-            let made = image(order, planned, below.as_ref(), Instant::now())?;
-            below = Some(made.image);
+    let mut made: BTreeMap<usize, Image> = BTreeMap::new();
+    for index in plan.needed_by(build) {
+        let Some(below) = plan.builds.get(index) else {
+            continue;
+        };
+        if let Some(planned) = below.image() {
+            let base = below.depends_on.and_then(|index| made.get(&index));
+            let order = (environment, plan, below);
+            let image = image(order, planned, base, Instant::now())?.image;
+            made.insert(index, image);
         }
     }
-    Ok(below)
+    Ok(build.depends_on.and_then(|index| made.remove(&index)))
 }
 
 /// An image that was made.
@@ -190,6 +189,11 @@ fn image(
             None
         }
     };
+    let other = OtherImage {
+        diff_ids: image.diff_ids(),
+        layers: image.layers.clone(),
+    };
+    environment.others.add(&build.name, other);
     Ok(Made {
         image,
         base,

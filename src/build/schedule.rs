@@ -86,17 +86,31 @@ async fn run_builds(environment: &Arc<Environment>, plan: &Arc<Plan>) -> Vec<Out
         let permits = Arc::clone(&permits);
         let dependency = plan.builds.get(index).and_then(|build| build.depends_on);
         let dependency = dependency.and_then(|index| receivers.get(index).cloned());
+        let mounted = plan.builds.get(index).map(|build| &build.mounts_from);
+        let mounted = mounted.into_iter().flatten().filter_map(|index| {
+            let receiver = receivers.get(*index).cloned()?;
+            Some((*index, receiver))
+        });
+        let mounted: Vec<_> = mounted.collect();
         tasks.push(tokio::spawn(async move {
             let begin = Instant::now();
             let dependency = match dependency {
                 Some(receiver) => Some(wait_for(receiver).await),
                 None => None,
             };
+            let mut failed = None;
+            for (index, receiver) in mounted {
+                if !matches!(wait_for(receiver).await, State::Finished(_)) {
+                    failed = failed.or(Some(index));
+                }
+            }
             // Taken only now, so that a build that waits does not keep others from running.
             let _permit = permits.acquire().await;
             let worker = {
                 let plan = Arc::clone(&plan);
-                tokio::task::spawn_blocking(move || run_one(&environment, &plan, index, dependency))
+                tokio::task::spawn_blocking(move || {
+                    run_one(&environment, &plan, index, dependency, failed)
+                })
             };
             let result = worker
                 .await
@@ -159,19 +173,23 @@ fn run_one(
     plan: &Plan,
     index: usize,
     dependency: Option<State>,
+    failed: Option<usize>,
 ) -> Result<Finished, BuildError> {
     let build = plan
         .builds
         .get(index)
         .ok_or(BuildError::Internal("a build is missing"))?;
-    match dependency {
-        None => run::run(environment, plan, build, None),
-        Some(State::Finished(finished)) => {
+    let failed = match dependency {
+        Some(State::Finished(_)) | None => failed,
+        Some(_) => build.depends_on.or(failed),
+    };
+    match (dependency, failed) {
+        (None, None) => run::run(environment, plan, build, None),
+        (Some(State::Finished(finished)), None) => {
             run::run(environment, plan, build, finished.image.as_ref())
         }
-        Some(_) => {
-            let name = build
-                .depends_on
+        _ => {
+            let name = failed
                 .and_then(|index| plan.builds.get(index))
                 .map(|build| build.name.clone())
                 .unwrap_or_default();

@@ -7,6 +7,7 @@
 
 use super::artifact;
 use super::content;
+use super::mounts::PackedMount;
 use crate::digest::{Digest, StepKey};
 use crate::image::layout::LayoutWriter;
 use crate::image::{self, ImageError, ImageSource, Layout};
@@ -28,7 +29,13 @@ pub struct Transferred {
 
 /// Writes all records whose layers are here to `path`: a tar if that ends in `.tar`, else a folder,
 /// where what is there already stays.
-pub fn export(store: &Store, path: &Path) -> Result<Transferred, ImageError> {
+///
+/// With them go `mounts`, whose blobs are in the store.
+pub fn export(
+    store: &Store,
+    path: &Path,
+    mounts: &[PackedMount],
+) -> Result<Transferred, ImageError> {
     let mut done = Transferred::default();
     let mut entries = Vec::new();
     let mut blobs = Vec::new();
@@ -65,6 +72,12 @@ pub fn export(store: &Store, path: &Path) -> Result<Transferred, ImageError> {
         blobs.push((manifest.digest, manifest.size));
         entries.push((Some(artifact::tag(&record.key)), manifest));
         done.records += 1;
+    }
+    for mount in mounts {
+        blobs.push((mount.layer.digest, mount.layer.size));
+        blobs.push((mount.manifest.digest, mount.manifest.size));
+        entries.push((Some(mount.name.clone()), mount.manifest.clone()));
+        done.bytes = done.bytes.saturating_add(mount.layer.size);
     }
     let empty = artifact::empty();
     store.put_blob(artifact::EMPTY)?;
@@ -226,7 +239,7 @@ mod tests {
         for name in ["folder", "file.tar"] {
             let path = from.folder.path().join(name);
             for _ in 0..2 {
-                let done = export(&from.store, &path).unwrap();
+                let done = export(&from.store, &path, &[]).unwrap();
                 assert_eq!((done.records, done.skipped.len()), (2, 0), "{name}");
             }
             let to = Sample::new();
@@ -259,7 +272,7 @@ mod tests {
         let digest = record.layer.unwrap().digest;
         from.store.add_origin(&digest, "example.com/a").unwrap();
         from.store.remove_blob(&digest).unwrap();
-        let done = export(&from.store, &from.folder.path().join("x")).unwrap();
+        let done = export(&from.store, &from.folder.path().join("x"), &[]).unwrap();
         assert_eq!((done.records, done.skipped.len()), (0, 1));
     }
 
@@ -273,7 +286,7 @@ mod tests {
         let damaged = from.record("damaged", Some("four"));
         let lost = from.record("lost", Some("five"));
         let layout = from.folder.path().join("layout");
-        assert_eq!(export(&from.store, &layout).unwrap().records, 4);
+        assert_eq!(export(&from.store, &layout, &[]).unwrap().records, 4);
         let blob = |record: &StepRecord| {
             let hex = record.layer.as_ref().unwrap().digest.hex();
             layout.join("blobs/sha256").join(hex)

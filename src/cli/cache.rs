@@ -5,6 +5,7 @@ use super::build::open_store;
 use super::error::CommandError;
 use super::output;
 use super::surroundings::Surroundings;
+use crate::cache::mounts;
 use crate::cache::prune::prune;
 use crate::cache::transfer::{self, Transferred};
 use crate::cache::{Inventory, Policy, Removal, Usage};
@@ -88,6 +89,10 @@ pub struct TransferArguments {
     /// A folder in the OCI image layout, or a tar of one, whose name ends in .tar.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+
+    /// Take along what mounts of the kind "cache" hold.
+    #[arg(long)]
+    pub mounts: bool,
 }
 
 /// Runs the command.
@@ -102,18 +107,46 @@ pub fn run(
         CacheCommand::Prune(arguments) => remove(arguments, &store, surroundings),
         CacheCommand::Export(arguments) => {
             let path = surroundings.working_folder.join(&arguments.path);
-            let done = transfer::export(&store, &path);
+            let packed = match arguments.mounts {
+                true => mounts::pack(&store, &sandbox(surroundings), surroundings.now),
+                false => Ok(Vec::new()),
+            };
+            let packed = packed.map_err(CommandError::host)?;
+            let done = transfer::export(&store, &path, &packed);
+            mounts::discard(&store, &packed).map_err(CommandError::host)?;
             let done = done.with_context(|| format!("cannot export to {}", path.display()))?;
+            say_mounts("exported", packed.len());
             print_transferred("exported", &done)
         }
         CacheCommand::Import(arguments) => {
             let path = surroundings.working_folder.join(&arguments.path);
             let done = transfer::import(&store, &path);
             let done = done.with_context(|| format!("cannot import {}", path.display()))?;
+            if arguments.mounts {
+                let now = surroundings.now.into();
+                let count = mounts::import(&store, &sandbox(surroundings), &path, now);
+                let count = count.with_context(|| format!("cannot import {}", path.display()))?;
+                say_mounts("imported", count);
+            }
             print_transferred("imported", &done)
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn sandbox(surroundings: &Surroundings) -> LazySandbox {
+    LazySandbox::new(surroundings.sandbox_settings())
+}
+
+fn say_mounts(what: &str, count: usize) {
+    if count > 0 {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{what} {}",
+            format::count(count, "mount")
+        );
+    }
 }
 
 fn print_transferred(what: &str, done: &Transferred) -> Result<(), CommandError> {

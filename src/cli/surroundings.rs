@@ -5,7 +5,7 @@ use super::error::CommandError;
 use super::operator::Nobody;
 use super::registries::RegistryChoices;
 use crate::build::event::{Event, EventSink, Level};
-use crate::build::{Environment, OnError};
+use crate::build::{Environment, OnError, OtherImages};
 use crate::cache::{Cache, Warn};
 use crate::check::Results;
 use crate::postprocess::JointIndexes;
@@ -167,6 +167,7 @@ impl Surroundings {
             run_id: self.run_id.clone(),
             working_folder: self.working_folder.clone(),
             said: Mutex::default(),
+            others: OtherImages::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! step holds what each block says, and the content of what comes from this host.
 
 use super::secret::{self, StepSecret};
+use crate::base::{SharedMount, SharedMountKind};
 use crate::diagnostic::SourceSpan;
 use crate::format;
 use crate::provision::{Input, input};
@@ -40,10 +41,19 @@ pub struct StepMount {
 /// What a `mount` block asks for.
 #[derive(Clone, Debug)]
 pub enum StepMountKind {
-    /// A file or folder of this host, read-only.
+    /// A file or folder of this host.
     Bind {
         /// On the host.
         source: PathBuf,
+        /// Whether the step can change it: only what a source shares with all steps.
+        writable: bool,
+    },
+    /// A file or folder of another build's image, read-only.
+    Image {
+        /// The build; its full name once all builds are known.
+        build: String,
+        /// Absolute, in that image.
+        path: String,
     },
     /// Memory that is thrown away.
     Tmpfs {
@@ -82,10 +92,14 @@ pub enum StepMountKind {
 }
 
 impl StepMount {
-    /// What the key of the step holds of it, beside its [input](StepMount::input).
+    /// What the key of the step holds of it, beside its [input](StepMount::input) and the layers of
+    /// an image.
     pub fn key_material(&self) -> Value {
         let target = &self.target;
         match &self.kind {
+            StepMountKind::Image { path, .. } => {
+                json!({ "kind": "image", "target": target, "path": path })
+            }
             StepMountKind::Bind { .. } => json!({ "kind": "bind", "target": target }),
             StepMountKind::Tmpfs { mode, .. } => {
                 json!({ "kind": "tmpfs", "target": target, "mode": octal(*mode) })
@@ -107,10 +121,36 @@ impl StepMount {
         }
     }
 
+    /// One that a source shares with all of its steps.
+    pub fn shared(mount: &SharedMount, span: SourceSpan) -> Self {
+        Self {
+            target: Some(mount.target.clone()),
+            span,
+            kind: match &mount.kind {
+                SharedMountKind::Host { source, writable } => StepMountKind::Bind {
+                    source: source.clone(),
+                    writable: *writable,
+                },
+                SharedMountKind::Memory { size, mode } => StepMountKind::Tmpfs {
+                    size: *size,
+                    mode: *mode,
+                },
+            },
+        }
+    }
+
+    /// Whether the step can change something of this host through it.
+    pub fn changes_host(&self) -> bool {
+        matches!(self.kind, StepMountKind::Bind { writable: true, .. })
+    }
+
     /// What it reads of this host.
     pub fn input(&self) -> Option<Input> {
         match &self.kind {
-            StepMountKind::Bind { source } => Some(Input {
+            StepMountKind::Bind {
+                source,
+                writable: false,
+            } => Some(Input {
                 label: format!(
                     "[mount {}] {}",
                     self.target.as_deref().unwrap_or_default(),
@@ -119,6 +159,16 @@ impl StepMount {
                 path: source.clone(),
                 is_generated: false,
             }),
+            _ => None,
+        }
+    }
+}
+
+impl StepMountKind {
+    /// The build whose image it is of.
+    pub fn image_of(&self) -> Option<&str> {
+        match self {
+            Self::Image { build, .. } => Some(build),
             _ => None,
         }
     }
@@ -311,6 +361,27 @@ fn owner_material(owner: &Owner) -> String {
 }
 
 fn decode_bind(block: &Arguments<'_>, working_folder: &Path) -> Option<StepMountKind> {
+    if block.has("from") {
+        if block.has("source") {
+            block.error(
+                block.span("source"),
+                "a mount is of this host or of another build, not of both",
+                &["leave out `source` or `from`"],
+            );
+            return None;
+        }
+        let build: String = block.required("from")?;
+        let path = block.optional("path").unwrap_or_else(|| "/".to_owned());
+        if !Path::new(&path).is_absolute() || path.contains('\0') {
+            block.error(
+                block.span("path"),
+                format!("{path:?} is no absolute path"),
+                &["write the whole path in the image of the build"],
+            );
+            return None;
+        }
+        return Some(StepMountKind::Image { build, path });
+    }
     let source: String = block.required("source")?;
     let path = working_folder.join(&source);
     if let Err(error) = std::fs::metadata(&path) {
@@ -321,7 +392,10 @@ fn decode_bind(block: &Arguments<'_>, working_folder: &Path) -> Option<StepMount
         );
         return None;
     }
-    Some(StepMountKind::Bind { source: path })
+    Some(StepMountKind::Bind {
+        source: path,
+        writable: false,
+    })
 }
 
 fn decode_tmpfs(block: &Arguments<'_>) -> Option<StepMountKind> {

@@ -82,7 +82,13 @@ pub fn plan_builds(
             .collect();
         let bases = planned.iter().zip(&is_needed).filter(|(_, it)| **it);
         let bases = bases.filter_map(|(build, _)| build.as_ref()?.image()?.base.depends_on());
+        let mounted = planned.iter().zip(&is_needed).filter(|(_, it)| **it);
+        let mounted = mounted.filter_map(|(build, _)| build.as_ref());
+        let mounted = mounted
+            .flat_map(dependencies::mounted)
+            .map(|(name, _)| name);
         let found: Vec<usize> = bases
+            .chain(mounted)
             .flat_map(|name| dependencies::matching(&names, name))
             .filter(|index| !is_needed[*index])
             .collect();
@@ -114,8 +120,8 @@ fn plan_build(
         Some(Product::Image(image)) => Some(&image.base),
         _ => None,
     };
-    let network = base.and_then(|base| base.start()?.network);
-    let network = network.unwrap_or_default();
+    let start = base.and_then(|base| base.start()).cloned();
+    let start = start.unwrap_or_default();
     let makes_image = base.is_none_or(|base| base.outcome().is_image());
     // Without an image there is nothing for a command in the sandbox to run on.
     let is_imageless = imageless::kinds().contains(&source.kind.as_str());
@@ -128,7 +134,7 @@ fn plan_build(
             names,
             component,
             before,
-            network,
+            &start,
             diagnostics,
         )
     };
@@ -212,6 +218,7 @@ fn plan_build(
         source_span: source.reference,
         product,
         depends_on: None,
+        mounts_from: Vec::new(),
         steps,
         error_cleanup,
         tests,

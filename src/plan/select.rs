@@ -41,16 +41,11 @@ pub fn select(
         asked = shard::members(&builds, &asked, shard, &settings.costs);
     }
     let mut needed = asked.clone();
-    for begin in 0..builds.len() {
-        let mut current = begin;
-        // A circle has been reported; the bound only ends the walk.
-        for _ in 0..builds.len() {
-            match builds[current].depends_on {
-                Some(next) if needed[current] => {
-                    needed[next] = true;
-                    current = next;
-                }
-                _ => break,
+    let mut pending: Vec<usize> = (0..builds.len()).filter(|it| needed[*it]).collect();
+    while let Some(index) = pending.pop() {
+        for next in builds[index].needs() {
+            if !std::mem::replace(&mut needed[next], true) {
+                pending.push(next);
             }
         }
     }
@@ -73,6 +68,9 @@ pub fn select(
         .filter(|(index, _)| needed[*index])
         .map(|(index, mut build)| {
             build.depends_on = build.depends_on.map(|dependency| places[dependency]);
+            for dependency in &mut build.mounts_from {
+                *dependency = places[*dependency];
+            }
             if !asked[index] {
                 build.post_processors.clear();
             }

@@ -53,6 +53,10 @@ pub type Costs = BTreeMap<String, f64>;
 pub fn members(builds: &[PlannedBuild], asked: &[bool], shard: Shard, costs: &Costs) -> Vec<bool> {
     let mut groups = groups(builds.iter().map(|build| build.depends_on));
     unite(&mut groups, &pushes::joined(builds));
+    let mounting = builds.iter().enumerate();
+    let mounting = mounting.filter(|(_, build)| !build.mounts_from.is_empty());
+    let mounting = mounting.map(|(index, build)| [&[index][..], &build.mounts_from].concat());
+    unite(&mut groups, &mounting.collect::<Vec<_>>());
     let estimates = estimates(builds, costs);
     let mut work: BTreeMap<usize, f64> = BTreeMap::new();
     for (index, group) in groups.iter().enumerate() {

@@ -5,7 +5,7 @@
 //! it does anything, and with its end the group is empty and is removed. A group that a killed
 //! supervisor has left is removed by the next step with limits.
 
-use super::protocol::Limits;
+use super::protocol::{Limits, StepOutcome};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -97,14 +97,53 @@ impl ControlGroup {
         Ok(())
     }
 
-    /// Says which limits were reached, by their names in templates.
-    pub fn reached(&self) -> Vec<&'static str> {
+    /// Says which limits this host does not see to, or not for the step as a whole.
+    pub fn unlimited(&self, limits: &Limits, user_namespace: bool) -> Vec<String> {
+        let rest = self.rest(limits);
+        let why = "this host gives no control group";
+        let mut notes = Vec::new();
+        if rest.memory.is_some() {
+            notes.push(format!(
+                "{why}: the limit on memory holds for each process alone"
+            ));
+        }
+        if rest.processes.is_some() {
+            notes.push(match user_namespace {
+                true => format!("{why}: the limit on processes holds for each user alone"),
+                false => format!("{why}: the limit on processes does not hold for root"),
+            });
+        }
+        notes
+    }
+
+    /// Says which limits the step has reached, by what the host has counted and by how it ended.
+    pub fn reached(&self, limits: &Limits, outcome: &StepOutcome) -> Vec<String> {
+        if *outcome == StepOutcome::Done {
+            return Vec::new();
+        }
         let reached = self.limited.iter().filter(|limited| limited.was_reached());
-        let names = reached.map(|limited| match limited.controller {
-            Controller::Memory => "memory",
-            Controller::Processes => "processes",
-        });
-        names.collect()
+        let mut names: Vec<&str> = reached
+            .map(|limited| match limited.controller {
+                Controller::Memory => "memory",
+                Controller::Processes => "processes",
+            })
+            .collect();
+        let code = match outcome {
+            StepOutcome::Failed { code, .. } => *code,
+            _ => 0,
+        };
+        for (name, signal, is_limited) in [
+            ("cpu_time", libc::SIGXCPU, limits.cpu_time.is_some()),
+            ("file_size", libc::SIGXFSZ, limits.file_size.is_some()),
+        ] {
+            if is_limited && code == 128 + signal {
+                names.push(name);
+            }
+        }
+        let names = names.into_iter();
+        names
+            .map(|name| format!("the step has reached its limit `{name}`"))
+            .collect()
     }
 }
 

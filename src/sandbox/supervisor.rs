@@ -8,18 +8,17 @@ use super::init::{InitReport, InitSpec};
 use super::means::Means;
 use super::mount_point::Stub;
 use super::protocol::{
-    Action, Answer, Envelope, FailureKind, Limits, Mount, MountKind, Network, Request, RootSpec,
+    Action, Answer, Envelope, FailureKind, Mount, MountKind, Network, Request, RootSpec,
     StepOutcome, StepReport, StepSpec,
 };
-use super::root;
 use super::writable::{self, Upper};
-use super::{INIT_NAME, agent, chown, chroot, descendants, sys, tasks, user_network};
+use super::{
+    INIT_NAME, agent, chown, chroot, descendants, host_process, root, sys, tasks, user_network,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::UnshareFlags;
 use rustix::time::Timespec;
 use std::fs;
@@ -27,7 +26,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -97,7 +96,7 @@ fn serve(
             has_stdout,
         } => {
             let stdout = descriptor.filter(|_| has_stdout);
-            host_command(connection, &argv, environment, &working_folder, stdout)
+            host_process::run(connection, &argv, environment, &working_folder, stdout)
         }
     }
 }
@@ -280,10 +279,10 @@ fn finish_step(
         outcome,
         diff_id: None,
         tar_size: 0,
-        notes: unlimited(&spec.root.limits, group, facts),
+        notes: group.unlimited(&spec.root.limits, facts.user_namespace),
         reached: Vec::new(),
     };
-    report.reached = reached(&spec.root.limits, group, &report.outcome);
+    report.reached = group.reached(&spec.root.limits, &report.outcome);
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }
@@ -301,49 +300,6 @@ fn finish_step(
     report.diff_id = diff_id;
     report.tar_size = tar_size;
     Ok(Answer::Step(report))
-}
-
-/// Says which limits this host does not see to, or not for the step as a whole.
-fn unlimited(limits: &Limits, group: &ControlGroup, facts: &Facts) -> Vec<String> {
-    let rest = group.rest(limits);
-    let why = "this host gives no control group";
-    let mut notes = Vec::new();
-    if rest.memory.is_some() {
-        notes.push(format!(
-            "{why}: the limit on memory holds for each process alone"
-        ));
-    }
-    if rest.processes.is_some() {
-        notes.push(match facts.user_namespace {
-            true => format!("{why}: the limit on processes holds for each user alone"),
-            false => format!("{why}: the limit on processes does not hold for root"),
-        });
-    }
-    notes
-}
-
-/// Says which limits the step has reached, by what the host has counted and by how it ended.
-fn reached(limits: &Limits, group: &ControlGroup, outcome: &StepOutcome) -> Vec<String> {
-    if *outcome == StepOutcome::Done {
-        return Vec::new();
-    }
-    let mut names = group.reached();
-    let code = match outcome {
-        StepOutcome::Failed { code, .. } => *code,
-        _ => 0,
-    };
-    for (name, signal, is_limited) in [
-        ("cpu_time", libc::SIGXCPU, limits.cpu_time.is_some()),
-        ("file_size", libc::SIGXFSZ, limits.file_size.is_some()),
-    ] {
-        if is_limited && code == 128 + signal {
-            names.push(name);
-        }
-    }
-    let names = names.into_iter();
-    names
-        .map(|name| format!("the step has reached its limit `{name}`"))
-        .collect()
 }
 
 /// Keeps a root open until it is closed, on an upper that is thrown away.
@@ -473,7 +429,7 @@ fn watched(
 }
 
 /// Points this process' own output elsewhere.
-fn detach_output() -> io::Result<()> {
+pub(super) fn detach_output() -> io::Result<()> {
     let null = fs::File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
@@ -607,74 +563,4 @@ fn kill_and_wait(mut child: Child) -> String {
 fn empty(scratch: &Path) {
     // What stays is swept by a later build.
     let _ = tasks::empty(scratch);
-}
-
-/// Runs a command of the host until it and all its descendants have ended.
-fn host_command(
-    connection: &Connection,
-    argv: &[String],
-    environment: Vec<(String, String)>,
-    working_folder: &Path,
-    stdout: Option<OwnedFd>,
-) -> Result<Answer, Failure> {
-    let setup =
-        |what: String| move |error: io::Error| (FailureKind::Work, format!("{what}: {error}"));
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err((FailureKind::Work, "no command".to_owned()));
-    };
-    // Descendants whose parents have gone become children of this process.
-    descendants::adopt_orphans()
-        .map_err(|error| setup("supervise commands".to_owned())(error.into()))?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .envs(environment)
-        .current_dir(working_folder)
-        .stdin(Stdio::null());
-    if let Some(stdout) = stdout {
-        command.stdout(stdout);
-    }
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Answer::HostCommand { code: 127 });
-        }
-        Err(error) => return Err(setup(format!("start {program}"))(error)),
-    };
-    drop(command);
-    detach_output().map_err(setup("close the output".to_owned()))?;
-    let main = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let descriptor = main.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let Some((main, descriptor)) = main.zip(descriptor) else {
-        return Err((FailureKind::Work, format!("cannot watch {program}")));
-    };
-    let mut cancelled = false;
-    loop {
-        let mut events = [
-            PollFd::new(connection, PollFlags::IN),
-            PollFd::new(&descriptor, PollFlags::IN),
-        ];
-        match poll(&mut events, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(setup("watch a command".to_owned())(error.into())),
-        }
-        cancelled |= !events[0].revents().is_empty();
-        if cancelled || !events[1].revents().is_empty() {
-            break;
-        }
-    }
-    if cancelled {
-        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
-    }
-    let code = match waitpid(Some(main), WaitOptions::empty()) {
-        Ok(Some((_, status))) => status
-            .exit_status()
-            .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)),
-        _ => 1,
-    };
-    descendants::kill_all();
-    if cancelled {
-        return Err((FailureKind::Cancelled, "interrupted".to_owned()));
-    }
-    Ok(Answer::HostCommand { code })
 }

@@ -3,7 +3,7 @@
 //! Beside `fs`, whose files belong to a mapping of ids as those of trees do, the file `id` holds the
 //! name by which steps ask for it. `fs` is made by the first step that mounts it.
 
-use super::{Store, StoreError, inventory, write};
+use super::{Scratch, Store, StoreError, inventory, write};
 use crate::digest::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,33 @@ impl Store {
         self.use_tree(&folder.join("fs"), now);
         inventory::forget_count(&folder);
         Ok(folder)
+    }
+
+    /// Whether there is a cache that steps know as `id`, with something in it.
+    pub fn has_mount_cache(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
+        self.check_namespace(namespace)?;
+        let folder = self.folder("mounts").join(namespace);
+        Ok(folder.join(Digest::of(id).hex()).join("fs").exists())
+    }
+
+    /// Makes the `fs` of a scratch folder the content of the cache that steps know as `id`, unless
+    /// it has one by now.
+    pub fn adopt_mount_cache(
+        &self,
+        scratch: Scratch,
+        namespace: &str,
+        id: &str,
+        now: SystemTime,
+    ) -> Result<(), StoreError> {
+        let folder = self.mount_cache(namespace, id, now)?;
+        let content = folder.join("fs");
+        match fs::rename(scratch.path().join("fs"), &content) {
+            Err(error) if !content.exists() => {
+                Err(StoreError::io("make the cache", &content, error))
+            }
+            // Somebody else was faster; the next sweep finds ours.
+            _ => Ok(()),
+        }
     }
 
     /// The name by which steps ask for the cache in `folder`; none if nobody has noted it.

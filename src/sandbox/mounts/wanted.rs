@@ -6,7 +6,7 @@
 use crate::sandbox::mount_point::{self, Kind, Place, Stub};
 use crate::sandbox::protocol::{Mount, MountKind, Owner, RootSpec, SecretBytes};
 use crate::sandbox::{root, sys};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
     fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
@@ -109,6 +109,7 @@ impl Maker {
                 options.extend(size.map(|size| ("size", size.to_string())));
                 Ok((memory("tmpfs", &options)?, Kind::Folder))
             }
+            MountKind::Layers { lowers, path } => self.layers(lowers, Path::new(path)),
             MountKind::Cache { folder, owner } => {
                 let content = folder.join(CACHE_CONTENT);
                 self.make_cache(&content, owner)
@@ -134,6 +135,25 @@ impl Maker {
                 Ok((made, Kind::File))
             }
         }
+    }
+
+    /// Merges layers, and gives one member of what they make.
+    fn layers(&self, lowers: &[PathBuf], path: &Path) -> Result<(OwnedFd, Kind), String> {
+        let failed = |error: io::Error| format!("open {} of that image: {error}", path.display());
+        // An overlay that nothing is written to takes two layers.
+        let lowers = [&[self.bench.clone()], lowers].concat();
+        let merged = super::read_only(&lowers)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(merged.as_fd(), "", CWD, &self.bench, flags)
+            .map_err(|error| failed(error.into()))?;
+        let made = member(&merged, path);
+        unmount(&self.bench, UnmountFlags::DETACH).map_err(|error| failed(error.into()))?;
+        let (made, kind) = made.map_err(failed)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV;
+        sys::add_mount_attributes(made.as_fd(), attributes).map_err(failed)?;
+        Ok((made, kind))
     }
 
     /// Makes the content of a cache unless it is there.
@@ -187,6 +207,26 @@ fn write(folder: &OwnedFd, content: &SecretBytes) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(folder, FILE, flags, Mode::RUSR)?;
     File::from(file).write_all(content.as_bytes())
+}
+
+/// A file or folder of a mounted root, as a mount of its own; links do not lead out of that root.
+fn member(root: &OwnedFd, path: &Path) -> io::Result<(OwnedFd, Kind)> {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    let path = match path == Path::new("") {
+        true => Path::new("."),
+        false => path,
+    };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = openat2(root, path, flags, Mode::empty(), resolve)?;
+    let kind = match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
+        FileType::Directory => Kind::Folder,
+        _ => Kind::File,
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok((open_tree(&opened, "", flags)?, kind))
 }
 
 /// Binds a file or folder of the host, with all that is mounted in it.

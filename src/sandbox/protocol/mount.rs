@@ -25,6 +25,13 @@ pub enum MountKind {
         /// Whether the step can change it.
         writable: bool,
     },
+    /// A file or folder of other layers, read-only.
+    Layers {
+        /// Their trees, lowest first.
+        lowers: Vec<PathBuf>,
+        /// Absolute, in what they make together.
+        path: String,
+    },
     /// Memory that is empty at first and thrown away.
     Tmpfs {
         /// In bytes; none for half of the machine's memory.
