@@ -261,7 +261,7 @@ mod tests {
         let key = StepKey(Digest::of("test"));
         let record = StepRecord::passed_test(key, "runs", "2026-01-01T00:00:00Z".to_owned(), 1.0);
         from.store.put_step(&record).unwrap();
-        let done = export(&from.store, &from.folder.path().join("x")).unwrap();
+        let done = export(&from.store, &from.folder.path().join("x"), &[]).unwrap();
         assert_eq!((done.records, done.skipped.len()), (0, 0));
     }
 
