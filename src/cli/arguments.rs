@@ -361,6 +361,8 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+    /// One of its own, that reaches what the host reaches (with pasta or slirp4netns).
+    User,
 }
 
 impl NetworkArgument {
@@ -369,6 +371,7 @@ impl NetworkArgument {
         match self {
             Self::Host => Network::Host,
             Self::None => Network::None,
+            Self::User => Network::User,
         }
     }
 }
