@@ -101,8 +101,8 @@ pub fn open<T: Send>(
         Work::Host(_) => None,
     });
     let path = scratch.path().to_owned();
-    let furnished = mounts::root(environment, &plan.given, layer, lowers, path, &|| {})
-        .map_err(|error| fail(error))?;
+    let furnished =
+        mounts::root(environment, &plan.given, layer, lowers, path, &|| {}).map_err(fail)?;
     let visit = |root: &OpenRoot| {
         visit(&State {
             root,

@@ -150,8 +150,14 @@ fn probe(
     };
     let group = ControlGroup::make(&root.limits);
     let end = Upper::prepare(scratch, &[], facts.means).and_then(|upper| {
-        let stubs = &upper.stubs;
-        watched(connection, &[], &root, stubs, None, facts, &group, None)
+        let run = Run {
+            actions: &[],
+            root: &root,
+            stubs: &upper.stubs,
+            timeout: None,
+            group: &group,
+        };
+        watched(connection, &run, facts, None)
     });
     empty(scratch);
     match end? {
@@ -222,16 +228,14 @@ fn attempt(
         .as_ref()
         .map_or_else(Vec::new, |upper| upper.stubs.clone());
     let group = ControlGroup::make(&spec.root.limits);
-    let end = watched(
-        connection,
-        &spec.actions,
-        &spec.root,
-        &stubs,
-        spec.timeout,
-        facts,
-        &group,
-        door,
-    );
+    let run = Run {
+        actions: &spec.actions,
+        root: &spec.root,
+        stubs: &stubs,
+        timeout: spec.timeout,
+        group: &group,
+    };
+    let end = watched(connection, &run, facts, door);
     chroot::leave(&spec.root.scratch).map_err(|text| (FailureKind::Work, text))?;
     let end = end?;
     finish_step(connection, spec, upper, facts, &group, end)
@@ -311,8 +315,14 @@ fn open(
 ) -> Result<Answer, Failure> {
     let group = ControlGroup::make(&root.limits);
     let result = Upper::prepare(&root.scratch, &root.lowers, facts.means).and_then(|upper| {
-        let (actions, stubs) = ([Action::Open], &upper.stubs);
-        watched(connection, &actions, root, stubs, None, facts, &group, door)
+        let run = Run {
+            actions: &[Action::Open],
+            root,
+            stubs: &upper.stubs,
+            timeout: None,
+            group: &group,
+        };
+        watched(connection, &run, facts, door)
     });
     drop(group);
     empty(&root.scratch);
@@ -347,17 +357,31 @@ enum End {
     Cancelled,
 }
 
+/// What PID 1 is started for.
+struct Run<'a> {
+    actions: &'a [Action],
+    root: &'a RootSpec,
+    /// Mount points that were made for it.
+    stubs: &'a [Stub],
+    timeout: Option<Duration>,
+    group: &'a ControlGroup,
+}
+
 /// Starts PID 1 of a step and watches it until it has ended.
+#[allow(clippy::too_many_arguments)] // Each is one fact of the step, and they come from two callers.
 fn watched(
     connection: &Connection,
-    actions: &[Action],
-    root: &RootSpec,
-    stubs: &[Stub],
-    timeout: Option<Duration>,
+    run: &Run<'_>,
     facts: &Facts,
-    group: &ControlGroup,
     door: Option<OwnedFd>,
 ) -> Result<End, Failure> {
+    let Run {
+        actions,
+        root,
+        stubs,
+        timeout,
+        group,
+    } = *run;
     let setup = |what: &'static str| {
         move |error: io::Error| (FailureKind::Setup, format!("{what}: {error}"))
     };

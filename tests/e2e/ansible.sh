@@ -182,12 +182,12 @@ echo 'from_group: other' > several/inventory/group_vars/web.yml
 contains "plan says which file" said "inventory_directory/group_vars/web.yml changed"
 
 # The newest Ansible does the same, and another version is another step.
-mkdir -p with-newest
 PATH=$NEWEST:$PATH build newest-store newest.json several
 "$HARDTACK" run --store newest-store several.oci.debian /bin/sh -c 'cat /greeting; head -n 1 /users' > said
 printf 'hello from debian oci\ndeploy /home/deploy root nobody machine Debian\n' > expected
 diff expected said || fail "the newest Ansible: other results"
-echo "ok: $("$NEWEST/ansible-playbook" --version | head -n 1)"
+"$NEWEST/ansible-playbook" --version > said
+echo "ok: $(head -n 1 said)"
 "$HARDTACK" plan --store newest-store several > said 2>&1
 contains "another Ansible is another step" said "option ansible changed"
 
@@ -242,6 +242,7 @@ printf 'greeted once\nLOUD\n' > expected
 diff expected said || fail "galaxy: other results"
 contains "the lock file says what was installed" galaxy/hardtack.lock.hcl '"own.words 1.2.3",'
 contains "and of roles" galaxy/hardtack.lock.hcl '"greeter main",'
+"$HARDTACK" init --store store galaxy > said 2>&1 || { cat said; fail "init"; }
 build store galaxy2.json --locked galaxy
 equal "locked, and from the store" '[true]' "$(cached galaxy2.json)"
 equal "the home folder has nothing of it" "" "$(ls -A "$HOME")"

@@ -114,6 +114,7 @@ quickstart.oci.busybox image $digest
 hello, world
 slow: 1, timed out after 2.0s
 attempts: 0
+doctor: 0
 TEXT
 
 # works NAME WARNING FLAG…: the quickstart gives the digest that it gives outside, with this text in
@@ -132,6 +133,11 @@ works() {
         code=0
         hardtack build --store $STORE --progress plain /work/slow.pkr.hcl > /dev/null 2> /tmp/slow || code=$?
         echo "slow: $code, $(grep -o "timed out after 2..s" /tmp/slow | head -n 1)"
+        hardtack build --store $STORE --progress plain /work/slow.pkr.hcl > /dev/null 2>&1 &
+        sleep 1
+        kill -9 $!
+        wait
+        sleep 0.5
         # The numbers of processes are others in a namespace of their own.
         outside=
         ! grep -q "^warning:.*isolation:" /tmp/err || { sleep 100 & outside="1 $!"; }
@@ -142,11 +148,16 @@ works() {
         grep -E " worked| ended by| error:" /tmp/attempts.out
         kill $! 2> /dev/null
         wait
+        hardtack doctor --store $STORE > /tmp/doctor
+        echo "doctor: $?"
+        grep -q "^builds can run: " /tmp/doctor || cat /tmp/doctor
         for folder in /proc/[0-9]*; do
             read name 2> /dev/null < $folder/comm || continue
             [ $folder = /proc/1 ] || echo "left: $name"
         done
         grep -vxFf /tmp/mounts /proc/self/mounts
+        # What a killed build has left goes with the next.
+        hardtack build --store $STORE --progress plain /work/templates/$TEMPLATE > /dev/null 2>&1
         ls -A $STORE/tmp
     ' > "$name.out" 2> "$name.err" || { cat "$name.out" "$name.err"; fail "$name"; }
     diff expected "$name.out" || { cat "$name.err"; fail "$name: something else came out"; }
@@ -176,6 +187,11 @@ refused() {
     box "$@" -- hardtack build --store /tmp/s /work/templates/quickstart > "$name.out" 2> "$name.err" || code=$?
     equal "$name: the exit code" 4 $code
     contains "$name: the error" "$name.err" "$text"
+    code=0
+    box "$@" -- hardtack doctor --store /tmp/s > "$name.out" || code=$?
+    equal "$name: the doctor's exit code" 4 $code
+    contains "$name: the doctor" "$name.out" "builds cannot run here"
+    contains "$name: the doctor's remedy" "$name.out" "unmask=ALL"
 }
 refused docker "--security-opt seccomp=unconfined" "${docker[@]}"
 refused podman-full "--isolation=shared-processes" --env HARDTACK_ISOLATION=full

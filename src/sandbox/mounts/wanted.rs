@@ -141,7 +141,7 @@ impl Maker {
     fn layers(&self, lowers: &[PathBuf], path: &Path) -> Result<(OwnedFd, Kind), String> {
         let failed = |error: io::Error| format!("open {} of that image: {error}", path.display());
         // An overlay that nothing is written to takes two layers.
-        let lowers = [&[self.bench.clone()], lowers].concat();
+        let lowers = [std::slice::from_ref(&self.bench), lowers].concat();
         let merged = super::read_only(&lowers)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         move_mount(merged.as_fd(), "", CWD, &self.bench, flags)
