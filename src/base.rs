@@ -115,6 +115,36 @@ pub struct StartChanges {
     pub network: Option<Network>,
     /// To whom uploaded files belong.
     pub upload_owner: UploadOwner,
+    /// What is mounted while any step runs.
+    pub mounts: Vec<SharedMount>,
+}
+
+/// Something that is mounted while any step runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedMount {
+    /// Absolute, in the root.
+    pub target: String,
+    /// What it is.
+    pub kind: SharedMountKind,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SharedMountKind {
+    /// A file or folder of this host.
+    Host {
+        /// Where it is.
+        source: PathBuf,
+        /// Whether steps can change it.
+        writable: bool,
+    },
+    /// Memory that is thrown away after each step.
+    Memory {
+        /// In bytes.
+        size: Option<u64>,
+        /// Permission bits of its root folder.
+        mode: u32,
+    },
 }
 
 /// To whom uploaded files belong.

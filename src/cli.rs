@@ -20,6 +20,7 @@ pub mod import_dockerfile;
 pub mod init;
 pub mod inspect;
 mod interrupt;
+mod isolation;
 pub mod legacy;
 mod listing;
 mod lock_file;

@@ -197,7 +197,7 @@ build {
         5 |   sources = ["amazon-ebs.a", "ocy.b"]
           |              ^^^^^^^^^^^^^^
           |
-          = help: sources are debootstrap, file, null, oci, rootfs
+          = help: sources are debootstrap, docker, file, null, oci, rootfs
 
         error: Packer's provisioner "powershell" is not supported yet
          --> ./web.pkr.hcl:6:15
@@ -205,7 +205,7 @@ build {
         6 |   provisioner "powershell" {}
           |               ^^^^^^^^^^^^
           |
-          = help: provisioners are breakpoint, file, shell, shell-local, sleep
+          = help: provisioners are ansible, ansible-local, breakpoint, chef-solo, file, puppet-masterless, salt-masterless, shell, shell-local, sleep
 
         error: there is no source of type "ocy"
          --> ./web.pkr.hcl:5:30
@@ -214,7 +214,7 @@ build {
           |                              ^^^^^^^
           |
           = help: did you mean `oci`?
-          = help: sources are debootstrap, file, null, oci, rootfs
+          = help: sources are debootstrap, docker, file, null, oci, rootfs
         "#);
 }
 

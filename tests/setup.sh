@@ -14,6 +14,8 @@ packages=(
     docker-registry openssl
     # What the Debian template and rootless builds with subordinate ids need.
     mmdebstrap uidmap
+    # Playbooks run on the host; Galaxy's roles come from git.
+    ansible-core git
     # For odd files, and for looking at results.
     acl attr busybox-static bzip2 e2fsprogs file jq libcap2-bin procps python3 time util-linux xz-utils zstd
     # Benchmarks, and the program whose templates hardtack reads.
@@ -55,6 +57,12 @@ tools=/opt/hardtack-tests
 if [ ! -x $tools/bin/moto_server ]; then
     python3 -m venv $tools
     $tools/bin/pip install --quiet 'moto[server]==5.2.5'
+fi
+
+# The newest Ansible for this Python, beside Debian's.
+if [ ! -x $tools/ansible/bin/ansible-playbook ]; then
+    python3 -m venv $tools/ansible
+    $tools/ansible/bin/pip install --quiet 'ansible-core==2.19.14'
 fi
 
 # Salt for a Debian root of the same release; one of its parts is in C.

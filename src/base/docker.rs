@@ -4,16 +4,19 @@
 //! one: its options become how steps start, what the image's configuration says, and what is left
 //! at the end. Each provisioner is a layer; the base's entrypoint and arguments stay.
 
+mod mounts;
 mod run_command;
 
 use super::{Base, BaseError, Context, Input, InputContext, Outcome, PrepareContext};
-use super::{ResolvedBase, StartChanges, UploadOwner, oci};
+use super::{ResolvedBase, SharedMount, SharedMountKind, StartChanges, UploadOwner, oci};
 use crate::image::{ConfigChanges, Image, Instruction, instruction};
 use crate::registry::options::{self, Login};
 use crate::registry::{Client, Reference};
 use crate::store::Platform;
 use crate::template::{Arguments, Value, gotemplate};
+use mounts::Mounted;
 use run_command::RunCommand;
+use std::collections::BTreeMap;
 
 /// How options begin that say how Packer connects to a container that is a machine.
 const COMMUNICATOR_PREFIXES: [&str; 4] = [
@@ -81,6 +84,7 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
     let outcome = outcome(arguments, context);
     let run = run_command(arguments, context, image.as_deref().unwrap_or_default());
     valid &= run.errors.is_empty();
+    let mounts = shared_mounts(arguments, &run);
     let changes = changes(arguments, &run, author);
     let platform: Option<String> = arguments.optional("platform");
     let option = if platform.is_some() {
@@ -94,11 +98,13 @@ pub fn prepare(arguments: &Arguments<'_>, context: &PrepareContext) -> Option<Bo
     let image_name = image?;
     let image = oci::named_image(arguments, context, &image_name, platform?, !pull)?;
     let (login, outcome, changes) = (login.ok()?, outcome?, changes?);
+    let mounts = mounts?;
     let start = StartChanges {
         env: run.env,
         user: exec_user.or_else(|| run.user.clone()),
         workdir: run.workdir,
         network: run.network,
+        mounts,
         upload_owner: match (fix_owner, run.user) {
             (false, _) => UploadOwner::Root,
             (true, None) => UploadOwner::ImageUser,
@@ -152,8 +158,6 @@ fn warn(arguments: &Arguments<'_>) {
 fn refuse(arguments: &Arguments<'_>) -> bool {
     let windows: Option<bool> = arguments.optional("windows_container");
     let devices: Option<Vec<String>> = arguments.optional("device");
-    let volumes: Option<std::collections::BTreeMap<String, String>> = arguments.optional("volumes");
-    let tmpfs: Option<Vec<String>> = arguments.optional("tmpfs");
     let refused = [
         (
             "windows_container",
@@ -164,16 +168,6 @@ fn refuse(arguments: &Arguments<'_>) -> bool {
             "device",
             devices.is_some_and(|it| !it.is_empty()),
             "steps see no devices of this host",
-        ),
-        (
-            "volumes",
-            volumes.is_some_and(|it| !it.is_empty()),
-            "use a `mount \"bind\"` block in the provisioners that read it",
-        ),
-        (
-            "tmpfs",
-            tmpfs.is_some_and(|it| !it.is_empty()),
-            "use a `mount \"tmpfs\"` block in the provisioners that write to it",
         ),
     ];
     let mut is_right = true;
@@ -194,7 +188,7 @@ fn refuse(arguments: &Arguments<'_>) -> bool {
 fn refuse_build(block: &Arguments<'_>) {
     let path: Option<String> = block.optional("path");
     let _: Option<String> = block.optional("build_dir");
-    let _: Option<std::collections::BTreeMap<String, String>> = block.optional("arguments");
+    let _: Option<BTreeMap<String, String>> = block.optional("arguments");
     let _: Option<bool> = block.optional("pull");
     let _: Option<bool> = block.optional("compress");
     let path = path.unwrap_or_else(|| "FILE".to_owned());
@@ -285,6 +279,53 @@ fn run_command(arguments: &Arguments<'_>, context: &PrepareContext, image: &str)
         );
     }
     run
+}
+
+/// What is mounted while any step runs; none after an error.
+fn shared_mounts(arguments: &Arguments<'_>, run: &RunCommand) -> Option<Vec<SharedMount>> {
+    let volumes: BTreeMap<String, String> = arguments.optional("volumes").unwrap_or_default();
+    let tmpfs: Vec<String> = arguments.optional("tmpfs").unwrap_or_default();
+    let of_option = volumes.iter().map(|it| ("volumes", it));
+    let of_command = run.volumes.iter().map(|(a, b)| ("run_command", (a, b)));
+    let volumes = of_option.chain(of_command);
+    let volumes = volumes.map(|(option, (from, to))| (option, mounts::volume(from, to)));
+    let of_option = tmpfs.iter().map(|it| ("tmpfs", it));
+    let of_command = run.tmpfs.iter().map(|it| ("run_command", it));
+    let tmpfs = of_option.chain(of_command);
+    let tmpfs = tmpfs.map(|(option, text)| (option, mounts::tmpfs(text)));
+    let mut mounts: Vec<SharedMount> = Vec::new();
+    let mut valid = true;
+    for (option, mounted) in volumes.chain(tmpfs) {
+        match mounted {
+            Mounted::Mount(mount) => {
+                mounts.retain(|other| other.target != mount.target);
+                mounts.push(mount);
+            }
+            Mounted::Without(text) => {
+                arguments.warning(arguments.span(option), format!("{option}: {text}"), &[]);
+            }
+            Mounted::Wrong(text) => {
+                arguments.error(arguments.span(option), format!("{option}: {text}"), &[]);
+                valid = false;
+            }
+        }
+    }
+    let is_writable =
+        |mount: &&SharedMount| matches!(mount.kind, SharedMountKind::Host { writable: true, .. });
+    if let Some(mount) = mounts.iter().find(is_writable) {
+        let option = if arguments.has("volumes") {
+            "volumes"
+        } else {
+            "run_command"
+        };
+        let text = format!(
+            "all steps run each time, as they may write to {}",
+            mount.target
+        );
+        let help = format!("write \"{}:ro\" if none of them does", mount.target);
+        arguments.warning(arguments.span(option), text, &[&help]);
+    }
+    valid.then_some(mounts)
 }
 
 /// What a container's settings and `changes` make of the configuration; none after an error.

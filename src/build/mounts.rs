@@ -61,9 +61,9 @@ impl Furnished {
         waiting: &dyn Fn(),
     ) -> Result<(), BuildError> {
         let kind = match &mount.kind {
-            StepMountKind::Bind { source } => MountKind::Bind {
+            StepMountKind::Bind { source, writable } => MountKind::Bind {
                 source: source.clone(),
-                writable: false,
+                writable: *writable,
             },
             StepMountKind::Image { build, path } => {
                 let image = environment.others.get(build);

@@ -84,19 +84,9 @@ pub fn run(
         let result = subject.run(test, plan.sources(), &plan.masker)?;
         environment.emit(event(build, name, &result));
         if !result.has_failed() {
-            environment.store.put_step(&StepRecord {
-                key,
-                layer: None,
-                provisioner: format!("{KIND} {}", result.name),
-                log: String::new(),
-                created: environment.now.to_string(),
-                seconds: result.seconds,
-                epoch: None,
-                source: None,
-                // It says something of this host too, where the test ran.
-                private: true,
-                shared: Vec::new(),
-            })?;
+            let now = environment.now.to_string();
+            let record = StepRecord::passed_test(key, &result.name, now, result.seconds);
+            environment.store.put_step(&record)?;
         }
         results.push(result);
     }
@@ -179,6 +169,12 @@ impl<'a> Subject<'a> {
         sources: &Sources,
         masker: &Masker,
     ) -> Result<TestResult, BuildError> {
+        if test.runs_program() {
+            emulation::check(&self.platform)?;
+        }
+        if test.needs_root() && self.trees.is_none() {
+            self.trees = Some(unpack_image(self.environment, self.image)?);
+        }
         let begin = Instant::now();
         let Findings { faults, output } = self.findings(test)?;
         let seconds = begin.elapsed().as_secs_f64();
@@ -187,23 +183,14 @@ impl<'a> Subject<'a> {
         ))
     }
 
-    fn findings(&mut self, test: &Test) -> Result<Findings, BuildError> {
-        let config = &self.image.config.config;
-        if !test.needs_root() {
-            return Ok(check::run(test, config, &self.start, None)?);
-        }
-        if test.runs_program() {
-            emulation::check(&self.platform)?;
-        }
-        let trees = match self.trees.take() {
-            Some(trees) => trees,
-            None => unpack_image(self.environment, self.image)?,
+    fn findings(&self, test: &Test) -> Result<Findings, BuildError> {
+        let (config, start) = (&self.image.config.config, &self.start);
+        let trees = self.trees.as_ref().filter(|_| test.needs_root());
+        let Some(trees) = trees else {
+            return Ok(check::run(test, config, start, None)?);
         };
-        let start = &self.start;
         let visit = |root: &_| check::run(test, config, start, Some(root));
-        let findings = open_trees(self.environment, &trees, test.network, visit);
-        self.trees = Some(trees);
-        Ok(findings??)
+        Ok(open_trees(self.environment, trees, test.network, visit)??)
     }
 }
 

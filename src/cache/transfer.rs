@@ -42,6 +42,9 @@ pub fn export(
     let mut needed_only_now = Vec::new();
     for record in store.steps()?.into_iter().filter_map(|step| step.record) {
         let key = record.key.0.short();
+        if record.is_of_test() {
+            continue;
+        }
         if record.private {
             done.skipped
                 .push(format!("{key}: it is not to leave this machine"));
@@ -250,6 +253,16 @@ mod tests {
             }
         }
         assert_eq!(from.blobs(), blobs + 1, "only the empty object is left");
+    }
+
+    #[test]
+    fn tests_that_have_passed_stay_here() {
+        let from = Sample::new();
+        let key = StepKey(Digest::of("test"));
+        let record = StepRecord::passed_test(key, "runs", "2026-01-01T00:00:00Z".to_owned(), 1.0);
+        from.store.put_step(&record).unwrap();
+        let done = export(&from.store, &from.folder.path().join("x"), &[]).unwrap();
+        assert_eq!((done.records, done.skipped.len()), (0, 0));
     }
 
     #[test]

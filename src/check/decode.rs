@@ -21,8 +21,9 @@ pub fn decode(arguments: &Arguments<'_>, name: &str, place: SourceSpan) -> Test 
     let network = one(arguments, "network", |text: String| match text.as_str() {
         "none" => Ok(Network::None),
         "host" => Ok(Network::Host),
+        "user" => Ok(Network::User),
         other => Err(format!(
-            "{other:?} is neither \"none\" (the default) nor \"host\""
+            "{other:?} is none of \"none\" (the default), \"user\" and \"host\""
         )),
     });
     test.network = network.map_or(test.network, |it| it.value);

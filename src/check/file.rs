@@ -9,7 +9,9 @@ use crate::digest::Digest;
 use crate::sandbox::{Entry, EntryKind, OpenRoot, SandboxError};
 use crate::template::Arguments;
 use serde::Serialize;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::Instant;
 
 /// A file larger than this is not searched.
 const SEARCH_LIMIT: u64 = 64 << 20;
@@ -151,8 +153,13 @@ impl FileCheck {
         Some(check)
     }
 
-    /// What is not fulfilled in `root`, where the check's path is `path`.
-    pub fn faults(&self, root: &OpenRoot, path: &str) -> Result<Vec<Fault>, SandboxError> {
+    /// What is not fulfilled in `root`, where the check's path is `path`. Files are read until `end`.
+    pub fn faults(
+        &self,
+        root: &OpenRoot,
+        path: &str,
+        end: Option<Instant>,
+    ) -> Result<Vec<Fault>, SandboxError> {
         let what = format!("file {path}");
         let entry = match root.look(path, self.follows) {
             Ok(entry) => entry,
@@ -200,7 +207,7 @@ impl FileCheck {
                 }
             }
         }
-        faults.extend(self.of_contents(&what, root, path)?);
+        faults.extend(self.of_contents(&what, root, path, end)?);
         Ok(faults)
     }
 
@@ -256,6 +263,7 @@ impl FileCheck {
         what: &str,
         root: &OpenRoot,
         path: &str,
+        end: Option<Instant>,
     ) -> Result<Vec<Fault>, SandboxError> {
         let mut faults = Vec::new();
         let unread = |expected: &Expected<()>, found: String| {
@@ -268,7 +276,7 @@ impl FileCheck {
             return Ok(faults);
         };
         let open = || match root.read(path) {
-            Ok(Some(file)) => Ok(Ok(file)),
+            Ok(Some(file)) => Ok(Ok(UntilEnd { file, end })),
             Ok(None) => Ok(Err("nothing".to_owned())),
             Err(SandboxError::Work(problem)) => Ok(Err(problem)),
             Err(error) => Err(error),
@@ -302,6 +310,23 @@ impl FileCheck {
             }
         }
         Ok(faults)
+    }
+}
+
+/// A file that is read until a test's time is up: one full of holes may have any size.
+struct UntilEnd {
+    file: File,
+    end: Option<Instant>,
+}
+
+impl Read for UntilEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Err(io::Error::other(
+                "the test's time was up before all was read",
+            ));
+        }
+        self.file.read(buffer)
     }
 }
 

@@ -167,7 +167,8 @@ impl Attempt<'_> {
     fn check_state(&mut self) -> Result<(), SandboxError> {
         for check in &self.test.files {
             let path = self.expanded(&check.path.value);
-            self.faults.extend(check.faults(self.root, &path)?);
+            self.faults
+                .extend(check.faults(self.root, &path, self.end)?);
         }
         if !self.test.users.is_empty() || !self.test.groups.is_empty() {
             let accounts = Accounts::read(self.root)?;

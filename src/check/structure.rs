@@ -114,11 +114,13 @@ fn run_options(node: &Node, world: &World<'_>, common: &mut Common, diagnostics:
         common.network = match node.text(diagnostics).as_deref() {
             Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
+            // Docker's own, from which the host cannot be reached by its loopback.
+            Some("bridge") => Some(Network::User),
             Some(other) => {
                 diagnostics.push(
                     Diagnostic::error(format!("there is no network {other:?}"))
                         .at(node.place)
-                        .help("it is \"none\" (the default) or \"host\""),
+                        .help("it is \"none\" (the default), \"bridge\" or \"host\""),
                 );
                 None
             }

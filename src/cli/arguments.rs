@@ -10,6 +10,7 @@ use super::fmt::FmtArguments;
 use super::import_dockerfile::ImportArguments;
 use super::init::InitArguments;
 use super::inspect::InspectArguments;
+use super::isolation::LevelParser;
 use super::legacy::LegacyArguments;
 use super::login::{LoginArguments, LogoutArguments};
 use super::plugins::PluginsArguments;
@@ -58,8 +59,8 @@ pub struct Arguments {
     #[arg(
         long,
         global = true,
-        value_enum,
-        default_value_t,
+        value_parser = LevelParser,
+        default_value = "shared-processes",
         value_name = "LEVEL",
         env = "HARDTACK_ISOLATION",
         hide_env_values = true
@@ -360,6 +361,8 @@ pub enum NetworkArgument {
     Host,
     /// Nothing but an own loopback.
     None,
+    /// One of its own, that reaches what the host reaches (with pasta or slirp4netns).
+    User,
 }
 
 impl NetworkArgument {
@@ -368,6 +371,7 @@ impl NetworkArgument {
         match self {
             Self::Host => Network::Host,
             Self::None => Network::None,
+            Self::User => Network::User,
         }
     }
 }

@@ -144,7 +144,7 @@ impl Translator<'_> {
             );
             return None;
         }
-        let label = self.from_label(line, from)?;
+        let label = self.label_of(line, from)?;
         let mut paths = Vec::new();
         for word in sources {
             let source = self.expand(line, word)?;

@@ -205,7 +205,7 @@ impl Translator<'_> {
         if kind == "bind" {
             match from {
                 Some(from) => {
-                    let label = self.from_text(line, &from)?;
+                    let label = self.label_of_text(line, &from)?;
                     block.set("from", Text::literal(format!("oci.{label}")).hcl());
                     let path = source.unwrap_or_else(|| Text::literal("/"));
                     let slash = if path.starts_with('/') { "" } else { "/" };

@@ -5,6 +5,9 @@ use super::text::Text;
 use super::write::{Block, list, map};
 use std::collections::BTreeMap;
 
+/// A variable's name and its value.
+pub type Variable = (String, Text);
+
 /// Where a stage starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -152,7 +155,7 @@ impl Stage {
 
     /// The variables that `RUN` sees beside those of the base: those that the template knows, and those
     /// that a shell must work out.
-    pub fn run_variables(&self) -> (Vec<(String, Text)>, Vec<(String, Text)>) {
+    pub fn run_variables(&self) -> (Vec<Variable>, Vec<Variable>) {
         let mut all: BTreeMap<String, Text> = self.arguments.iter().cloned().collect();
         all.extend(self.env.iter().cloned());
         all.into_iter().partition(|(_, text)| !text.is_of_base())

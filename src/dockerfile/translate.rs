@@ -142,10 +142,10 @@ fn conflicting_arguments(lines: &[Line], escape: char) -> BTreeSet<String> {
 impl Translator<'_> {
     fn instruction(&mut self, line: &Line) {
         match line.name.as_str() {
-            "FROM" => return self.from(line),
-            "ARG" => return self.argument(line),
+            "FROM" => self.from(line),
+            "ARG" => self.argument(line),
             _ if self.stages.is_empty() => {
-                return self.omit(
+                self.omit(
                     line,
                     "it stands in front of the first FROM",
                     "Docker refuses it too",
@@ -306,13 +306,13 @@ impl Translator<'_> {
     }
 
     /// An earlier stage, as `--from` names it: also by its number.
-    pub(super) fn from_label(&mut self, line: &Line, name: &str) -> Option<String> {
+    pub(super) fn label_of(&mut self, line: &Line, name: &str) -> Option<String> {
         let name = self.expand(line, name)?;
-        self.from_text(line, &name)
+        self.label_of_text(line, &name)
     }
 
     /// The same, of a name that is expanded.
-    pub(super) fn from_text(&mut self, line: &Line, name: &Text) -> Option<String> {
+    pub(super) fn label_of_text(&mut self, line: &Line, name: &Text) -> Option<String> {
         let current = self.stages.len().saturating_sub(1);
         if let Some(known) = name.known() {
             if let Some(stage) = self.stage_named(known) {

@@ -188,7 +188,7 @@ fn processes(means: Option<Means>, container: Option<Container>) -> Finding {
         }
         Some(Confinement::SharedProcesses) => {
             let reach = if sandbox::keeps_apart() {
-                "; Landlock keeps steps from touching the others"
+                "; Landlock keeps steps from signalling and tracing the others"
             } else {
                 "; steps can signal what the same user runs (Linux 6.12 could keep them from it, with Landlock)"
             };

@@ -4,6 +4,7 @@
 //! step holds what each block says, and the content of what comes from this host.
 
 use super::secret::{self, StepSecret};
+use crate::base::{SharedMount, SharedMountKind};
 use crate::diagnostic::SourceSpan;
 use crate::format;
 use crate::provision::{Input, input};
@@ -40,10 +41,12 @@ pub struct StepMount {
 /// What a `mount` block asks for.
 #[derive(Clone, Debug)]
 pub enum StepMountKind {
-    /// A file or folder of this host, read-only.
+    /// A file or folder of this host.
     Bind {
         /// On the host.
         source: PathBuf,
+        /// Whether the step can change it: only what a source shares with all steps.
+        writable: bool,
     },
     /// A file or folder of another build's image, read-only.
     Image {
@@ -118,10 +121,36 @@ impl StepMount {
         }
     }
 
+    /// One that a source shares with all of its steps.
+    pub fn shared(mount: &SharedMount, span: SourceSpan) -> Self {
+        Self {
+            target: Some(mount.target.clone()),
+            span,
+            kind: match &mount.kind {
+                SharedMountKind::Host { source, writable } => StepMountKind::Bind {
+                    source: source.clone(),
+                    writable: *writable,
+                },
+                SharedMountKind::Memory { size, mode } => StepMountKind::Tmpfs {
+                    size: *size,
+                    mode: *mode,
+                },
+            },
+        }
+    }
+
+    /// Whether the step can change something of this host through it.
+    pub fn changes_host(&self) -> bool {
+        matches!(self.kind, StepMountKind::Bind { writable: true, .. })
+    }
+
     /// What it reads of this host.
     pub fn input(&self) -> Option<Input> {
         match &self.kind {
-            StepMountKind::Bind { source } => Some(Input {
+            StepMountKind::Bind {
+                source,
+                writable: false,
+            } => Some(Input {
                 label: format!(
                     "[mount {}] {}",
                     self.target.as_deref().unwrap_or_default(),
@@ -363,7 +392,10 @@ fn decode_bind(block: &Arguments<'_>, working_folder: &Path) -> Option<StepMount
         );
         return None;
     }
-    Some(StepMountKind::Bind { source: path })
+    Some(StepMountKind::Bind {
+        source: path,
+        writable: false,
+    })
 }
 
 fn decode_tmpfs(block: &Arguments<'_>) -> Option<StepMountKind> {

@@ -120,8 +120,8 @@ fn plan_build(
         Some(Product::Image(image)) => Some(&image.base),
         _ => None,
     };
-    let network = base.and_then(|base| base.start()?.network);
-    let network = network.unwrap_or_default();
+    let start = base.and_then(|base| base.start()).cloned();
+    let start = start.unwrap_or_default();
     let makes_image = base.is_none_or(|base| base.outcome().is_image());
     // Without an image there is nothing for a command in the sandbox to run on.
     let is_imageless = imageless::kinds().contains(&source.kind.as_str());
@@ -134,7 +134,7 @@ fn plan_build(
             names,
             component,
             before,
-            network,
+            &start,
             diagnostics,
         )
     };

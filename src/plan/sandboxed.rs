@@ -3,6 +3,7 @@
 use super::Settings;
 use super::limits;
 use super::mount::{self, StepMount};
+use crate::base::StartChanges;
 use crate::provision::Input;
 use crate::sandbox::{Limits, Network};
 use crate::template::Arguments;
@@ -26,12 +27,12 @@ pub struct Sandboxed {
 }
 
 impl Sandboxed {
-    /// Decodes them; what is wrong is reported.
-    pub fn decode(arguments: &Arguments<'_>, settings: &Settings, default: Network) -> Self {
+    /// Decodes them, with what the source says of all steps; what is wrong is reported.
+    pub fn decode(arguments: &Arguments<'_>, settings: &Settings, start: &StartChanges) -> Self {
         let cache = arguments.optional("cache").unwrap_or(true);
         let network: Option<String> = arguments.optional("network");
         let network = match network.as_deref() {
-            None => Some(default),
+            None => Some(start.network.unwrap_or_default()),
             Some("host") => Some(Network::Host),
             Some("none") => Some(Network::None),
             Some("user") => Some(Network::User),
@@ -58,10 +59,19 @@ impl Sandboxed {
                 }
             }
         }
-        let mounts = mount::decode(arguments, &settings.working_folder);
+        let mut mounts = mount::decode(arguments, &settings.working_folder);
+        for shared in &start.mounts {
+            // What the step itself mounts there wins.
+            let target = Some(&shared.target);
+            if !mounts.iter().any(|own| own.target.as_ref() == target) {
+                mounts.push(StepMount::shared(shared, arguments.header()));
+            }
+        }
         inputs.extend(mounts.iter().filter_map(StepMount::input));
+        // What a step does to this host, the store cannot do again.
+        let changes_host = mounts.iter().any(StepMount::changes_host);
         Self {
-            cache,
+            cache: cache && !changes_host,
             network,
             inputs,
             mounts,

@@ -5,6 +5,7 @@ use super::names::{Names, build_values};
 use super::planning::{finish, report_unknown};
 use super::sandboxed::Sandboxed;
 use super::{Group, Settings};
+use crate::base::StartChanges;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
 use crate::provision::{self, HostProvisioner, Input, Prepared, Provisioner, Requirement};
@@ -103,13 +104,13 @@ pub fn report_no_image(
     false
 }
 
-/// Plans one provisioner; none after an error. `network` is what it can reach if it does not say so.
+/// Plans one provisioner; none after an error. `start` is what its source says of all steps.
 pub fn plan_step(
     (template, settings): (&Template, &Settings),
     names: &Names<'_>,
     component: &Component,
     before: &[Step],
-    network: Network,
+    start: &StartChanges,
     diagnostics: &Diagnostics,
 ) -> Option<Step> {
     let before_errors = diagnostics.error_count();
@@ -132,7 +133,7 @@ pub fn plan_step(
         .arguments(&component.body, &scope, diagnostics)
         .rendering(names.go_template(template, settings));
     let on_host = provision::host_kinds().contains(&component.kind.as_str());
-    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, network));
+    let sandboxed = (!on_host).then(|| Sandboxed::decode(&arguments, settings, start));
     let context = provision::Context {
         working_folder: settings.working_folder.clone(),
         source_name: names.source_name.to_owned(),

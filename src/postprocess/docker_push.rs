@@ -95,7 +95,7 @@ impl PostProcessor for DockerPush {
             value: names.join(","),
             files: Vec::new(),
             names: input.names.clone(),
-            packer: packer,
+            packer,
         })
     }
 }

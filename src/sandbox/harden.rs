@@ -81,6 +81,8 @@ pub fn harden(
     // Takes one of the two: no new privileges, or those that are given up below.
     if !means.has_process_namespace() {
         landlock::enter_domain().map_err(|error| format!("enter a Landlock domain: {error}"))?;
+        sys::install_seccomp(&seccomp::shared_processes_program(), false)
+            .map_err(|error| format!("install the seccomp program for limits: {error}"))?;
     }
     let listener = if many_ids {
         None

@@ -92,35 +92,25 @@ impl Means {
 
     /// What is missing, how to get it, and how to refuse; none where nothing is.
     pub fn notice(self) -> Option<String> {
-        let mut parts = Vec::new();
-        match self.confinement {
-            Confinement::Full => {}
-            Confinement::SharedProcesses => parts.push(format!(
-                "steps share the process list of this host (isolation: {}): a new /proc is refused, so they see what else runs{}; in a container, --security-opt systempaths=unconfined (Docker), --security-opt unmask=ALL (podman) or procMount: Unmasked (Kubernetes) gives them their own, and --isolation=full refuses to build without",
-                self.confinement.name(),
-                reach(),
-            )),
-            Confinement::Chroot => parts.push(format!(
-                "steps run in a chroot (isolation: {}): no namespaces, no /proc, and the network, the processes{} and the privileges of this container; run it with --security-opt seccomp=unconfined for more",
-                self.confinement.name(),
-                reach(),
-            )),
+        let shared = || {
+            let reach = match super::landlock::keeps_apart() {
+                true => ", but can neither signal nor trace it",
+                false => " and can signal what the same user runs",
+            };
+            format!(
+                "steps share the process list of this host (isolation: shared-processes): a new /proc is refused, so they see what else runs{reach}; in a container, --security-opt systempaths=unconfined (Docker), --security-opt unmask=ALL (podman) or procMount: Unmasked (Kubernetes) gives them their own, and --isolation=full refuses to build without"
+            )
+        };
+        let copied = "each step runs on a copy of all layers below it, which is slow: the store cannot be the upper of an overlay here; put it on a volume, or name another folder with --store";
+        match (self.confinement, self.writable) {
+            (Confinement::Full, Writable::Overlay) => None,
+            (Confinement::Full, Writable::Copy) => Some(copied.to_owned()),
+            (Confinement::SharedProcesses, Writable::Overlay) => Some(shared()),
+            (Confinement::SharedProcesses, Writable::Copy) => Some(format!("{}; {copied}", shared())),
+            (Confinement::Chroot, _) => Some(
+                "steps run in a chroot (isolation: chroot), on a copy of all layers below them: they have no namespaces and no /proc, and the network and the privileges of this container; run it with --security-opt seccomp=unconfined for more".to_owned(),
+            ),
         }
-        if self.writable == Writable::Copy {
-            parts.push(
-                "each step runs on a copy of all layers below it, which is slow: the store cannot be the upper of an overlay here; put it on a volume, or name another folder with --store".to_owned(),
-            );
-        }
-        (!parts.is_empty()).then(|| parts.join("; "))
-    }
-}
-
-/// What steps can do to processes that they see.
-fn reach() -> &'static str {
-    if super::landlock::keeps_apart() {
-        ", but cannot touch it"
-    } else {
-        " and can signal what the same user runs"
     }
 }
 
@@ -148,7 +138,10 @@ mod tests {
             "{text}"
         );
         let text = means(Confinement::Chroot, Writable::Copy).notice().unwrap();
-        assert!(text.contains("chroot") && text.contains("copy"), "{text}");
+        assert!(
+            text.contains("isolation: chroot") && !text.contains("--store"),
+            "{text}"
+        );
     }
 
     #[test]

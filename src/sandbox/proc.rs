@@ -7,7 +7,8 @@ use super::mounts;
 use super::sys;
 use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, OpenTreeFlags, mount, mount_bind, mount_bind_recursive, mount_remount, open_tree,
+    MountAttrFlags, MountFlags, OpenTreeFlags, mount, mount_bind, mount_bind_recursive,
+    mount_remount, open_tree,
 };
 use std::io;
 use std::os::fd::AsFd;
@@ -52,19 +53,13 @@ pub fn mount_new(target: &Path) -> Result<(), String> {
     mounts::mask(target, &MASKED)
 }
 
-/// Binds the `/proc` that this process sees to `target`, with what is mounted in it.
+/// Binds the `/proc` that this process sees to `target`, with what is mounted in it. All of it is
+/// read-only: files of every process of the same user could be written to otherwise.
 pub fn bind_outer(target: &Path) -> Result<(), String> {
     mount_bind_recursive("/proc", target).map_err(|error| format!("bind /proc: {error}"))?;
-    for name in READ_ONLY {
-        let path = target.join(name);
-        if path.exists() {
-            // It may hold mounts that a user namespace must keep as they are, but for more limits.
-            mount_bind_recursive(&path, &path)
-                .and_then(|()| open_tree(CWD, &path, OpenTreeFlags::OPEN_TREE_CLOEXEC))
-                .map_err(io::Error::from)
-                .and_then(|tree| sys::make_read_only_recursively(tree.as_fd()))
-                .map_err(|error| format!("make /proc/{name} read-only: {error}"))?;
-        }
-    }
-    mounts::mask(target, &MASKED)
+    mounts::mask(target, &MASKED)?;
+    open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLOEXEC)
+        .map_err(io::Error::from)
+        .and_then(|tree| sys::add_mount_attributes(tree.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY))
+        .map_err(|error| format!("make /proc read-only: {error}"))
 }

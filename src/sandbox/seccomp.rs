@@ -102,6 +102,7 @@ const I386_REFUSED: &[u32] = &[
     426, 427, 428, 429, 430, 431, 432, 433, 442, 443, 467,
 ];
 const I386_CLONE: u32 = 120;
+const I386_PRLIMIT64: u32 = 340;
 const I386_IOCTL: u32 = 54;
 /// The same number everywhere.
 const CLONE3: u32 = 435;
@@ -145,6 +146,26 @@ pub fn program() -> Vec<sock_filter> {
         program.extend(on_architecture(AUDIT_I386, part));
     }
     program.push(give(REFUSE));
+    program
+}
+
+/// The program for a step that sees processes outside: their limits are not to be changed, which
+/// would end them as well as a signal.
+pub fn shared_processes_program() -> Vec<sock_filter> {
+    // Refused for any process but the calling one, which has the number 0.
+    let mut limits = vec![load(argument(0))];
+    limits.extend(return_if(JUMP_EQUAL, 0, ALLOW));
+    limits.push(give(REFUSE));
+    let mut native = on_number(libc::SYS_prlimit64 as u32, limits.clone());
+    native.push(give(ALLOW));
+    let mut program = vec![load(ARCHITECTURE)];
+    program.extend(on_architecture(NATIVE, native));
+    if NATIVE == AUDIT_X86_64 {
+        let mut part = on_number(I386_PRLIMIT64, limits);
+        part.push(give(ALLOW));
+        program.extend(on_architecture(AUDIT_I386, part));
+    }
+    program.push(give(ALLOW));
     program
 }
 
@@ -366,6 +387,21 @@ mod tests {
             verdict(&program, AUDIT_I386, I386_CLONE, [0x1000_0000, 0]),
             REFUSE
         );
+    }
+
+    #[test]
+    fn limits_of_others_are_not_to_be_changed() {
+        let program = shared_processes_program();
+        let of = |number: libc::c_long, pid| verdict(&program, NATIVE, number as u32, [pid, 0]);
+        assert_eq!(of(libc::SYS_prlimit64, 0), ALLOW);
+        assert_eq!(of(libc::SYS_prlimit64, 1), REFUSE);
+        assert_eq!(of(libc::SYS_read, 1), ALLOW);
+        if NATIVE == AUDIT_X86_64 {
+            assert_eq!(
+                verdict(&program, AUDIT_I386, I386_PRLIMIT64, [1, 0]),
+                REFUSE
+            );
+        }
     }
 
     #[test]

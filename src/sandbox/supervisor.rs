@@ -368,6 +368,7 @@ struct Run<'a> {
 }
 
 /// Starts PID 1 of a step and watches it until it has ended.
+#[allow(clippy::too_many_arguments)] // Each is one fact of the step, and they come from two callers.
 fn watched(
     connection: &Connection,
     run: &Run<'_>,

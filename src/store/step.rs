@@ -43,6 +43,32 @@ pub struct StepRecord {
     pub shared: Vec<String>,
 }
 
+/// What the record of a test has for its provisioner's type, which no provisioner has.
+const TEST: &str = "test ";
+
+impl StepRecord {
+    /// That a test has passed. It stays on this machine: others make sure for themselves.
+    pub fn passed_test(key: StepKey, name: &str, created: String, seconds: f64) -> Self {
+        Self {
+            key,
+            layer: None,
+            provisioner: format!("{TEST}{name}"),
+            log: String::new(),
+            created,
+            seconds,
+            epoch: None,
+            source: None,
+            private: true,
+            shared: Vec::new(),
+        }
+    }
+
+    /// Whether it is the record of a test.
+    pub fn is_of_test(&self) -> bool {
+        self.provisioner.starts_with(TEST)
+    }
+}
+
 /// What the store knows about a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepLookup {

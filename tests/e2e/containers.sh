@@ -20,6 +20,27 @@ cp "$HARDTACK" image/usr/bin/hardtack
 for library in $(ldd "$HARDTACK" | grep -o '/[^ ]*'); do
     cp --parents --dereference "$library" image
 done
+gcc -static -O1 -o image/usr/bin/attempts "$REPO/tests/sandbox/attempts.c"
+echo "of the container" > image/work/marker
+cat > image/work/attempts.pkr.hcl << 'HCL'
+variable "outside" {
+  type = string
+}
+source "oci" "busybox" {
+  layout = "${path.root}/fixtures/busybox"
+}
+build {
+  name    = "attempts"
+  sources = ["source.oci.busybox"]
+  provisioner "file" {
+    source      = "/usr/bin/attempts"
+    destination = "/tmp/attempts"
+  }
+  provisioner "shell" {
+    inline = ["chmod 755 /tmp/attempts", "/tmp/attempts /work/marker ${var.outside}"]
+  }
+}
+HCL
 cat > image/work/slow.pkr.hcl << 'HCL'
 source "oci" "busybox" {
   layout = "${path.root}/fixtures/busybox"
@@ -27,9 +48,15 @@ source "oci" "busybox" {
 build {
   name    = "slow"
   sources = ["source.oci.busybox"]
+  provisioner "file" {
+    source      = "/usr/bin/attempts"
+    destination = "/tmp/attempts"
+  }
   provisioner "shell" {
     timeout = "2s"
     inline  = [
+      "chmod 755 /tmp/attempts",
+      "/tmp/attempts flee 10",
       "(sleep 600 & sleep 600 &) ; setsid sh -c 'sleep 600 & sleep 600' &",
       "sh -c 'trap \"\" TERM HUP INT; while true; do sleep 600; done' &",
       "sleep 600",
@@ -37,6 +64,10 @@ build {
   }
 }
 HCL
+# Its test asks for a network of its own, which a chroot cannot have.
+mkdir image/work/templates/plain
+cp -a image/work/templates/quickstart/. image/work/templates/plain
+sed -i '/^  test /,/^  }/d' image/work/templates/plain/quickstart.pkr.hcl
 tar --create --directory image --numeric-owner --owner 0 --group 0 . | $PODMAN import --quiet - box > podman.out
 IMAGE=$(cat podman.out)
 
@@ -82,6 +113,8 @@ cat > expected << TEXT
 quickstart.oci.busybox image $digest
 hello, world
 slow: 1, timed out after 2.0s
+attempts: 0
+doctor: 0
 TEXT
 
 # works NAME WARNING FLAG…: the quickstart gives the digest that it gives outside, with this text in
@@ -91,20 +124,40 @@ works() {
     shift 2
     rm -rf volume
     mkdir -m 1777 volume
-    box --volume "$WORK/volume:/store" --env HOME=/store --env STORE=/store/s "$@" -- sh -c '
+    box --volume "$WORK/volume:/store" --env HOME=/store --env STORE=/store/s --env TEMPLATE=quickstart "$@" -- sh -c '
         cat /proc/self/mounts > /tmp/mounts
-        hardtack build --store $STORE --progress plain /work/templates/quickstart 2> /tmp/err \
+        hardtack build --store $STORE --progress plain /work/templates/$TEMPLATE 2> /tmp/err \
             || { cat /tmp/err; exit 1; }
         grep "^warning:" /tmp/err >&2
         hardtack run --store $STORE quickstart.oci.busybox 2> /dev/null
         code=0
         hardtack build --store $STORE --progress plain /work/slow.pkr.hcl > /dev/null 2> /tmp/slow || code=$?
         echo "slow: $code, $(grep -o "timed out after 2..s" /tmp/slow | head -n 1)"
+        hardtack build --store $STORE --progress plain /work/slow.pkr.hcl > /dev/null 2>&1 &
+        sleep 1
+        kill -9 $!
+        wait
+        sleep 0.5
+        # The numbers of processes are others in a namespace of their own.
+        outside=
+        ! grep -q "^warning:.*isolation:" /tmp/err || { sleep 100 & outside="1 $!"; }
+        code=0
+        hardtack build --store $STORE --progress plain -var outside="$outside" /work/attempts.pkr.hcl \
+            > /tmp/attempts.out 2>&1 || code=$?
+        echo "attempts: $code"
+        grep -E " worked| ended by| error:" /tmp/attempts.out
+        kill $! 2> /dev/null
+        wait
+        hardtack doctor --store $STORE > /tmp/doctor
+        echo "doctor: $?"
+        grep -q "^builds can run: " /tmp/doctor || cat /tmp/doctor
         for folder in /proc/[0-9]*; do
             read name 2> /dev/null < $folder/comm || continue
             [ $folder = /proc/1 ] || echo "left: $name"
         done
         grep -vxFf /tmp/mounts /proc/self/mounts
+        # What a killed build has left goes with the next.
+        hardtack build --store $STORE --progress plain /work/templates/$TEMPLATE > /dev/null 2>&1
         ls -A $STORE/tmp
     ' > "$name.out" 2> "$name.err" || { cat "$name.out" "$name.err"; fail "$name"; }
     diff expected "$name.out" || { cat "$name.err"; fail "$name: something else came out"; }
@@ -134,11 +187,16 @@ refused() {
     box "$@" -- hardtack build --store /tmp/s /work/templates/quickstart > "$name.out" 2> "$name.err" || code=$?
     equal "$name: the exit code" 4 $code
     contains "$name: the error" "$name.err" "$text"
+    code=0
+    box "$@" -- hardtack doctor --store /tmp/s > "$name.out" || code=$?
+    equal "$name: the doctor's exit code" 4 $code
+    contains "$name: the doctor" "$name.out" "builds cannot run here"
+    contains "$name: the doctor's remedy" "$name.out" "unmask=ALL"
 }
 refused docker "--security-opt seccomp=unconfined" "${docker[@]}"
 refused podman-full "--isolation=shared-processes" --env HARDTACK_ISOLATION=full
 refused docker-user "--security-opt seccomp=unconfined" "${docker[@]}" --user 1000 --env HARDTACK_ISOLATION=chroot
-works docker-chroot "isolation: chroot" "${docker[@]}" --env HARDTACK_ISOLATION=chroot
+works docker-chroot "isolation: chroot" "${docker[@]}" --env HARDTACK_ISOLATION=chroot --env TEMPLATE=plain
 works podman-least "$shared" --env HARDTACK_ISOLATION=chroot
 
 # The root of the container is an overlay itself.

@@ -309,6 +309,43 @@ equal "docker-import makes an image of it" export "$($DOCKER run --rm --network 
 ! "$HARDTACK" show --store home-root/store docker.export > /dev/null 2>&1 || fail "export_path keeps an image"
 echo "ok: nothing else is left"
 
+# Volumes and memory are there for the steps alone.
+mkdir -p volumes shared/ro shared/rw
+echo "of the host" > shared/ro/file
+cat > volumes/volumes.pkr.hcl <<HCL
+source "docker" "read" {
+  image   = "$REGISTRY/team/base:1"
+  commit  = true
+  volumes = { "$WORK/shared/ro" = "/ro:ro" }
+  tmpfs   = ["/memory:size=1m"]
+}
+source "docker" "write" {
+  image       = "$REGISTRY/team/base:1"
+  commit      = true
+  run_command = ["-d", "-i", "-t", "-v", "$WORK/shared/rw:/rw", "--tmpfs", "/memory", "--entrypoint=/bin/sh", "{{.Image}}"]
+}
+build {
+  sources = ["docker.read", "docker.write"]
+  provisioner "shell" {
+    only   = ["docker.read"]
+    inline = ["cp /ro/file /copied", "! touch /ro/new 2> /dev/null", "! dd if=/dev/zero of=/memory/x bs=1M count=2 2> /dev/null"]
+  }
+  provisioner "shell" {
+    only   = ["docker.write"]
+    inline = ["touch /memory/x", "echo x >> /rw/times"]
+  }
+}
+HCL
+build store volumes.json volumes
+build store volumes.json volumes
+contains "a read-only volume keeps steps cached" volumes.json.err "cached"
+equal "steps with a writable volume run each time" "2" "$(wc -l < shared/rw/times)"
+contains "which is told" volumes.json.err "as they may write to /rw"
+"$HARDTACK" copy docker.read oci:of-volumes:x > /dev/null 2>&1
+umoci unpack --image of-volumes:x volumes-seen > /dev/null 2>&1
+equal "only what a step copies is in the image" "/copied" \
+    "$(find volumes-seen/rootfs -maxdepth 1 \( -name copied -o -name ro -o -name memory \) -printf '/%f\n')"
+
 # A private base: the source's own credentials, also for the layers.
 mkdir private
 password_file pull secret-word > passwords
@@ -357,7 +394,7 @@ source "docker" "told" {
   image       = "debian"
   commit      = true
   export_path = "x.tar"
-  volumes     = { "/tmp" = "/data" }
+  volumes     = { "named" = "/data" }
   device      = ["/dev/fuse"]
   privileged  = true
   changes     = ["RUN true"]
@@ -368,7 +405,7 @@ build {
 }
 HCL
 if "$HARDTACK" validate told > told.out 2>&1; then fail "what cannot be done validates"; fi
-for text in "only one of commit" "device is not supported" "privileged has no effect" \
+for text in "only one of commit" "device is not supported" "names a volume of Docker" "privileged has no effect" \
     'cannot apply the change "RUN true"' "--add-host is not supported" "/sbin/init is not started"; do
     contains "told: $text" told.out "$text"
 done

@@ -230,7 +230,7 @@ same scratch
 context stages
 cat > stages/Dockerfile <<'DOCKERFILE'
 ARG KIND=final
-FROM BASE_IMAGE AS Builder
+FROM BASE_IMAGE AS builder
 ARG KIND
 WORKDIR /out
 ENV BUILT=yes

@@ -274,13 +274,19 @@ test "noisy" {
   start = ["yes"]
   inline = ["sleep 1"]
 }
+test "holes" {
+  timeout = "2s"
+  inline  = ["dd if=/dev/zero of=/holes bs=1 count=1 seek=8000000000000 2> /dev/null"]
+  file "/holes" { sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03" }
+}
 HCL
 code=0
 /usr/bin/time --format %M --output memory "$HARDTACK" test --store "$WORK/of-root/store" web.oci.busybox flood.hcl \
     > flood || code=$?
 equal "a flood is a failure" 1 $code
 contains "a flood is told" flood "output: expected at most 16 MiB"
-contains "a service may write" flood "1 passed, 1 failed"
+contains "a service may write" flood "1 passed, 2 failed"
+contains "a file of any size" flood "time was up before all was read"
 [ "$(tail -n 1 memory)" -lt 150000 ] || fail "$(cat memory) kB of memory"
 
 # Mistakes are found by validate, before anything is built.

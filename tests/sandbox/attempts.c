@@ -264,14 +264,16 @@ static int signals(void) {
         if (WORKED(kill(atoi(outside[i]), 0)) || WORKED(kill(atoi(outside[i]), SIGCONT))) return 1;
         int process = syscall(SYS_pidfd_open, atoi(outside[i]), 0);
         if (process >= 0 && WORKED(syscall(SYS_pidfd_send_signal, process, SIGCONT, 0, 0))) return 1;
-        if (WORKED(kill(-atoi(outside[i]), SIGCONT))) return 1;
+        /* -1 means all that may be signalled. */
+        if (atoi(outside[i]) > 1 && WORKED(kill(-atoi(outside[i]), SIGCONT))) return 1;
     }
     return 0;
 }
-static int slows_others(void) {
-    struct sched_param parameter = {0};
+static int limits_others(void) {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     for (int i = 0; i < outside_count; i++)
-        if (WORKED(sched_setscheduler(atoi(outside[i]), SCHED_IDLE, &parameter))) return 1;
+        if (WORKED(prlimit(atoi(outside[i]), RLIMIT_CPU, &limit, 0)) || WORKED(prlimit(atoi(outside[i]), RLIMIT_CPU, 0, &limit)))
+            return 1;
     return 0;
 }
 
@@ -358,7 +360,7 @@ static const struct { const char *name; int (*make)(void); } attempts[] = {
     ATTEMPT(goes_through_processes), ATTEMPT(goes_through_own_links), ATTEMPT(leaves_a_chroot),
     ATTEMPT(opens_by_handle), ATTEMPT(opens_devices), ATTEMPT(uses_keys), ATTEMPT(traces),
     ATTEMPT(reads_memory_of_others), ATTEMPT(takes_descriptors), ATTEMPT(signals),
-    ATTEMPT(slows_others), ATTEMPT(uses_bpf), ATTEMPT(measures_others), ATTEMPT(handles_faults),
+    ATTEMPT(limits_others), ATTEMPT(uses_bpf), ATTEMPT(measures_others), ATTEMPT(handles_faults),
     ATTEMPT(uses_rings), ATTEMPT(watches_files), ATTEMPT(loads_modules),
     ATTEMPT(replaces_the_kernel), ATTEMPT(ends_the_machine), ATTEMPT(sets_the_clock),
     ATTEMPT(swaps), ATTEMPT(renames_the_host), ATTEMPT(accounts),

@@ -25,6 +25,10 @@ pub struct RunCommand {
     pub stop_signal: Option<String>,
     /// What steps can reach.
     pub network: Option<Network>,
+    /// Volumes: a path of the host, and what follows it.
+    pub volumes: Vec<(String, String)>,
+    /// Memory that is mounted, as `TARGET[:OPTIONS]`.
+    pub tmpfs: Vec<String>,
     /// What to build for.
     pub platform: Option<String>,
     /// What has no effect here, in words.
@@ -50,7 +54,9 @@ enum Effect {
     Platform,
     Publish,
     StopSignal,
+    Tmpfs,
     User,
+    Volume,
     Workdir,
 }
 
@@ -218,7 +224,7 @@ const FLAGS: &[Flag] = &[
     value("stop-timeout", None, Effect::Container),
     value("storage-opt", None, LIMITS),
     value("sysctl", None, RIGHTS),
-    value("tmpfs", None, MOUNTS),
+    value("tmpfs", None, Effect::Tmpfs),
     switch("tty", Some('t'), Effect::Container),
     value("ulimit", None, LIMITS),
     switch(
@@ -229,7 +235,7 @@ const FLAGS: &[Flag] = &[
     value("user", Some('u'), Effect::User),
     value("userns", None, SPACES),
     value("uts", None, SPACES),
-    value("volume", Some('v'), MOUNTS),
+    value("volume", Some('v'), Effect::Volume),
     value("volume-driver", None, MOUNTS),
     value("volumes-from", None, MOUNTS),
     value("workdir", Some('w'), Effect::Workdir),
@@ -381,6 +387,16 @@ impl RunCommand {
                 self.ports.push(port.to_owned());
             }
             Effect::StopSignal => self.stop_signal = Some(value.to_owned()),
+            Effect::Tmpfs => self.tmpfs.push(value.to_owned()),
+            Effect::Volume => match value.split_once(':') {
+                Some((source, target)) => {
+                    let volume = (source.to_owned(), target.to_owned());
+                    self.volumes.push(volume);
+                }
+                None => self.errors.push(format!(
+                    "--{name} {value} is a volume of Docker's; add \"VOLUME {value}\" to `changes`"
+                )),
+            },
             Effect::User => self.user = Some(value.to_owned()),
             Effect::Workdir if value.starts_with('/') => self.workdir = Some(value.to_owned()),
             Effect::Workdir => self
@@ -445,6 +461,9 @@ mod tests {
             "--platform=linux/arm64",
             "--stop-signal",
             "SIGINT",
+            "-v",
+            "/a:/b:ro",
+            "--tmpfs=/run",
             "debian",
         ]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -456,6 +475,8 @@ mod tests {
             ports: vec!["8080/tcp".to_owned(), "53/udp".to_owned()],
             stop_signal: Some("SIGINT".to_owned()),
             network: Some(Network::None),
+            volumes: vec![pair("/a", "/b:ro")],
+            tmpfs: vec!["/run".to_owned()],
             platform: Some("linux/arm64".to_owned()),
             ..RunCommand::default()
         };
@@ -468,7 +489,8 @@ mod tests {
         assert_eq!(parsed.warnings.len(), 3, "{parsed:?}");
         assert!(parsed.errors.is_empty());
         for words in [
-            &["-v", "/a:/b", "debian"][..],
+            &["-v", "/data", "debian"][..],
+            &["--mount", "type=tmpfs,target=/x", "debian"],
             &["--add-host=a:1.2.3.4", "debian"],
             &["--network", "other", "debian"],
             &["-e", "HOME", "debian"],

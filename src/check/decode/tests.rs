@@ -162,7 +162,7 @@ fn mistakes_are_told_with_their_places() {
         ("inline = [\"x\"]\ntimeout = \"0s\"", &["no time"]),
         (
             "inline = [\"x\"]\nnetwork = \"bridge\"",
-            &["\"bridge\" is neither"],
+            &["\"bridge\" is none of"],
         ),
         (
             "inline = [\"x\"]\nworkdir = \"srv\"",

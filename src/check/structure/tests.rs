@@ -180,12 +180,12 @@ fn mistakes_are_told_with_their_places_all_at_once() {
             ],
         ),
         (
-            "schemaVersion: 2.0.0\ncontainerRunOptions: {privileged: true, bindMounts: ['/a:/b'], envFile: x, network: bridge}",
+            "schemaVersion: 2.0.0\ncontainerRunOptions: {privileged: true, bindMounts: ['/a:/b'], envFile: x, network: mesh}",
             &[
                 "containerRunOptions.privileged",
                 "containerRunOptions.bindMounts",
                 "cannot read /nowhere/x",
-                "no network \"bridge\"",
+                "no network \"mesh\"",
             ],
         ),
         (

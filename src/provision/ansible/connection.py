@@ -167,27 +167,38 @@ class Connection(ConnectionBase):
         pipes = [os.pipe() for dummy in range(3)]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
         theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        line = None
         try:
             try:
-                line.connect(self._root["socket"])
-                # Not send_fds(), which Python 3.8 lacks.
-                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", theirs))]
-                sent = line.sendmsg([message], rights)
-                line.sendall(message[sent:])
-            except OSError as error:
-                raise AnsibleConnectionFailure("the step's root is gone: %s" % to_native(error))
+                line = self._order(message, theirs)
             finally:
                 for descriptor in theirs:
                     os.close(descriptor)
             self._receive(line)
             return self._exchange(line, ours, source, sink)
         finally:
-            # The root kills the command if it still runs.
-            line.close()
+            if line is not None:
+                # The root kills the command if it still runs.
+                line.close()
             for descriptor in ours:
                 if descriptor is not None:
                     os.close(descriptor)
+
+    def _order(self, message, descriptors):
+        """Gives an order, with descriptors beside it; gives the line on which answers come."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(self._root["socket"])
+            # Not send_fds(), which Python 3.8 lacks.
+            rest = message[line.sendmsg([message], rights) :]
+            # A short command may have ended by now, and nobody be there for an empty rest.
+            if rest:
+                line.sendall(rest)
+        except OSError as error:
+            line.close()
+            raise AnsibleConnectionFailure("the step's root is gone: %s" % to_native(error))
+        return line
 
     def _exchange(self, line, ours, source, sink):
         """Moves data until the command has ended. Closes what it puts out of `ours`."""

@@ -109,6 +109,8 @@ impl Ansible {
         set("ANSIBLE_HOME", below("home"));
         set("ANSIBLE_LOCAL_TEMP", below("local"));
         set("ANSIBLE_RETRY_FILES_ENABLED", "False".to_owned());
+        // Nobody else is in the root who could read what one user leaves there for another.
+        set("ANSIBLE_SHELL_ALLOW_WORLD_READABLE_TEMP", "True".to_owned());
         // Facts of another root would be wrong.
         set("ANSIBLE_CACHE_PLUGIN", "memory".to_owned());
         if self.variable("ANSIBLE_PYTHON_INTERPRETER").is_none()
