@@ -22,6 +22,8 @@ packages=(
     hyperfine packer
     # A double of AWS and Salt come from Python's package index.
     python3-dev python3-venv
+    # Networks of a step's own, and keys to forward.
+    openssh-client passt slirp4netns
     # A root that RPM manages.
     createrepo-c dnf rpm
     # Formulas for Salt are repositories.
