@@ -186,7 +186,7 @@ PATH=$NEWEST:$PATH build newest-store newest.json several
 "$HARDTACK" run --store newest-store several.oci.debian /bin/sh -c 'cat /greeting; head -n 1 /users' > said
 printf 'hello from debian oci\ndeploy /home/deploy root nobody machine Debian\n' > expected
 diff expected said || fail "the newest Ansible: other results"
-"$NEWEST/ansible-playbook" --version > said
+ANSIBLE_HOME=$WORK/other "$NEWEST/ansible-playbook" --version > said
 echo "ok: $(head -n 1 said)"
 "$HARDTACK" plan --store newest-store several > said 2>&1
 contains "another Ansible is another step" said "option ansible changed"
@@ -204,7 +204,7 @@ mkdir -p origin/collection/plugins/filter
 printf 'namespace: own\nname: words\nversion: 1.2.3\nauthors: [x]\nreadme: README.md\n' > origin/collection/galaxy.yml
 touch origin/collection/README.md
 printf 'class FilterModule:\n    def filters(self):\n        return {"shout": lambda text: text.upper()}\n' > origin/collection/plugins/filter/shout.py
-ansible-galaxy collection build origin/collection --output-path origin > /dev/null
+ANSIBLE_HOME=$WORK/other ANSIBLE_LOCAL_TEMP=$WORK/other ansible-galaxy collection build origin/collection --output-path origin > /dev/null
 mkdir galaxy
 cat > galaxy/t.pkr.hcl <<'HCL'
 source "oci" "debian" {
@@ -301,8 +301,9 @@ wrong "$debian" "max_retries = 1" <<'YML'
 YML
 contains "Ansible's own words" said "it is broken"
 contains "the failure" said "the playbook failed (ansible-playbook ended with code 2)"
-equal "each attempt has a fresh root" 2 "$(grep -c 'it is broken.*"stderr_lines\|attempt 2\|retr' said | sed 's/[3-9]/2/')"
+[ "$(grep -c "it is broken" said)" -ge 2 ] || fail "there is no second attempt"
 ! grep -q "File exists" said || fail "the second attempt stands on the first"
+echo "ok: each attempt has a fresh root"
 wrong "$debian" 'timeout = "3s"' <<'YML'
 - hosts: all
   gather_facts: false
