@@ -253,6 +253,3 @@ impl Provisioner for Ansible {
         Some(self)
     }
 }
-
-#[cfg(test)]
-mod tests;

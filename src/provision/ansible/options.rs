@@ -177,15 +177,14 @@ fn inventory(arguments: &Arguments<'_>, context: &Context) -> Option<Inventory> 
             valid = false;
         }
     }
-    valid.then(|| {
-        Inventory::Made(MadeInventory {
-            host_alias,
-            groups,
-            empty_groups,
-            template,
-            folder: directory,
-        })
-    })
+    let made = MadeInventory {
+        host_alias,
+        groups,
+        empty_groups,
+        template,
+        folder: directory,
+    };
+    valid.then_some(Inventory::Made(made))
 }
 
 fn is_name(text: &str) -> bool {

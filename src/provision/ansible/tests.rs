@@ -1,1 +1,0 @@
-//! What the options mean for the key and for Ansible's surroundings.
