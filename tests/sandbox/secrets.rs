@@ -178,7 +178,7 @@ fn the_keys_of_an_agent_can_be_used_by_every_user() {
         .arg(&key));
     run(Command::new("ssh-add").arg(&key));
 
-    copy_program("/usr/bin/ssh-add", &bench.base().to_owned());
+    copy_program("/usr/bin/ssh-add", bench.base());
     fs::write(bench.base().join("etc/nsswitch.conf"), "passwd: files\n").unwrap();
     bench.mounts = vec![Mount {
         target: "/run/agent".into(),
