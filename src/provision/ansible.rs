@@ -25,13 +25,17 @@ use inventory::Inventory;
 use program::Installation;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use visit::REMOTE_FOLDER;
 
 pub use options::prepare;
 
 /// The name of the connection plugin.
 const CONNECTION: &str = "hardtack";
+/// Of the folder in the root where tasks of all users keep files.
+const REMOTE_MODE: u32 = 0o1777;
 /// Variables of the caller that decide only what Ansible shows, how fast it is, or where secrets lie.
 const WITHOUT_EFFECT: [&str; 12] = [
     "ANSIBLE_CALLBACKS_ENABLED",
@@ -241,8 +245,22 @@ impl Provisioner for Ansible {
         counted.inputs()
     }
 
-    fn actions(&self, _scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {
-        Ok(vec![Action::Open])
+    fn actions(&self, scratch: &Path, _start: &StartState) -> Result<Vec<Action>, ProvisionError> {
+        let empty = scratch.join("remote");
+        fs::create_dir(&empty).map_err(ProvisionError::write(&empty))?;
+        let path = REMOTE_FOLDER.to_owned();
+        // Made and removed without a command, while Ansible starts.
+        Ok(vec![
+            Action::Temporary { path: path.clone() },
+            Action::Upload {
+                source: empty,
+                contents_only: true,
+                destination: path,
+                owner: String::new(),
+                mode: Some(REMOTE_MODE),
+            },
+            Action::Open,
+        ])
     }
 
     fn requirement(&self) -> Option<&dyn Requirement> {

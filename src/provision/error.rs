@@ -86,14 +86,6 @@ pub enum ProvisionError {
         /// What it must be.
         oldest: String,
     },
-    /// A command that prepares the root has failed.
-    #[error("cannot run `{command}` in the image: {problem}")]
-    InRoot {
-        /// The shell's text.
-        command: String,
-        /// What it said.
-        problem: String,
-    },
     /// The run was cancelled.
     #[error("interrupted")]
     Interrupted,
@@ -141,12 +133,15 @@ impl ProvisionError {
             Self::Playbook {
                 missing: Some(missing),
                 ..
+            } if missing == "sh" => "Ansible needs a shell in the image, /bin/sh",
+            Self::Playbook {
+                missing: Some(missing),
+                ..
             } => {
                 return Some(format!(
                     "the image has no {missing}; without become_exe and become_flags none is needed"
                 ));
             }
-            Self::InRoot { .. } => "Ansible needs a shell in the image, /bin/sh",
             _ => return None,
         };
         Some(hint.to_owned())

@@ -275,8 +275,9 @@ class Connection(ConnectionBase):
 
     def _note_missing(self, text):
         """Tells hardtack what was not there, for its own message."""
-        found = MISSING.search(to_native(text, errors="surrogate_or_replace"))
-        if found:
-            name = found.group(1) or "python"
+        text = to_native(text, errors="surrogate_or_replace")
+        found = MISSING.search(text)
+        if found or text.startswith("/bin/sh: No such file"):
+            name = (found.group(1) or "python") if found else "sh"
             with open(self._root["missing"], "a", encoding="utf-8") as file:
                 file.write("python\n" if name.lower().startswith("python") else name + "\n")

@@ -8,7 +8,7 @@ use super::inventory::Inventory;
 use super::{Ansible, CONNECTION};
 use crate::provision::{HostContext, ProvisionError, REQUIREMENT, Said, StartState, Visitor};
 use crate::sandbox::host_command::{self, HostCommand};
-use crate::sandbox::{OpenRoot, OutputStream, RootCommand};
+use crate::sandbox::{OpenRoot, OutputStream};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// The connection plugin.
 pub(super) const PLUGIN: &str = include_str!("connection.py");
 /// Where tasks keep files while they run, in the root.
-const REMOTE_FOLDER: &str = "/tmp/.hardtack-ansible";
+pub(super) const REMOTE_FOLDER: &str = "/tmp/.hardtack-ansible";
 /// The oldest ansible-core that the connection plugin is tested with.
 const OLDEST: (u32, u32) = (2, 12);
 /// How to get Ansible.
@@ -34,7 +34,6 @@ impl Visitor for Ansible {
         let folder = Folder::prepare(self, root, start, scratch)?;
         let argv = self.argv(&program, &folder);
         (context.say)(Said::Note(&format!("Executing Ansible: {}", shown(&argv))));
-        self.in_root(root, &format!("mkdir -p -m 1777 {REMOTE_FOLDER}"), context)?;
         let command = HostCommand {
             argv,
             environment: self.environment(&folder, context),
@@ -54,7 +53,6 @@ impl Visitor for Ansible {
             }
             Err(error) => return Err(error.into()),
         }
-        self.in_root(root, &format!("rm -rf {REMOTE_FOLDER}"), context)?;
         self.keep_inventory(&folder, context)
     }
 }
@@ -160,35 +158,6 @@ impl Ansible {
             joined(collections, self.collections_search_path()),
         );
         variables
-    }
-
-    /// Runs a short command as the root's root.
-    fn in_root(
-        &self,
-        root: &OpenRoot,
-        text: &str,
-        context: &HostContext<'_>,
-    ) -> Result<(), ProvisionError> {
-        let command = RootCommand {
-            argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()],
-            env: Vec::new(),
-            user: "0:0".to_owned(),
-            workdir: "/".to_owned(),
-        };
-        let mut written = Vec::new();
-        let code = root.run(&command, None, &mut |_, bytes| {
-            written.extend_from_slice(bytes)
-        })?;
-        if context.cancel.is_cancelled() {
-            return Err(ProvisionError::Interrupted);
-        }
-        match code {
-            Some(0) => Ok(()),
-            _ => Err(ProvisionError::InRoot {
-                command: text.to_owned(),
-                problem: String::from_utf8_lossy(&written).trim().to_owned(),
-            }),
-        }
     }
 
     fn keep_inventory(
