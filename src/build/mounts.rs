@@ -53,6 +53,17 @@ pub fn root(
 }
 
 impl Furnished {
+    /// The targets of what keeps changes: caches, and folders of the host that are not read-only.
+    pub fn lasting(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.root.mounts.iter().filter(|mount| {
+            matches!(
+                mount.kind,
+                MountKind::Cache { .. } | MountKind::Bind { writable: true, .. }
+            )
+        });
+        mounts.map(|mount| mount.target.as_str())
+    }
+
     fn add(
         &mut self,
         environment: &Environment,

@@ -42,6 +42,8 @@ pub struct State<'a> {
     pub start: &'a StartState,
     /// What it is, in a few words.
     pub description: &'a str,
+    /// What is mounted in it and keeps what is changed: caches, and volumes of the host.
+    pub lasting: &'a [&'a str],
 }
 
 /// Opens the root of a build as it is at `moment`; an error comes with the message for the user.
@@ -103,11 +105,13 @@ pub fn open<T: Send>(
     let path = scratch.path().to_owned();
     let furnished =
         mounts::root(environment, &plan.given, layer, lowers, path, &|| {}).map_err(fail)?;
+    let lasting: Vec<&str> = furnished.lasting().collect();
     let visit = |root: &OpenRoot| {
         visit(&State {
             root,
             start: &start,
             description: &description,
+            lasting: &lasting,
         })
     };
     let opened = environment

@@ -103,8 +103,9 @@ pub fn run(
         // Nobody is left to be told if stderr is closed.
         let _ = writeln!(
             std::io::stderr(),
-            "{}; what you change is thrown away",
-            state.description
+            "{}; what you change is thrown away{}",
+            state.description,
+            but_for(state.lasting)
         );
         attach::run(state.root, &command, &environment.cancel)
     };
@@ -116,6 +117,14 @@ pub fn run(
             let _ = std::io::stderr().write_all(text.as_bytes());
             Ok(ExitCode::from(OWN_FAILURE))
         }
+    }
+}
+
+/// Names what is not thrown away.
+fn but_for(lasting: &[&str]) -> String {
+    match lasting {
+        [] => String::new(),
+        targets => format!(", but not in {}, which outlast it", targets.join(", ")),
     }
 }
 

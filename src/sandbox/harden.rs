@@ -1,7 +1,7 @@
 //! Hardening: what the init of a step gives up before the first command runs.
 
 use super::means::Means;
-use super::protocol::Limits;
+use super::protocol::{Limits, Network};
 use super::{landlock, seccomp, sys};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
@@ -40,6 +40,7 @@ pub fn harden(
     many_ids: bool,
     means: Means,
     limits: &Limits,
+    network: Network,
 ) -> Result<Option<OwnedFd>, String> {
     // Its descriptors lead to folders of the host, and its program is hardtack itself
     // (CVE-2019-5736): nobody inside may look into PID 1.
@@ -94,6 +95,10 @@ pub fn harden(
         .map_err(|error| format!("install the seccomp program: {error}"))?;
 
     let mut kept = KEPT;
+    if !user_namespace && network == Network::Host {
+        // A raw socket of real root would show all that passes on the machine.
+        kept.remove(CapabilitySet::NET_RAW);
+    }
     if !means.has_namespaces() {
         // Who may enter another root leaves the first one.
         kept.remove(CapabilitySet::SYS_CHROOT);

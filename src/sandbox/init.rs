@@ -149,8 +149,14 @@ fn work(
             done => done.map_err(setup("bring the loopback up"))?,
         }
     }
-    let listener = harden::harden(spec.user_namespace, spec.many_ids, spec.means, &spec.limits)
-        .map_err(|text| (FailureKind::Setup, text))?;
+    let listener = harden::harden(
+        spec.user_namespace,
+        spec.many_ids,
+        spec.means,
+        &spec.limits,
+        spec.root.network,
+    )
+    .map_err(|text| (FailureKind::Setup, text))?;
     if let Some(listener) = listener {
         chown::hand_over(connection, listener).map_err(setup("hand calls over"))?;
     }

@@ -279,3 +279,18 @@ fn capabilities_are_few_and_not_inheritable() {
     let no_new = if bench.is_root() { "1" } else { "0" };
     assert_eq!(filters, format!("NoNewPrivs:\t{no_new}\nSeccomp:\t2\n"));
 }
+
+/// On the host's network they would show the traffic of the whole machine.
+#[test]
+fn raw_sockets_are_for_networks_of_a_steps_own() {
+    const NET_RAW: u64 = 1 << 13;
+    let mut bench = Bench::new();
+    for network in [Network::Host, Network::None] {
+        bench.network = network;
+        let status = bench.print("grep CapBnd /proc/self/status");
+        let (_, sets) = status.trim().split_once('\t').unwrap();
+        let held = u64::from_str_radix(sets, 16).unwrap() & NET_RAW != 0;
+        let is_shared = network == Network::Host && bench.is_root();
+        assert_eq!(held, !is_shared, "{network:?}: {status}");
+    }
+}
