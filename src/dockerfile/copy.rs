@@ -211,17 +211,18 @@ impl Translator<'_> {
                 }
                 Source::Pattern(pattern) => {
                     flush(&mut plain, &mut blocks);
-                    let root = self.context_path(&Text::literal("."));
-                    let name = [
-                        Part::Literal("/".to_owned()),
-                        Part::Expression("name".to_owned()),
-                    ];
-                    let file = root.clone().with(&Text::of(name));
+                    let name = Text::of([Part::Expression("name".to_owned())]);
+                    let file = self.context_path(&Text::literal("./")).with(&name);
                     let mut block = Block::new("provisioner", &["file"]);
-                    let pattern = Text::literal(pattern).hcl();
+                    // `fileset` looks from the template's folder, a source from the working folder.
+                    let context = match self.import.context_name {
+                        "" => ".",
+                        name => name,
+                    };
                     let each = format!(
-                        "[for name in fileset({}, {pattern}) : {}]",
-                        root.hcl(),
+                        "[for name in fileset({}, {}) : {}]",
+                        Text::literal(context).hcl(),
+                        Text::literal(pattern).hcl(),
                         file.hcl()
                     );
                     block.set("sources", each);
@@ -364,8 +365,10 @@ impl Translator<'_> {
         match path.known() {
             Some("." | "") => {}
             Some(path) => {
-                let path = path.trim_start_matches("./").trim_start_matches('/');
-                whole = whole.with(&Text::literal(format!("/{path}")));
+                let end = if path.ends_with('/') { "/" } else { "" };
+                let path = clean(path).join("/");
+                let end = if path.is_empty() { "" } else { end };
+                whole = whole.with(&Text::literal(format!("/{path}{end}")));
             }
             None => {
                 let slash = if path.starts_with('/') { "" } else { "/" };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
+use crate::template::value::Value;
 use crate::template::{
     NamedText, NoServices, TemplateTexts, World, canonical::canonical_form, load_texts,
 };
@@ -66,16 +67,22 @@ fn world() -> World {
 
 /// The string that an expression gives.
 pub(super) fn evaluated(expression: &str) -> String {
+    let value = value_of(expression, Path::new(""));
+    value.as_str().expect("it is a string").to_owned()
+}
+
+fn value_of(expression: &str, folder: &Path) -> Value {
     let texts = TemplateTexts {
         templates: vec![NamedText {
             name: "x.pkr.hcl".to_owned(),
             text: format!("locals {{\n  it = {expression}\n}}\n"),
         }],
+        folder: folder.to_owned(),
         ..TemplateTexts::default()
     };
     let loaded = load_texts(texts, &[], false, world()).expect("it is a template");
     let (_, value) = loaded.template.locals().next().expect("there is one local");
-    value.as_str().expect("it is a string").to_owned()
+    value.clone()
 }
 
 /// What Go templates can refer to: nothing.
@@ -142,7 +149,7 @@ fn instructions_become_arguments() {
         ("WORKDIR /w\nCOPY a.txt b.txt .", "destination = \"/w/\""),
         (
             "COPY *.txt /b/",
-            r#"[for name in fileset(path.root, "*.txt") : "${path.root}/${name}"]"#,
+            r#"[for name in fileset(".", "*.txt") : "${path.root}/${name}"]"#,
         ),
         (
             "COPY --chown=5 --chmod=755 a.txt /b",
@@ -185,12 +192,59 @@ fn instructions_become_arguments() {
             "RUN --mount=target=/t,source=folder x",
             "source = \"${path.root}/folder\"",
         ),
+        (
+            "RUN --mount=target=/t,source=../../folder x",
+            "source = \"${path.root}/folder\"",
+        ),
         ("RUN --mount=type=ssh x", "required = false"),
     ] {
         let (template, said) = translated(&format!("FROM base\n{instructions}\n"));
         assert!(said.is_empty(), "{instructions}: {said:?}");
         assert!(template.contains(expected), "{instructions}:\n{template}");
         assert_eq!(canonical_form(&template), template, "{instructions}");
+    }
+}
+
+#[test]
+fn the_files_of_a_pattern_are_found_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["template", "template/inside", "beside"] {
+        let context = folder.path().join(name);
+        fs::create_dir(&context).unwrap();
+        fs::write(context.join("a.txt"), "").unwrap();
+        fs::write(context.join("b.txt"), "").unwrap();
+    }
+    let template_folder = folder.path().join("template");
+    // Templates are named from the folder in which the command is run.
+    let here = std::env::current_dir().unwrap();
+    let up = here.components().skip(1).map(|_| Path::new(".."));
+    let relative = up
+        .collect::<PathBuf>()
+        .join(template_folder.strip_prefix("/").unwrap());
+    let absolute = folder.path().join("beside");
+    for (context_name, context) in [
+        ("", template_folder.clone()),
+        ("inside", template_folder.join("inside")),
+        ("../beside", absolute.clone()),
+        (absolute.to_str().unwrap(), absolute.clone()),
+    ] {
+        let mut import = import("FROM a\nCOPY *.txt /b/\n", &context);
+        import.context_name = context_name;
+        let template = translate(&import).unwrap().template;
+        let sources = template
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("sources     = "));
+        let value = value_of(sources.expect(&template), &relative);
+        let files: Vec<&str> = value
+            .as_elements()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(files.len(), 2, "{context_name}: {files:?}\n{template}");
+        for file in files {
+            assert!(here.join(file).is_file(), "{context_name}: {file}");
+        }
     }
 }
 
