@@ -6,10 +6,12 @@ use super::surroundings::Surroundings;
 use super::template::print_diagnostics;
 use crate::dockerfile::{Import, Translation, translate};
 use crate::mask::Masker;
+use crate::plan::lock;
 use crate::store::Platform;
 use crate::template::read_text;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -70,11 +72,14 @@ pub fn run(
         None => beside.unwrap_or(Path::new("")),
     };
     let folder = absolute(working_folder, folder);
-    let own_file = arguments.output.as_ref().and_then(|output| {
-        let inside = folder.strip_prefix(&context).ok()?;
-        Some(inside.join(output.file_name()?).display().to_string())
-    });
-    let ignored = ignored(&context, &arguments.file)?;
+    // The first build writes the lock file, and the second one is to be the same.
+    let names = arguments.output.iter().filter_map(|it| it.file_name());
+    let names = names.chain([OsStr::new(lock::FILE_NAME)]);
+    let inside = folder.strip_prefix(&context).ok();
+    let own_files: Vec<String> = names
+        .filter_map(|name| Some(inside?.join(name).display().to_string()))
+        .collect();
+    let (ignored_name, ignored) = ignored(&context, &arguments.file)?;
     let short = Path::new(&name).file_name();
     let translated = translate(&Import {
         name: &short.map_or(name.clone(), |name| name.to_string_lossy().into_owned()),
@@ -82,7 +87,8 @@ pub fn run(
         context: &context,
         context_name: &relative(&folder, &context),
         ignored: &ignored,
-        own_file: own_file.as_deref(),
+        ignored_name: &ignored_name.display().to_string(),
+        own_files: &own_files,
         platform: &Platform::host(),
     });
     let Translation {
@@ -116,13 +122,13 @@ pub fn run(
     Ok(ExitCode::from(u8::from(!is_whole)))
 }
 
-/// The text of the ignore file: one of the Dockerfile's own wins over the context's.
-fn ignored(context: &Path, file: &Path) -> Result<String, CommandError> {
+/// The ignore file and its text: one of the Dockerfile's own wins over the context's.
+fn ignored(context: &Path, file: &Path) -> Result<(PathBuf, String), CommandError> {
     let mut own = file.as_os_str().to_owned();
     own.push(".dockerignore");
     for path in [PathBuf::from(own), context.join(".dockerignore")] {
         match fs::read_to_string(&path) {
-            Ok(text) => return Ok(text),
+            Ok(text) => return Ok((path, text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(anyhow::Error::from(error)
@@ -131,7 +137,7 @@ fn ignored(context: &Path, file: &Path) -> Result<String, CommandError> {
             }
         }
     }
-    Ok(String::new())
+    Ok((context.join(".dockerignore"), String::new()))
 }
 
 /// A path without `.` and `..`, from the root.

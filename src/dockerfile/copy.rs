@@ -7,7 +7,7 @@ use super::translate::Translator;
 use super::write::{Block, list};
 use crate::decompress::Compression;
 use crate::image::{expansion, instruction};
-use crate::provision::pattern_glob;
+use crate::provision::{Exclusion, pattern_glob};
 use crate::template::hcl_quoted;
 use std::fs::{self, File};
 use std::io::Read;
@@ -115,7 +115,19 @@ impl Translator<'_> {
                 }
                 "exclude" => {
                     let pattern = self.expand(line, value)?;
-                    flags.exclude.push(pattern.known()?.to_owned());
+                    let Some(pattern) = pattern.known().map(str::to_owned) else {
+                        self.omit(
+                            line,
+                            format!("--exclude={value} is not known yet"),
+                            "write the pattern there",
+                        );
+                        return None;
+                    };
+                    if let Err(problem) = Exclusion::read(std::slice::from_ref(&pattern)) {
+                        self.omit(line, problem, "write \\[ for a bracket that means itself");
+                        return None;
+                    }
+                    flags.exclude.push(pattern);
                 }
                 // How layers are put together is no matter of the template.
                 "link" => {}

@@ -22,7 +22,8 @@ fn import<'a>(text: &'a str, context: &'a Path) -> Import<'a> {
         context,
         context_name: "",
         ignored: "",
-        own_file: None,
+        ignored_name: ".dockerignore",
+        own_files: &[],
         platform: &PLATFORM,
     }
 }
@@ -249,6 +250,24 @@ fn the_files_of_a_pattern_are_found_from_any_folder() {
 }
 
 #[test]
+fn what_is_ignored_is_none_of_the_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = ["x.pkr.hcl".to_owned(), "hardtack.lock.hcl".to_owned()];
+    let mut import = import("FROM a\nCOPY . /b/\n", folder.path());
+    import.ignored = "*.md\n";
+    import.own_files = &own;
+    let template = translate(&import).unwrap().template;
+    let expected = r#"exclude     = ["*.md", "x.pkr.hcl", "hardtack.lock.hcl"]"#;
+    assert!(template.contains(expected), "{template}");
+    import.ignored = "*.md\n[\n";
+    let (diagnostics, sources) = translate(&import).unwrap_err();
+    let said = diagnostics.into_vec();
+    let place = said[0].labels[0].span;
+    assert_eq!(sources.name(place.file), ".dockerignore");
+    assert!(said[0].summary.contains("\"[\" is no pattern"), "{said:?}");
+}
+
+#[test]
 fn stages_start_where_they_say() {
     let text = "ARG V=1\nFROM a:$V AS One\nENV X=1\nWORKDIR /w\nFROM --platform=linux/arm64 one\nCOPY --from=0 /x y\nRUN $X\nFROM scratch\nCOPY a.txt x\n";
     let (template, said) = translated(text);
@@ -293,6 +312,11 @@ fn what_is_left_out_is_told() {
         ),
         ("FROM a\nCOPY --chmod=u+x a.txt /b\n", "permission bits"),
         ("FROM a\nCOPY --from=b /x* /b\n", "pattern of files"),
+        ("FROM a\nCOPY --exclude=[ folder /b\n", "is no pattern"),
+        (
+            "FROM a\nARG A=x\nCOPY --exclude=$A folder /b\n",
+            "is not known yet",
+        ),
         ("FROM a\nNONSENSE x\n", "no instruction NONSENSE"),
         ("FROM a\nSHELL bash\n", "no list in JSON"),
         ("FROM a b c\n", "FROM IMAGE [AS NAME]"),

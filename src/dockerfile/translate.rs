@@ -1,6 +1,6 @@
 //! Translation: the instructions of a Dockerfile, one after the other, into the blocks of a template.
 
-use super::ignore::Patterns;
+use super::ignore::{BadPattern, Patterns};
 use super::lines::{self, Line};
 use super::scope::{Scope, Unexpanded};
 use super::stage::{Config, Stage, Start};
@@ -29,8 +29,10 @@ pub struct Import<'a> {
     pub context_name: &'a str,
     /// The text of `.dockerignore`.
     pub ignored: &'a str,
-    /// Where the template itself lies in the context, if it does.
-    pub own_file: Option<&'a str>,
+    /// That file's name, for messages.
+    pub ignored_name: &'a str,
+    /// Where the template itself and its lock file lie in the context, if they do.
+    pub own_files: &'a [String],
     /// What `TARGETARCH` and the like are taken to be.
     pub platform: &'a Platform,
 }
@@ -65,9 +67,18 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
             return Err((diagnostics, sources));
         }
     };
-    let mut patterns = Patterns::read(import.ignored);
-    if let Some(own) = import.own_file {
-        patterns.add(own.to_owned());
+    let mut patterns = match Patterns::read(import.ignored) {
+        Ok(patterns) => patterns,
+        Err(BadPattern { range, problem }) => {
+            // Without the pattern, what it keeps out would be copied.
+            let file = sources.add(import.ignored_name, import.ignored);
+            let error = Diagnostic::error(problem).at(SourceSpan::new(file, range));
+            diagnostics.push(error.help("write \\[ for a bracket that means itself"));
+            return Err((diagnostics, sources));
+        }
+    };
+    for own in import.own_files {
+        patterns.add_file(own);
     }
     let mut translator = Translator {
         import: import.clone(),
