@@ -272,6 +272,7 @@ impl Translator<'_> {
     /// What one word of a `COPY` names; none after a report.
     fn source(&mut self, line: &Line, word: &str, flags: &Flags) -> Option<Vec<Source>> {
         let source = self.expand(line, word)?;
+        self.within_context(line, &source)?;
         let Some(known) = source.known().map(str::to_owned) else {
             self.remark(
                 line,
@@ -332,6 +333,9 @@ impl Translator<'_> {
             self.omit(line, format!("nothing in the context matches {known}"), "");
             return None;
         }
+        for path in kept.iter().copied().cloned().collect::<Vec<_>>() {
+            self.within_context(line, &Text::literal(path))?;
+        }
         let is_file = |path: &&String| self.import.context.join(path).is_file();
         let is_shown = |path: &&String| !path.split('/').any(|part| part.starts_with('.'));
         let is_simple = kept.len() == found.len()
@@ -359,6 +363,30 @@ impl Translator<'_> {
             });
         }
         Some(sources)
+    }
+
+    /// Reports a path that leads out of the context, as one through a link can: what lies there is
+    /// none of the image's. A path that is not known yet is taken to be its default.
+    pub(super) fn within_context(&mut self, line: &Line, path: &Text) -> Option<()> {
+        let whole = match path.known() {
+            Some(known) => clean(known).join("/"),
+            None => self.by_default(path).trim_start_matches('/').to_owned(),
+        };
+        let context = self.import.context;
+        // What is not there is told elsewhere.
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_outside = real(&context.join(&whole))
+            .zip(real(context))
+            .is_some_and(|(path, context)| !path.starts_with(context));
+        if !is_outside {
+            return Some(());
+        }
+        self.omit(
+            line,
+            format!("{whole} leads out of the context {}", context.display()),
+            "copy what it leads to into the context, or name a context that holds both with --context",
+        );
+        None
     }
 
     /// A path of the context as the template names it.

@@ -10,6 +10,7 @@ use crate::template::{
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -265,6 +266,49 @@ fn what_is_ignored_is_none_of_the_context() {
     let place = said[0].labels[0].span;
     assert_eq!(sources.name(place.file), ".dockerignore");
     assert!(said[0].summary.contains("\"[\" is no pattern"), "{said:?}");
+}
+
+#[test]
+fn nothing_outside_of_the_context_is_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = folder.path().join("context");
+    fs::create_dir_all(context.join("sub")).unwrap();
+    fs::create_dir(folder.path().join("outside")).unwrap();
+    for name in ["context/sub/file", "outside/file", "secret"] {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    symlink("/etc/passwd", context.join("absolute")).unwrap();
+    symlink("../secret", context.join("relative")).unwrap();
+    symlink("../outside", context.join("away")).unwrap();
+    symlink("away", context.join("twice")).unwrap();
+    symlink("sub", context.join("folder")).unwrap();
+    symlink("../sub/file", context.join("sub/link")).unwrap();
+    for (instruction, is_inside) in [
+        ("COPY absolute /x", false),
+        ("ADD relative /x", false),
+        ("COPY rel* /x/", false),
+        ("COPY away /x", false),
+        ("COPY twice/ /x", false),
+        ("COPY away/file /x", false),
+        ("COPY away/f* /x/", false),
+        ("RUN --mount=target=/x,source=away y", false),
+        ("ARG A=../secret\nCOPY $A /x", false),
+        ("ARG A=away\nCOPY $A/file /x", false),
+        ("COPY folder /x", true),
+        ("COPY folder/file /x", true),
+        ("COPY sub/link sub/l* /x/", true),
+        ("COPY ../sub /x", true),
+        ("RUN --mount=target=/x,source=folder y", true),
+    ] {
+        let text = format!("FROM a\n{instruction}\n");
+        let translation = translate(&import(&text, &context)).unwrap();
+        assert_eq!(translation.is_whole, is_inside, "{instruction}");
+        let said = translation.diagnostics.into_vec();
+        let is_told = said
+            .iter()
+            .any(|it| it.summary.contains("leads out of the context"));
+        assert_eq!(is_told, !is_inside, "{instruction}: {said:?}");
+    }
 }
 
 #[test]

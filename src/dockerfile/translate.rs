@@ -464,12 +464,29 @@ impl Translator<'_> {
 
     /// Whether an expression gives an absolute path, by the default of the variable that it is.
     pub(super) fn begins_absolute(&self, expression: &str) -> bool {
-        let name = expression.strip_prefix("var.");
-        let known = self
-            .variables
-            .iter()
-            .find(|(known, ..)| Some(known.as_str()) == name);
-        known.is_some_and(|(_, default, _)| default.starts_with('/'))
+        let default = self.default_of(expression);
+        default.is_some_and(|default| default.starts_with('/'))
+    }
+
+    /// What a text is if all variables have their defaults, as far as those are known.
+    pub(super) fn by_default(&self, text: &Text) -> String {
+        let parts = text.parts().iter();
+        let values = parts.map(|part| match part {
+            Part::Literal(text) => text.as_str(),
+            Part::Expression(expression) => {
+                let default = self.default_of(expression);
+                default.and_then(Text::known).unwrap_or_default()
+            }
+            Part::OfBase(_) => "",
+        });
+        values.collect()
+    }
+
+    fn default_of(&self, expression: &str) -> Option<&Text> {
+        let name = expression.strip_prefix("var.")?;
+        let mut variables = self.variables.iter();
+        let (_, default, _) = variables.find(|(known, ..)| known == name)?;
+        Some(default)
     }
 
     /// An expression for a map of variables: a local's name, if it is worth one.
