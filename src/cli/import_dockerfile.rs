@@ -14,6 +14,7 @@ use clap::Args;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,6 +50,16 @@ pub fn run(
     } else {
         read_text(&arguments.file).map_err(CommandError::user)?
     };
+    if let Some(output) = arguments.output.as_deref().filter(|_| !is_stdin)
+        && is_same_file(output, &arguments.file)
+    {
+        let error = anyhow!(
+            "{} is the Dockerfile itself, which the template would replace",
+            output.display()
+        );
+        let help = "--output names another file, as template.pkr.hcl";
+        return Err(CommandError::user(error).hint(help));
+    }
     let name = match is_stdin {
         true => "Dockerfile".to_owned(),
         false => arguments.file.display().to_string(),
@@ -122,6 +133,12 @@ pub fn run(
     Ok(ExitCode::from(u8::from(!is_whole)))
 }
 
+/// Whether two paths lead to the same file, by whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 /// The ignore file and its text: one of the Dockerfile's own wins over the context's.
 fn ignored(context: &Path, file: &Path) -> Result<(PathBuf, String), CommandError> {
     let mut own = file.as_os_str().to_owned();
@@ -172,6 +189,22 @@ fn relative(from: &Path, to: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_known_by_each_of_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, hard, other] =
+            ["Dockerfile", "link", "hard", "other"].map(|name| folder.path().join(name));
+        fs::write(&file, "FROM scratch").unwrap();
+        fs::write(&other, "FROM scratch").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        fs::hard_link(&file, &hard).unwrap();
+        for same in [&file, &link, &hard, &folder.path().join("./Dockerfile")] {
+            assert!(is_same_file(same, &file), "{}", same.display());
+        }
+        assert!(!is_same_file(&other, &file));
+        assert!(!is_same_file(&folder.path().join("new"), &file));
+    }
 
     #[test]
     fn the_context_is_named_from_the_template() {
