@@ -93,10 +93,7 @@ impl Translator<'_> {
                 "from" if line.name == "COPY" => flags.from = Some(value.to_owned()),
                 "chown" => {
                     let owner = self.expand(line, value)?;
-                    let number = owner.known().filter(|it| it.parse::<u32>().is_ok());
-                    // As Docker: a number alone is the group's too.
-                    let both = number.map(|it| Text::literal(format!("{it}:{it}")));
-                    flags.owner = Some(both.unwrap_or(owner));
+                    flags.owner = Some(with_group(owner));
                 }
                 "chmod" => {
                     let mode = self.expand(line, value)?;
@@ -417,6 +414,13 @@ impl Translator<'_> {
         }
         whole
     }
+}
+
+/// An owner as BuildKit takes it: a number alone is the group's too.
+pub(super) fn with_group(owner: Text) -> Text {
+    let number = owner.known().filter(|it| it.parse::<u32>().is_ok());
+    let both = number.map(|it| Text::literal(format!("{it}:{it}")));
+    both.unwrap_or(owner)
 }
 
 fn set_sources(block: &mut Block, paths: &[Text]) {

@@ -312,6 +312,78 @@ fn nothing_outside_of_the_context_is_copied() {
 }
 
 #[test]
+fn a_folder_belongs_to_who_works_in_it() {
+    for (instructions, owner) in [
+        ("WORKDIR /w", None),
+        ("USER root\nWORKDIR /w", None),
+        ("USER app\nUSER 0\nWORKDIR /w", None),
+        ("USER app\nWORKDIR /w", Some("\"app\"")),
+        ("USER 5\nWORKDIR /w", Some("\"5:5\"")),
+        ("USER 5:6\nWORKDIR /w", Some("\"5:6\"")),
+        ("ARG U=app\nUSER $U\nWORKDIR /w", Some("var.U")),
+    ] {
+        let (template, _) = translated(&format!("FROM base\n{instructions}\n"));
+        let found = template
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("owner   = "));
+        assert_eq!(found, owner, "{instructions}:\n{template}");
+    }
+    let (template, _) = translated("FROM a AS b\nUSER app\nFROM b AS c\nFROM c\nWORKDIR /w\n");
+    assert!(template.contains("owner   = \"app\""), "{template}");
+}
+
+#[test]
+fn arguments_hold_on_in_stages_that_start_from_others() {
+    let text = "FROM a AS b\nARG A=1\nARG E=2\nENV E=3\nFROM b AS c\nFROM c\nRUN x\nLABEL l=$A$E\n";
+    let (template, said) = translated(text);
+    assert!(said.is_empty(), "{said:?}");
+    assert!(template.contains("env    = { A = var.A }"), "{template}");
+    assert!(template.contains("l = \"${var.A}3\""), "{template}");
+}
+
+#[test]
+fn values_that_double_are_stopped() {
+    for first in ["ENV A=x", "ARG B=x\nENV A=$B", "ENV A=$OF_BASE"] {
+        let doubled = "ENV A=$A$A\n".repeat(34);
+        let (template, said) = translated(&format!("FROM a\n{first}\n{doubled}"));
+        let problem = "the values of its variables are longer than";
+        let is_told = said.iter().any(|it| it.contains(problem));
+        assert!(is_told, "{first}: {said:?}");
+        assert!(template.len() < 4_000_000, "{first}: {}", template.len());
+    }
+}
+
+#[test]
+fn an_argument_is_what_it_is_declared_to_be_before() {
+    for (text, expected, local) in [
+        (
+            "FROM a\nARG FOO\nARG BAR=\"b $FOO\"\nARG FOO=later\nLABEL l=$FOO\n",
+            "variable \"FOO\" {\n  type    = string\n  default = \"\"\n}",
+            true,
+        ),
+        (
+            "FROM a\nARG FOO\nLABEL l=$FOO\nFROM b\nARG FOO=later\n",
+            "l = var.FOO",
+            true,
+        ),
+        (
+            "ARG FOO=first\nFROM a:$FOO\nARG FOO\nLABEL l=$FOO\n",
+            "default = \"first\"",
+            false,
+        ),
+        (
+            "FROM a\nARG TARGETARCH\nFROM b\nARG TARGETARCH=x\n",
+            "variable \"TARGETARCH\"",
+            false,
+        ),
+    ] {
+        let (template, _) = translated(text);
+        assert!(template.contains(expected), "{text}:\n{template}");
+        assert_eq!(template.contains("locals {"), local, "{text}:\n{template}");
+    }
+}
+
+#[test]
 fn stages_start_where_they_say() {
     let text = "ARG V=1\nFROM a:$V AS One\nENV X=1\nWORKDIR /w\nFROM --platform=linux/arm64 one\nCOPY --from=0 /x y\nRUN $X\nFROM scratch\nCOPY a.txt x\n";
     let (template, said) = translated(text);

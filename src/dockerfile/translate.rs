@@ -86,7 +86,7 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
         diagnostics,
         escape: lines.escape,
         patterns,
-        conflicting: conflicting_arguments(&lines.instructions, lines.escape),
+        conflicting: conflicting_arguments(&lines.instructions, lines.escape, import.platform),
         variables: Vec::new(),
         locals: Vec::new(),
         arguments: Scope::default(),
@@ -132,15 +132,29 @@ pub(super) struct Translator<'a> {
     is_whole: bool,
 }
 
-/// The names of arguments whose defaults differ, or depend on other variables.
-fn conflicting_arguments(lines: &[Line], escape: char) -> BTreeSet<String> {
+/// The names of arguments whose defaults differ, or depend on other variables. A declaration without
+/// a default is one of its own, unless the value comes from in front of the stages or from the platform.
+fn conflicting_arguments(lines: &[Line], escape: char, platform: &Platform) -> BTreeSet<String> {
     let mut defaults: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in lines.iter().filter(|line| line.name == "ARG") {
+    let mut global = BTreeSet::new();
+    let mut is_in_stage = false;
+    for line in lines {
+        is_in_stage |= line.name == "FROM";
+        if line.name != "ARG" {
+            continue;
+        }
         for word in expansion::words(&line.rest, escape).unwrap_or_default() {
-            if let Some((name, default)) = word.split_once('=') {
-                let default = default.to_owned();
-                defaults.entry(name.to_owned()).or_default().insert(default);
+            let (name, default) = match word.split_once('=') {
+                Some((name, default)) => (name, default),
+                None if is_in_stage && global.contains(&word) => continue,
+                None if automatic(&word, platform).is_some() => continue,
+                None => (word.as_str(), ""),
+            };
+            if !is_in_stage {
+                global.insert(name.to_owned());
             }
+            let of_name = defaults.entry(name.to_owned()).or_default();
+            of_name.insert(default.to_owned());
         }
     }
     let differ = |defaults: &BTreeSet<String>| {
@@ -583,6 +597,10 @@ impl Stage {
             stage.scope.has_unknown_base = parent.scope.has_unknown_base || is_open;
             stage.workdir.clone_from(&parent.workdir);
             stage.shell.clone_from(&parent.shell);
+            stage.parents_user = parent.user.clone().or_else(|| parent.parents_user.clone());
+            // Its arguments are no part of the image, and yet they hold on.
+            stage.scope.arguments.clone_from(&parent.scope.arguments);
+            stage.arguments.clone_from(&parent.arguments);
         }
         stage
     }
@@ -604,6 +622,7 @@ impl Stage {
             workdir: None,
             sets_workdir: false,
             user: None,
+            parents_user: None,
             shell: None,
             env: Vec::new(),
             arguments: Vec::new(),
