@@ -6,12 +6,15 @@ use super::surroundings::Surroundings;
 use super::template::print_diagnostics;
 use crate::dockerfile::{Import, Translation, translate};
 use crate::mask::Masker;
+use crate::plan::lock;
 use crate::store::Platform;
 use crate::template::read_text;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -47,6 +50,16 @@ pub fn run(
     } else {
         read_text(&arguments.file).map_err(CommandError::user)?
     };
+    if let Some(output) = arguments.output.as_deref().filter(|_| !is_stdin)
+        && is_same_file(output, &arguments.file)
+    {
+        let error = anyhow!(
+            "{} is the Dockerfile itself, which the template would replace",
+            output.display()
+        );
+        let help = "--output names another file, as template.pkr.hcl";
+        return Err(CommandError::user(error).hint(help));
+    }
     let name = match is_stdin {
         true => "Dockerfile".to_owned(),
         false => arguments.file.display().to_string(),
@@ -70,11 +83,14 @@ pub fn run(
         None => beside.unwrap_or(Path::new("")),
     };
     let folder = absolute(working_folder, folder);
-    let own_file = arguments.output.as_ref().and_then(|output| {
-        let inside = folder.strip_prefix(&context).ok()?;
-        Some(inside.join(output.file_name()?).display().to_string())
-    });
-    let ignored = ignored(&context, &arguments.file)?;
+    // The first build writes the lock file, and the second one is to be the same.
+    let names = arguments.output.iter().filter_map(|it| it.file_name());
+    let names = names.chain([OsStr::new(lock::FILE_NAME)]);
+    let inside = folder.strip_prefix(&context).ok();
+    let own_files: Vec<String> = names
+        .filter_map(|name| Some(inside?.join(name).display().to_string()))
+        .collect();
+    let (ignored_name, ignored) = ignored(&context, &arguments.file)?;
     let short = Path::new(&name).file_name();
     let translated = translate(&Import {
         name: &short.map_or(name.clone(), |name| name.to_string_lossy().into_owned()),
@@ -82,7 +98,8 @@ pub fn run(
         context: &context,
         context_name: &relative(&folder, &context),
         ignored: &ignored,
-        own_file: own_file.as_deref(),
+        ignored_name: &ignored_name.display().to_string(),
+        own_files: &own_files,
         platform: &Platform::host(),
     });
     let Translation {
@@ -116,13 +133,19 @@ pub fn run(
     Ok(ExitCode::from(u8::from(!is_whole)))
 }
 
-/// The text of the ignore file: one of the Dockerfile's own wins over the context's.
-fn ignored(context: &Path, file: &Path) -> Result<String, CommandError> {
+/// Whether two paths lead to the same file, by whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The ignore file and its text: one of the Dockerfile's own wins over the context's.
+fn ignored(context: &Path, file: &Path) -> Result<(PathBuf, String), CommandError> {
     let mut own = file.as_os_str().to_owned();
     own.push(".dockerignore");
     for path in [PathBuf::from(own), context.join(".dockerignore")] {
         match fs::read_to_string(&path) {
-            Ok(text) => return Ok(text),
+            Ok(text) => return Ok((path, text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(anyhow::Error::from(error)
@@ -131,7 +154,7 @@ fn ignored(context: &Path, file: &Path) -> Result<String, CommandError> {
             }
         }
     }
-    Ok(String::new())
+    Ok((context.join(".dockerignore"), String::new()))
 }
 
 /// A path without `.` and `..`, from the root.
@@ -166,6 +189,22 @@ fn relative(from: &Path, to: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_known_by_each_of_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, hard, other] =
+            ["Dockerfile", "link", "hard", "other"].map(|name| folder.path().join(name));
+        fs::write(&file, "FROM scratch").unwrap();
+        fs::write(&other, "FROM scratch").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        fs::hard_link(&file, &hard).unwrap();
+        for same in [&file, &link, &hard, &folder.path().join("./Dockerfile")] {
+            assert!(is_same_file(same, &file), "{}", same.display());
+        }
+        assert!(!is_same_file(&other, &file));
+        assert!(!is_same_file(&folder.path().join("new"), &file));
+    }
 
     #[test]
     fn the_context_is_named_from_the_template() {

@@ -7,7 +7,7 @@ use super::translate::Translator;
 use super::write::{Block, list};
 use crate::decompress::Compression;
 use crate::image::{expansion, instruction};
-use crate::provision::pattern_glob;
+use crate::provision::{Exclusion, pattern_glob};
 use crate::template::hcl_quoted;
 use std::fs::{self, File};
 use std::io::Read;
@@ -93,10 +93,7 @@ impl Translator<'_> {
                 "from" if line.name == "COPY" => flags.from = Some(value.to_owned()),
                 "chown" => {
                     let owner = self.expand(line, value)?;
-                    let number = owner.known().filter(|it| it.parse::<u32>().is_ok());
-                    // As Docker: a number alone is the group's too.
-                    let both = number.map(|it| Text::literal(format!("{it}:{it}")));
-                    flags.owner = Some(both.unwrap_or(owner));
+                    flags.owner = Some(with_group(owner));
                 }
                 "chmod" => {
                     let mode = self.expand(line, value)?;
@@ -115,7 +112,19 @@ impl Translator<'_> {
                 }
                 "exclude" => {
                     let pattern = self.expand(line, value)?;
-                    flags.exclude.push(pattern.known()?.to_owned());
+                    let Some(pattern) = pattern.known().map(str::to_owned) else {
+                        self.omit(
+                            line,
+                            format!("--exclude={value} is not known yet"),
+                            "write the pattern there",
+                        );
+                        return None;
+                    };
+                    if let Err(problem) = Exclusion::read(std::slice::from_ref(&pattern)) {
+                        self.omit(line, problem, "write \\[ for a bracket that means itself");
+                        return None;
+                    }
+                    flags.exclude.push(pattern);
                 }
                 // How layers are put together is no matter of the template.
                 "link" => {}
@@ -211,17 +220,18 @@ impl Translator<'_> {
                 }
                 Source::Pattern(pattern) => {
                     flush(&mut plain, &mut blocks);
-                    let root = self.context_path(&Text::literal("."));
-                    let name = [
-                        Part::Literal("/".to_owned()),
-                        Part::Expression("name".to_owned()),
-                    ];
-                    let file = root.clone().with(&Text::of(name));
+                    let name = Text::of([Part::Expression("name".to_owned())]);
+                    let file = self.context_path(&Text::literal("./")).with(&name);
                     let mut block = Block::new("provisioner", &["file"]);
-                    let pattern = Text::literal(pattern).hcl();
+                    // `fileset` looks from the template's folder, a source from the working folder.
+                    let context = match self.import.context_name {
+                        "" => ".",
+                        name => name,
+                    };
                     let each = format!(
-                        "[for name in fileset({}, {pattern}) : {}]",
-                        root.hcl(),
+                        "[for name in fileset({}, {}) : {}]",
+                        Text::literal(context).hcl(),
+                        Text::literal(pattern).hcl(),
                         file.hcl()
                     );
                     block.set("sources", each);
@@ -259,6 +269,7 @@ impl Translator<'_> {
     /// What one word of a `COPY` names; none after a report.
     fn source(&mut self, line: &Line, word: &str, flags: &Flags) -> Option<Vec<Source>> {
         let source = self.expand(line, word)?;
+        self.within_context(line, &source)?;
         let Some(known) = source.known().map(str::to_owned) else {
             self.remark(
                 line,
@@ -319,6 +330,9 @@ impl Translator<'_> {
             self.omit(line, format!("nothing in the context matches {known}"), "");
             return None;
         }
+        for path in kept.iter().copied().cloned().collect::<Vec<_>>() {
+            self.within_context(line, &Text::literal(path))?;
+        }
         let is_file = |path: &&String| self.import.context.join(path).is_file();
         let is_shown = |path: &&String| !path.split('/').any(|part| part.starts_with('.'));
         let is_simple = kept.len() == found.len()
@@ -348,6 +362,30 @@ impl Translator<'_> {
         Some(sources)
     }
 
+    /// Reports a path that leads out of the context, as one through a link can: what lies there is
+    /// none of the image's. A path that is not known yet is taken to be its default.
+    pub(super) fn within_context(&mut self, line: &Line, path: &Text) -> Option<()> {
+        let whole = match path.known() {
+            Some(known) => clean(known).join("/"),
+            None => self.by_default(path).trim_start_matches('/').to_owned(),
+        };
+        let context = self.import.context;
+        // What is not there is told elsewhere.
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_outside = real(&context.join(&whole))
+            .zip(real(context))
+            .is_some_and(|(path, context)| !path.starts_with(context));
+        if !is_outside {
+            return Some(());
+        }
+        self.omit(
+            line,
+            format!("{whole} leads out of the context {}", context.display()),
+            "copy what it leads to into the context, or name a context that holds both with --context",
+        );
+        None
+    }
+
     /// A path of the context as the template names it.
     pub(super) fn context_path(&self, path: &Text) -> Text {
         let name = self.import.context_name;
@@ -364,8 +402,10 @@ impl Translator<'_> {
         match path.known() {
             Some("." | "") => {}
             Some(path) => {
-                let path = path.trim_start_matches("./").trim_start_matches('/');
-                whole = whole.with(&Text::literal(format!("/{path}")));
+                let end = if path.ends_with('/') { "/" } else { "" };
+                let path = clean(path).join("/");
+                let end = if path.is_empty() { "" } else { end };
+                whole = whole.with(&Text::literal(format!("/{path}{end}")));
             }
             None => {
                 let slash = if path.starts_with('/') { "" } else { "/" };
@@ -374,6 +414,13 @@ impl Translator<'_> {
         }
         whole
     }
+}
+
+/// An owner as BuildKit takes it: a number alone is the group's too.
+pub(super) fn with_group(owner: Text) -> Text {
+    let number = owner.known().filter(|it| it.parse::<u32>().is_ok());
+    let both = number.map(|it| Text::literal(format!("{it}:{it}")));
+    both.unwrap_or(owner)
 }
 
 fn set_sources(block: &mut Block, paths: &[Text]) {

@@ -1,6 +1,7 @@
 //! `.dockerignore`: its patterns as they apply below one folder of the context.
 
 use crate::provision::{Exclusion, pattern_glob};
+use std::ops::Range;
 use std::path::Path;
 
 /// The patterns of a `.dockerignore` file, cleaned; a `!` before one takes back what others exclude.
@@ -9,12 +10,30 @@ pub struct Patterns {
     list: Vec<String>,
 }
 
+/// A line of the file that is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPattern {
+    /// Where it is, in bytes.
+    pub range: Range<usize>,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
 impl Patterns {
     /// Reads the file's text.
-    pub fn read(text: &str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let list = lines.filter_map(|line| {
+    pub fn read(text: &str) -> Result<Self, BadPattern> {
+        let mut list = Vec::new();
+        let mut end = 0;
+        for whole in text.split_inclusive('\n') {
+            let start = end;
+            end += whole.len();
+            let line = match start {
+                0 => whole.strip_prefix('\u{feff}').unwrap_or(whole),
+                _ => whole,
+            };
+            if line.starts_with('#') {
+                continue;
+            }
             let line = line.trim();
             let (sign, pattern) = match line.strip_prefix('!') {
                 Some(pattern) => ("!", pattern.trim()),
@@ -24,15 +43,28 @@ impl Patterns {
                 .split('/')
                 .filter(|part| !part.is_empty() && *part != ".")
                 .collect();
-            (!parts.is_empty()).then(|| format!("{sign}{}", parts.join("/")))
-        });
-        Self {
-            list: list.collect(),
+            if parts.is_empty() {
+                continue;
+            }
+            let pattern = format!("{sign}{}", parts.join("/"));
+            Exclusion::read(std::slice::from_ref(&pattern)).map_err(|problem| BadPattern {
+                range: start..start + whole.trim_end().len(),
+                problem,
+            })?;
+            list.push(pattern);
         }
+        Ok(Self { list })
     }
 
-    /// Adds one that excludes.
-    pub fn add(&mut self, pattern: String) {
+    /// Adds a file that is excluded, whatever its name looks like.
+    pub fn add_file(&mut self, path: &str) {
+        let mut pattern = String::with_capacity(path.len());
+        for character in path.chars() {
+            if "\\*?[]!".contains(character) {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
         self.list.push(pattern);
     }
 
@@ -57,14 +89,9 @@ impl Patterns {
         below
     }
 
-    /// Whether a file of the context is excluded. A pattern that is none excludes nothing.
+    /// Whether a file of the context is excluded.
     pub fn exclude(&self, path: &str) -> bool {
-        let right = self.list.iter().filter(|it| {
-            let plain = it.strip_prefix('!').unwrap_or(it);
-            pattern_glob(plain).is_ok()
-        });
-        let right: Vec<String> = right.cloned().collect();
-        Exclusion::read(&right).is_ok_and(|it| it.excludes(Path::new(path)))
+        Exclusion::read(&self.list).is_ok_and(|it| it.excludes(Path::new(path)))
     }
 }
 
@@ -103,15 +130,31 @@ mod tests {
     #[test]
     fn the_file_is_read_as_docker_reads_it() {
         let text = "# note\n\n/.git/\n*.md\n!README.md\n  ./spaced \n";
-        let patterns = Patterns::read(text);
+        let patterns = Patterns::read(text).unwrap();
         assert_eq!(patterns.list, [".git", "*.md", "!README.md", "spaced"]);
         assert!(patterns.exclude(".git/config"));
         assert!(!patterns.exclude("README.md"));
     }
 
     #[test]
+    fn a_line_that_is_no_pattern_is_told() {
+        let bad = Patterns::read("\u{feff}# note\n*.md\n  ![a\r\nx").unwrap_err();
+        assert_eq!(bad.range, 15..20);
+        assert!(bad.problem.starts_with("\"![a\" is no pattern"), "{bad:?}");
+    }
+
+    #[test]
+    fn a_file_is_excluded_whatever_its_name() {
+        let mut patterns = Patterns::default();
+        patterns.add_file("!a[b/*.hcl");
+        assert!(patterns.exclude("!a[b/*.hcl"));
+        assert!(!patterns.exclude("!a[b/x.hcl"));
+        assert_eq!(patterns.below(&["!a[b"]), ["\\*.hcl"]);
+    }
+
+    #[test]
     fn patterns_are_seen_from_a_folder() {
-        let patterns = Patterns::read("src/*.o\n**/cache\n*/x/y\nother\n!src/keep\nsrc/a");
+        let patterns = Patterns::read("src/*.o\n**/cache\n*/x/y\nother\n!src/keep\nsrc/a").unwrap();
         for (folder, expected) in [
             (&["src"][..], &["*.o", "**/cache", "x/y", "!keep", "a"][..]),
             (&["other"], &["**/cache", "x/y", "**"]),

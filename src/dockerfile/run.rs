@@ -218,6 +218,7 @@ impl Translator<'_> {
                 }
                 None => {
                     let path = source.unwrap_or_else(|| Text::literal("."));
+                    self.within_context(line, &path)?;
                     block.set("source", self.context_path(&path).hcl());
                 }
             }

@@ -4,6 +4,9 @@ use super::text::{MARK, Part, Text};
 use crate::image::expansion::{self, Variables};
 use std::collections::BTreeMap;
 
+/// How long the values in one word may be together; the kernel hands over no longer variable either.
+const LENGTH_LIMIT: usize = 128 * 1024;
+
 /// What variables stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
@@ -25,6 +28,7 @@ impl Scope {
         let mut lookup = Lookup {
             scope: self,
             marked: Vec::new(),
+            length: 0,
             problem: None,
         };
         let expanded = expansion::expand(word, escape, &mut lookup).map_err(Unexpanded)?;
@@ -42,11 +46,29 @@ impl Scope {
 struct Lookup<'a> {
     scope: &'a Scope,
     marked: Vec<Text>,
+    /// How long the values are together that were put in.
+    length: usize,
     problem: Option<String>,
 }
 
 impl Lookup<'_> {
+    /// Whether a value can be put in. Each may hold the one before it twice, so that a few lines give
+    /// more than any memory holds.
+    fn has_room(&mut self, text: &Text) -> bool {
+        self.length = self.length.saturating_add(text.length());
+        let has_room = self.length <= LENGTH_LIMIT;
+        if !has_room {
+            self.problem = Some(format!(
+                "the values of its variables are longer than {LENGTH_LIMIT} bytes"
+            ));
+        }
+        has_room
+    }
+
     fn mark(&mut self, text: Text) -> String {
+        if !self.has_room(&text) {
+            return String::new();
+        }
         self.marked.push(text);
         format!("{MARK}{}{MARK}", self.marked.len() - 1)
     }
@@ -56,7 +78,7 @@ impl Variables for Lookup<'_> {
     fn value(&mut self, name: &str) -> Option<String> {
         match self.scope.get(name) {
             Some(text) => match text.known() {
-                Some(known) => Some(known.to_owned()),
+                Some(known) => self.has_room(text).then(|| known.to_owned()),
                 None => {
                     let text = text.clone();
                     Some(self.mark(text))

@@ -1,6 +1,7 @@
 //! Settings: the instructions that change the image's configuration, and what holds for those after
 //! them.
 
+use super::copy::with_group;
 use super::lines::Line;
 use super::text::{Part, Text};
 use super::translate::Translator;
@@ -174,6 +175,11 @@ impl Translator<'_> {
         if folder.known() != Some("/") {
             let mut make = Block::new("provisioner", &["file"]);
             make.set("folders", list(std::slice::from_ref(&folder)));
+            // As BuildKit: whoever works in the folder can write there.
+            let user = stage.user.as_ref().or(stage.parents_user.as_ref());
+            if let Some(user) = user.filter(|it| !matches!(it.known(), Some("root" | "0"))) {
+                make.set("owner", with_group(user.clone()).hcl());
+            }
             stage.body.add(make);
         }
         stage.workdir = Some(folder);

@@ -40,6 +40,8 @@ pub struct Stage {
     pub sets_workdir: bool,
     /// Who runs what comes next, if the stage says so.
     pub user: Option<Text>,
+    /// Who runs it otherwise, if a stage that this one starts from says so.
+    pub parents_user: Option<Text>,
     /// The shell, if it is not the usual one.
     pub shell: Option<Vec<String>>,
     /// The variables that the stage sets, in order.
@@ -156,7 +158,10 @@ impl Stage {
     /// The variables that `RUN` sees beside those of the base: those that the template knows, and those
     /// that a shell must work out.
     pub fn run_variables(&self) -> (Vec<Variable>, Vec<Variable>) {
-        let mut all: BTreeMap<String, Text> = self.arguments.iter().cloned().collect();
+        // A variable hides an argument, also one that the stage before has set.
+        let arguments = self.arguments.iter();
+        let seen = arguments.filter(|(name, _)| !self.scope.env.contains_key(name));
+        let mut all: BTreeMap<String, Text> = seen.cloned().collect();
         all.extend(self.env.iter().cloned());
         all.into_iter().partition(|(_, text)| !text.is_of_base())
     }

@@ -3,12 +3,14 @@
 use super::*;
 use crate::store::Platform;
 use crate::template::gotemplate::GoTemplateData;
+use crate::template::value::Value;
 use crate::template::{
     NamedText, NoServices, TemplateTexts, World, canonical::canonical_form, load_texts,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ fn import<'a>(text: &'a str, context: &'a Path) -> Import<'a> {
         context,
         context_name: "",
         ignored: "",
-        own_file: None,
+        ignored_name: ".dockerignore",
+        own_files: &[],
         platform: &PLATFORM,
     }
 }
@@ -66,16 +69,22 @@ fn world() -> World {
 
 /// The string that an expression gives.
 pub(super) fn evaluated(expression: &str) -> String {
+    let value = value_of(expression, Path::new(""));
+    value.as_str().expect("it is a string").to_owned()
+}
+
+fn value_of(expression: &str, folder: &Path) -> Value {
     let texts = TemplateTexts {
         templates: vec![NamedText {
             name: "x.pkr.hcl".to_owned(),
             text: format!("locals {{\n  it = {expression}\n}}\n"),
         }],
+        folder: folder.to_owned(),
         ..TemplateTexts::default()
     };
     let loaded = load_texts(texts, &[], false, world()).expect("it is a template");
     let (_, value) = loaded.template.locals().next().expect("there is one local");
-    value.as_str().expect("it is a string").to_owned()
+    value.clone()
 }
 
 /// What Go templates can refer to: nothing.
@@ -142,7 +151,7 @@ fn instructions_become_arguments() {
         ("WORKDIR /w\nCOPY a.txt b.txt .", "destination = \"/w/\""),
         (
             "COPY *.txt /b/",
-            r#"[for name in fileset(path.root, "*.txt") : "${path.root}/${name}"]"#,
+            r#"[for name in fileset(".", "*.txt") : "${path.root}/${name}"]"#,
         ),
         (
             "COPY --chown=5 --chmod=755 a.txt /b",
@@ -185,12 +194,192 @@ fn instructions_become_arguments() {
             "RUN --mount=target=/t,source=folder x",
             "source = \"${path.root}/folder\"",
         ),
+        (
+            "RUN --mount=target=/t,source=../../folder x",
+            "source = \"${path.root}/folder\"",
+        ),
         ("RUN --mount=type=ssh x", "required = false"),
     ] {
         let (template, said) = translated(&format!("FROM base\n{instructions}\n"));
         assert!(said.is_empty(), "{instructions}: {said:?}");
         assert!(template.contains(expected), "{instructions}:\n{template}");
         assert_eq!(canonical_form(&template), template, "{instructions}");
+    }
+}
+
+#[test]
+fn the_files_of_a_pattern_are_found_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["template", "template/inside", "beside"] {
+        let context = folder.path().join(name);
+        fs::create_dir(&context).unwrap();
+        fs::write(context.join("a.txt"), "").unwrap();
+        fs::write(context.join("b.txt"), "").unwrap();
+    }
+    let template_folder = folder.path().join("template");
+    // Templates are named from the folder in which the command is run.
+    let here = std::env::current_dir().unwrap();
+    let up = here.components().skip(1).map(|_| Path::new(".."));
+    let relative = up
+        .collect::<PathBuf>()
+        .join(template_folder.strip_prefix("/").unwrap());
+    let absolute = folder.path().join("beside");
+    for (context_name, context) in [
+        ("", template_folder.clone()),
+        ("inside", template_folder.join("inside")),
+        ("../beside", absolute.clone()),
+        (absolute.to_str().unwrap(), absolute.clone()),
+    ] {
+        let mut import = import("FROM a\nCOPY *.txt /b/\n", &context);
+        import.context_name = context_name;
+        let template = translate(&import).unwrap().template;
+        let sources = template
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("sources     = "));
+        let value = value_of(sources.expect(&template), &relative);
+        let files: Vec<&str> = value
+            .as_elements()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(files.len(), 2, "{context_name}: {files:?}\n{template}");
+        for file in files {
+            assert!(here.join(file).is_file(), "{context_name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn what_is_ignored_is_none_of_the_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = ["x.pkr.hcl".to_owned(), "hardtack.lock.hcl".to_owned()];
+    let mut import = import("FROM a\nCOPY . /b/\n", folder.path());
+    import.ignored = "*.md\n";
+    import.own_files = &own;
+    let template = translate(&import).unwrap().template;
+    let expected = r#"exclude     = ["*.md", "x.pkr.hcl", "hardtack.lock.hcl"]"#;
+    assert!(template.contains(expected), "{template}");
+    import.ignored = "*.md\n[\n";
+    let (diagnostics, sources) = translate(&import).unwrap_err();
+    let said = diagnostics.into_vec();
+    let place = said[0].labels[0].span;
+    assert_eq!(sources.name(place.file), ".dockerignore");
+    assert!(said[0].summary.contains("\"[\" is no pattern"), "{said:?}");
+}
+
+#[test]
+fn nothing_outside_of_the_context_is_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = folder.path().join("context");
+    fs::create_dir_all(context.join("sub")).unwrap();
+    fs::create_dir(folder.path().join("outside")).unwrap();
+    for name in ["context/sub/file", "outside/file", "secret"] {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    symlink("/etc/passwd", context.join("absolute")).unwrap();
+    symlink("../secret", context.join("relative")).unwrap();
+    symlink("../outside", context.join("away")).unwrap();
+    symlink("away", context.join("twice")).unwrap();
+    symlink("sub", context.join("folder")).unwrap();
+    symlink("../sub/file", context.join("sub/link")).unwrap();
+    for (instruction, is_inside) in [
+        ("COPY absolute /x", false),
+        ("ADD relative /x", false),
+        ("COPY rel* /x/", false),
+        ("COPY away /x", false),
+        ("COPY twice/ /x", false),
+        ("COPY away/file /x", false),
+        ("COPY away/f* /x/", false),
+        ("RUN --mount=target=/x,source=away y", false),
+        ("ARG A=../secret\nCOPY $A /x", false),
+        ("ARG A=away\nCOPY $A/file /x", false),
+        ("COPY folder /x", true),
+        ("COPY folder/file /x", true),
+        ("COPY sub/link sub/l* /x/", true),
+        ("COPY ../sub /x", true),
+        ("RUN --mount=target=/x,source=folder y", true),
+    ] {
+        let text = format!("FROM a\n{instruction}\n");
+        let translation = translate(&import(&text, &context)).unwrap();
+        assert_eq!(translation.is_whole, is_inside, "{instruction}");
+        let said = translation.diagnostics.into_vec();
+        let is_told = said
+            .iter()
+            .any(|it| it.summary.contains("leads out of the context"));
+        assert_eq!(is_told, !is_inside, "{instruction}: {said:?}");
+    }
+}
+
+#[test]
+fn a_folder_belongs_to_who_works_in_it() {
+    for (instructions, owner) in [
+        ("WORKDIR /w", None),
+        ("USER root\nWORKDIR /w", None),
+        ("USER app\nUSER 0\nWORKDIR /w", None),
+        ("USER app\nWORKDIR /w", Some("\"app\"")),
+        ("USER 5\nWORKDIR /w", Some("\"5:5\"")),
+        ("USER 5:6\nWORKDIR /w", Some("\"5:6\"")),
+        ("ARG U=app\nUSER $U\nWORKDIR /w", Some("var.U")),
+    ] {
+        let (template, _) = translated(&format!("FROM base\n{instructions}\n"));
+        let found = template
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("owner   = "));
+        assert_eq!(found, owner, "{instructions}:\n{template}");
+    }
+    let (template, _) = translated("FROM a AS b\nUSER app\nFROM b AS c\nFROM c\nWORKDIR /w\n");
+    assert!(template.contains("owner   = \"app\""), "{template}");
+}
+
+#[test]
+fn arguments_hold_on_in_stages_that_start_from_others() {
+    let text = "FROM a AS b\nARG A=1\nARG E=2\nENV E=3\nFROM b AS c\nFROM c\nRUN x\nLABEL l=$A$E\n";
+    let (template, said) = translated(text);
+    assert!(said.is_empty(), "{said:?}");
+    assert!(template.contains("env    = { A = var.A }"), "{template}");
+    assert!(template.contains("l = \"${var.A}3\""), "{template}");
+}
+
+#[test]
+fn values_that_double_are_stopped() {
+    for first in ["ENV A=x", "ARG B=x\nENV A=$B", "ENV A=$OF_BASE"] {
+        let doubled = "ENV A=$A$A\n".repeat(34);
+        let (template, said) = translated(&format!("FROM a\n{first}\n{doubled}"));
+        let problem = "the values of its variables are longer than";
+        let is_told = said.iter().any(|it| it.contains(problem));
+        assert!(is_told, "{first}: {said:?}");
+        assert!(template.len() < 4_000_000, "{first}: {}", template.len());
+    }
+}
+
+#[test]
+fn an_argument_is_what_it_is_declared_to_be_before() {
+    for (text, expected, local) in [
+        (
+            "FROM a\nARG FOO\nARG BAR=\"b $FOO\"\nARG FOO=later\nLABEL l=$FOO\n",
+            "variable \"FOO\" {\n  type    = string\n  default = \"\"\n}",
+            true,
+        ),
+        (
+            "FROM a\nARG FOO\nLABEL l=$FOO\nFROM b\nARG FOO=later\n",
+            "l = var.FOO",
+            true,
+        ),
+        (
+            "ARG FOO=first\nFROM a:$FOO\nARG FOO\nLABEL l=$FOO\n",
+            "default = \"first\"",
+            false,
+        ),
+        (
+            "FROM a\nARG TARGETARCH\nFROM b\nARG TARGETARCH=x\n",
+            "variable \"TARGETARCH\"",
+            false,
+        ),
+    ] {
+        let (template, _) = translated(text);
+        assert!(template.contains(expected), "{text}:\n{template}");
+        assert_eq!(template.contains("locals {"), local, "{text}:\n{template}");
     }
 }
 
@@ -239,6 +428,11 @@ fn what_is_left_out_is_told() {
         ),
         ("FROM a\nCOPY --chmod=u+x a.txt /b\n", "permission bits"),
         ("FROM a\nCOPY --from=b /x* /b\n", "pattern of files"),
+        ("FROM a\nCOPY --exclude=[ folder /b\n", "is no pattern"),
+        (
+            "FROM a\nARG A=x\nCOPY --exclude=$A folder /b\n",
+            "is not known yet",
+        ),
         ("FROM a\nNONSENSE x\n", "no instruction NONSENSE"),
         ("FROM a\nSHELL bash\n", "no list in JSON"),
         ("FROM a b c\n", "FROM IMAGE [AS NAME]"),

@@ -61,6 +61,15 @@ impl Text {
         &self.parts
     }
 
+    /// How long it is as it is kept, in bytes.
+    pub fn length(&self) -> usize {
+        let parts = self.parts.iter();
+        let lengths = parts.map(|part| match part {
+            Part::Literal(text) | Part::Expression(text) | Part::OfBase(text) => text.len(),
+        });
+        lengths.sum()
+    }
+
     /// The text, if all of it is known.
     pub fn known(&self) -> Option<&str> {
         match self.parts.as_slice() {

@@ -1,6 +1,6 @@
 //! Translation: the instructions of a Dockerfile, one after the other, into the blocks of a template.
 
-use super::ignore::Patterns;
+use super::ignore::{BadPattern, Patterns};
 use super::lines::{self, Line};
 use super::scope::{Scope, Unexpanded};
 use super::stage::{Config, Stage, Start};
@@ -29,8 +29,10 @@ pub struct Import<'a> {
     pub context_name: &'a str,
     /// The text of `.dockerignore`.
     pub ignored: &'a str,
-    /// Where the template itself lies in the context, if it does.
-    pub own_file: Option<&'a str>,
+    /// That file's name, for messages.
+    pub ignored_name: &'a str,
+    /// Where the template itself and its lock file lie in the context, if they do.
+    pub own_files: &'a [String],
     /// What `TARGETARCH` and the like are taken to be.
     pub platform: &'a Platform,
 }
@@ -65,9 +67,18 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
             return Err((diagnostics, sources));
         }
     };
-    let mut patterns = Patterns::read(import.ignored);
-    if let Some(own) = import.own_file {
-        patterns.add(own.to_owned());
+    let mut patterns = match Patterns::read(import.ignored) {
+        Ok(patterns) => patterns,
+        Err(BadPattern { range, problem }) => {
+            // Without the pattern, what it keeps out would be copied.
+            let file = sources.add(import.ignored_name, import.ignored);
+            let error = Diagnostic::error(problem).at(SourceSpan::new(file, range));
+            diagnostics.push(error.help("write \\[ for a bracket that means itself"));
+            return Err((diagnostics, sources));
+        }
+    };
+    for own in import.own_files {
+        patterns.add_file(own);
     }
     let mut translator = Translator {
         import: import.clone(),
@@ -75,7 +86,7 @@ pub fn translate(import: &Import<'_>) -> Result<Translation, (Diagnostics, Sourc
         diagnostics,
         escape: lines.escape,
         patterns,
-        conflicting: conflicting_arguments(&lines.instructions, lines.escape),
+        conflicting: conflicting_arguments(&lines.instructions, lines.escape, import.platform),
         variables: Vec::new(),
         locals: Vec::new(),
         arguments: Scope::default(),
@@ -121,15 +132,29 @@ pub(super) struct Translator<'a> {
     is_whole: bool,
 }
 
-/// The names of arguments whose defaults differ, or depend on other variables.
-fn conflicting_arguments(lines: &[Line], escape: char) -> BTreeSet<String> {
+/// The names of arguments whose defaults differ, or depend on other variables. A declaration without
+/// a default is one of its own, unless the value comes from in front of the stages or from the platform.
+fn conflicting_arguments(lines: &[Line], escape: char, platform: &Platform) -> BTreeSet<String> {
     let mut defaults: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in lines.iter().filter(|line| line.name == "ARG") {
+    let mut global = BTreeSet::new();
+    let mut is_in_stage = false;
+    for line in lines {
+        is_in_stage |= line.name == "FROM";
+        if line.name != "ARG" {
+            continue;
+        }
         for word in expansion::words(&line.rest, escape).unwrap_or_default() {
-            if let Some((name, default)) = word.split_once('=') {
-                let default = default.to_owned();
-                defaults.entry(name.to_owned()).or_default().insert(default);
+            let (name, default) = match word.split_once('=') {
+                Some((name, default)) => (name, default),
+                None if is_in_stage && global.contains(&word) => continue,
+                None if automatic(&word, platform).is_some() => continue,
+                None => (word.as_str(), ""),
+            };
+            if !is_in_stage {
+                global.insert(name.to_owned());
             }
+            let of_name = defaults.entry(name.to_owned()).or_default();
+            of_name.insert(default.to_owned());
         }
     }
     let differ = |defaults: &BTreeSet<String>| {
@@ -453,12 +478,29 @@ impl Translator<'_> {
 
     /// Whether an expression gives an absolute path, by the default of the variable that it is.
     pub(super) fn begins_absolute(&self, expression: &str) -> bool {
-        let name = expression.strip_prefix("var.");
-        let known = self
-            .variables
-            .iter()
-            .find(|(known, ..)| Some(known.as_str()) == name);
-        known.is_some_and(|(_, default, _)| default.starts_with('/'))
+        let default = self.default_of(expression);
+        default.is_some_and(|default| default.starts_with('/'))
+    }
+
+    /// What a text is if all variables have their defaults, as far as those are known.
+    pub(super) fn by_default(&self, text: &Text) -> String {
+        let parts = text.parts().iter();
+        let values = parts.map(|part| match part {
+            Part::Literal(text) => text.as_str(),
+            Part::Expression(expression) => {
+                let default = self.default_of(expression);
+                default.and_then(Text::known).unwrap_or_default()
+            }
+            Part::OfBase(_) => "",
+        });
+        values.collect()
+    }
+
+    fn default_of(&self, expression: &str) -> Option<&Text> {
+        let name = expression.strip_prefix("var.")?;
+        let mut variables = self.variables.iter();
+        let (_, default, _) = variables.find(|(known, ..)| known == name)?;
+        Some(default)
     }
 
     /// An expression for a map of variables: a local's name, if it is worth one.
@@ -555,6 +597,10 @@ impl Stage {
             stage.scope.has_unknown_base = parent.scope.has_unknown_base || is_open;
             stage.workdir.clone_from(&parent.workdir);
             stage.shell.clone_from(&parent.shell);
+            stage.parents_user = parent.user.clone().or_else(|| parent.parents_user.clone());
+            // Its arguments are no part of the image, and yet they hold on.
+            stage.scope.arguments.clone_from(&parent.scope.arguments);
+            stage.arguments.clone_from(&parent.arguments);
         }
         stage
     }
@@ -576,6 +622,7 @@ impl Stage {
             workdir: None,
             sets_workdir: false,
             user: None,
+            parents_user: None,
             shell: None,
             env: Vec::new(),
             arguments: Vec::new(),

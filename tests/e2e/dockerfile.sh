@@ -75,7 +75,7 @@ same() {
         || { cat "$name.err" "$name/template.pkr.hcl" >&2; fail "$name: something is left out"; }
     mkdir "$name.template"
     mv "$name/template.pkr.hcl" "$name.template/"
-    sed -i "s|\${path.root}|$WORK/$name|g; s|(path.root|(\"$WORK/$name\"|g" "$name.template/template.pkr.hcl"
+    sed -i "s|\${path.root}|$WORK/$name|g; s|fileset(\".\"|fileset(\"$WORK/$name\"|g" "$name.template/template.pkr.hcl"
     "$HARDTACK" fmt --check "$name.template/template.pkr.hcl" > /dev/null || fail "$name: the template is not formatted"
     "$HARDTACK" validate "$name.template" > "$name.err" 2>&1 || { cat "$name.err" >&2; fail "$name: validate"; }
     build "$WORK/store" "$name.json" "$name.template" || fail "$name: build"
@@ -178,6 +178,18 @@ RUN ["/bin/busybox", "touch", "/opt/exec"]
 CMD ["in", "no shell"]
 DOCKERFILE
 same shells
+
+# A template is the same from any folder, and the next build makes the same image.
+context beside
+printf 'FROM %s/base:1\nCOPY *.txt /texts/\nCOPY . /all\n' "$REGISTRY" > beside/Dockerfile
+"$HARDTACK" import-dockerfile beside/Dockerfile --output beside/template.pkr.hcl
+"$HARDTACK" validate beside > /dev/null || fail "from the folder above"
+(cd beside && "$HARDTACK" validate . > /dev/null) || fail "from the template's own folder"
+build store beside.json beside
+[ -e beside/hardtack.lock.hcl ] || fail "there is no lock file"
+digest=$(digest_of beside.json oci.stage-0)
+build store beside.json beside
+equal "the second build" "$digest" "$(digest_of beside.json oci.stage-0)"
 
 # Heredocs, which this buildah does not know.
 context heredocs
