@@ -49,7 +49,23 @@ pub fn root(
     for mount in mounts {
         furnished.add(environment, given, mount, waiting)?;
     }
+    if layer.is_some() {
+        search_for_others(&mut furnished.root.secrets, given);
+    }
     Ok(furnished)
+}
+
+/// Adds the secrets of the run that the step itself is not given: what another step has left in a
+/// cache, this one can carry into its layer.
+fn search_for_others(sought: &mut Vec<Secret>, given: &Given) {
+    for (name, value) in given.secrets() {
+        if !sought.iter().any(|secret| secret.bytes == *value) {
+            sought.push(Secret {
+                name: name.to_owned(),
+                bytes: value.clone(),
+            });
+        }
+    }
 }
 
 impl Furnished {
@@ -145,5 +161,25 @@ impl Furnished {
                 kind,
             }));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_searched_for_secrets_of_others() {
+        let given = Given::of_flags(&[("npm", "t0ken-a"), ("same", "t0ken-a"), ("git", "t0ken-b")]);
+        let mut sought = vec![Secret {
+            name: "mine".to_owned(),
+            bytes: b"t0ken-a".to_vec().into(),
+        }];
+        search_for_others(&mut sought, &given);
+        let names: Vec<&str> = sought.iter().map(|secret| &*secret.name).collect();
+        assert_eq!(names, ["mine", "git"]);
+        let mut none = Vec::new();
+        search_for_others(&mut none, &Given::default());
+        assert!(none.is_empty());
     }
 }

@@ -67,7 +67,7 @@ pub struct Origins {
 /// What steps are given.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    secrets: BTreeMap<SecretSource, SecretBytes>,
+    secrets: BTreeMap<SecretSource, Named>,
     /// The socket of the user's ssh agent.
     pub agent: Option<PathBuf>,
 }
@@ -75,8 +75,37 @@ pub struct Given {
 impl Given {
     /// The value of a secret; none if there is none, and it is not required.
     pub fn secret(&self, secret: &StepSecret) -> Option<&SecretBytes> {
-        self.secrets.get(&secret.source)
+        self.secrets.get(&secret.source).map(|named| &named.value)
     }
+
+    /// All secrets of the run, each with a name that a step has for it.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretBytes)> {
+        let secrets = self.secrets.values();
+        secrets.map(|named| (named.id.as_str(), &named.value))
+    }
+
+    /// Gives values of the command line.
+    #[cfg(test)]
+    pub fn of_flags(values: &[(&str, &str)]) -> Self {
+        let named = |id: &str, value: &str| Named {
+            id: id.to_owned(),
+            value: value.as_bytes().to_vec().into(),
+        };
+        let values = values.iter();
+        Self {
+            secrets: values
+                .map(|(id, value)| (SecretSource::Flag((*id).to_owned()), named(id, value)))
+                .collect(),
+            agent: None,
+        }
+    }
+}
+
+/// A value, and what the first step that needs it calls it.
+#[derive(Clone, Debug)]
+struct Named {
+    id: String,
+    value: SecretBytes,
 }
 
 /// Reads a flag: `id=NAME`, and `src=FILE` or `env=VARIABLE`.
@@ -198,7 +227,7 @@ impl Given {
             Diagnostic::error(format!("the secret {:?} {text}", secret.id)).at(secret.span)
         };
         let value = match self.secrets.get(&secret.source) {
-            Some(value) => value.clone(),
+            Some(named) => named.value.clone(),
             None => {
                 let found = find(&secret.source, origins).map_err(|problem| {
                     let help = match &secret.source {
@@ -222,7 +251,12 @@ impl Given {
             ));
         }
         secrets.add_bytes(value.as_bytes());
-        self.secrets.insert(secret.source.clone(), value);
+        self.secrets
+            .entry(secret.source.clone())
+            .or_insert_with(|| Named {
+                id: secret.id.clone(),
+                value,
+            });
         Ok(())
     }
 }

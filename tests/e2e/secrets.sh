@@ -169,3 +169,30 @@ contains "where" missing.err 't.pkr.hcl:'
 "$HARDTACK" validate --var-file v.pkrvars.hcl t.pkr.hcl > validate.out 2>&1 || { cat validate.out; fail "validate asks for secrets"; }
 echo "ok: checking needs no secrets"
 left_behind leak-store
+
+echo "--- a secret that goes through a cache"
+cat > cache.pkr.hcl <<HCL
+$header
+build {
+  name    = "leak"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["cp /run/secrets/file /cache/copied"]
+    mount "secret" {
+      id   = "file"
+      file = "given/file"
+    }
+    mount "cache" {
+      target = "/cache"
+    }
+  }
+  provisioner "shell" {
+    inline = ["cp /cache/copied /carried"]
+    mount "cache" {
+      target = "/cache"
+    }
+  }
+}
+HCL
+"$HARDTACK" build --store cache-store --var-file v.pkrvars.hcl cache.pkr.hcl > leak.out 2> leak.err && fail "it was built"
+contains "a step that has not been given it is searched too" leak.err "the secret file is in the content of carried"
