@@ -149,6 +149,8 @@ contains "it says where" leak.err "the secret file is in the content of copied"
 contains "it says what to do" leak.err "remove it before the step ends"
 leaking '"cat /run/secrets/file | base64 > /encoded"'
 contains "base64 is found" leak.err "the content of encoded"
+leaking '"head -c 60 /dev/zero | cat - /run/secrets/file | base64 > /encoded"'
+contains "base64 in lines is found" leak.err "the content of encoded"
 leaking '"mkdir /$FILE"'
 contains "names are found" leak.err "a name in the root folder"
 leaking '"ln -s $FILE /link"'
