@@ -115,9 +115,6 @@ impl Bench<'_> {
         let (report, tree, log) = self.attempts(step, &place, || {
             self.attempt(step, layer, &place, &trees, true)
         })?;
-        for note in &report.notes {
-            environment.note(note);
-        }
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
             environment.cache.replace(&key);
@@ -379,6 +376,9 @@ impl Bench<'_> {
         };
         splitter.finish(&mut emit);
         let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for note in report.iter().flat_map(|report| &report.notes) {
+            environment.note(note);
+        }
         for reached in report.iter().flat_map(|report| &report.reached) {
             environment.emit(Event::Notice {
                 build: Some(self.build.name.clone()),
@@ -396,6 +396,9 @@ impl Bench<'_> {
                 StepOutcome::Failed { code, ref allowed } => Err(BuildError::Exit {
                     code,
                     allowed: allowed.clone(),
+                }),
+                StepOutcome::KilledAtLimit => Err(BuildError::KilledAtLimit {
+                    limit: layer.limits.memory.unwrap_or_default(),
                 }),
                 StepOutcome::TimedOut => Err(BuildError::TimedOut {
                     limit: step.timeout.unwrap_or_default(),

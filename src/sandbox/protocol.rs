@@ -173,6 +173,9 @@ pub enum StepOutcome {
         /// What would have been accepted.
         allowed: Vec<i32>,
     },
+    /// All actions succeeded, but the kernel has killed a process at the limit on memory, so that
+    /// what is there may be wrong.
+    KilledAtLimit,
     /// This host's side has left the open root without success.
     Abandoned,
     /// It took too long, and all of it was killed.

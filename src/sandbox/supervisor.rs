@@ -260,6 +260,7 @@ fn finish_step(
     end: End,
 ) -> Result<Answer, Failure> {
     let outcome = match end {
+        End::Reported(InitReport::Done { .. }) if group.has_killed() => StepOutcome::KilledAtLimit,
         End::Reported(InitReport::Done { stubs }) => {
             root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
             StepOutcome::Done
@@ -271,7 +272,9 @@ fn finish_step(
             };
             StepOutcome::Failed { code, allowed }
         }
-        End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
+        End::Reported(InitReport::Failed { kind, text }) => {
+            return Err((kind, group.explain(&spec.root.limits, text)));
+        }
         End::Reported(InitReport::Listening | InitReport::Isolated | InitReport::Agent { .. }) => {
             return Err(unexpected_report());
         }
