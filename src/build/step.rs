@@ -288,14 +288,15 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a step once, on a fresh upper; gives what came of it with its last lines.
+    /// Runs a step once, on a fresh upper; gives what came of it with its last lines. Without
+    /// `keep_upper` the caller drops the upper, whatever came of it.
     fn attempt(
         &self,
         step: &Step,
         layer: &LayerStep,
         place: &StepPlace,
         trees: &[PathBuf],
-        keep_failed: bool,
+        keep_upper: bool,
     ) -> Result<(StepReport, Scratch, String), StepFailure> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
@@ -309,7 +310,7 @@ impl Bench<'_> {
         if actions.iter().any(Action::runs_program) {
             emulation::check(self.platform)?;
         }
-        let furnished = mounts::root(
+        let mut furnished = mounts::root(
             environment,
             &self.plan.given,
             Some(layer),
@@ -321,12 +322,16 @@ impl Bench<'_> {
                 });
             },
         )?;
+        if !keep_upper {
+            // What is dropped in any case need not be searched.
+            furnished.root.secrets.clear();
+        }
         let spec = StepSpec {
             root: furnished.root.clone(),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,
-            keep_failed,
+            keep_failed: keep_upper,
         };
         let lines = Mutex::new(LastLines::default());
         let masker = &self.plan.masker;
@@ -409,7 +414,7 @@ impl Bench<'_> {
         };
         match result {
             Ok(report) => Ok((report, tree, lines.text())),
-            Err(error) if keep_failed => Err(StepFailure {
+            Err(error) if keep_upper => Err(StepFailure {
                 error: Box::new(error),
                 left: Some(tree),
             }),

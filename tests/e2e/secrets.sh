@@ -160,6 +160,23 @@ contains "a step that fails says so" leak.err "exit"
 "$HARDTACK" shell --store leak-store --var-file v.pkrvars.hcl --failed leak.pkr.hcl -- cat /left > shell.out 2>&1 \
     && fail "what failed with a secret was kept"
 echo "ok: it is not kept to be looked at"
+contains "it says why" leak.err "nothing of the failed step is kept: the secret file is in the content of left"
+grep -q -e --failed leak.err && fail "it offers to show what is not there"
+sed -i '$d' leak.pkr.hcl
+cat >> leak.pkr.hcl <<HCL
+  error-cleanup-provisioner "shell" {
+    inline = ["cat /run/secrets/file > /dropped", "echo cleaned up"]
+    mount "secret" {
+      id   = "file"
+      file = "given/file"
+    }
+  }
+}
+HCL
+"$HARDTACK" build --store leak-store --var-file v.pkrvars.hcl leak.pkr.hcl > leak.out 2> leak.err && fail "it was built"
+contains "what cleans up runs" leak.err "cleaned up"
+grep -q -e 'error-cleanup-provisioner failed' leak.err && fail "what is dropped was searched"
+echo "ok: what is dropped is not searched"
 
 echo "--- what is missing"
 "$HARDTACK" build --store none --var-file v.pkrvars.hcl t.pkr.hcl > missing.out 2> missing.err && fail "it was built without"
