@@ -10,9 +10,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Secrets;
 use crate::sandbox::SecretBytes;
 use crate::template::Arguments;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The longest secret, in bytes.
@@ -111,12 +114,17 @@ struct Named {
 /// Reads a flag: `id=NAME`, and `src=FILE` or `env=VARIABLE`.
 pub fn read_flag(text: &str) -> Result<SecretFlag, String> {
     let (mut id, mut source) = (None, None);
+    let twice = |what: &str| Err(format!("a secret has one {what}, and two are given"));
     for part in text.split(',') {
         let (name, value) = part.split_once('=').ok_or_else(|| {
             format!("{part:?} has no `=`; write id=NAME,src=FILE or id=NAME,env=VARIABLE")
         })?;
         match (name, value) {
             (_, "") => return Err(format!("`{name}` is empty")),
+            ("id", _) if id.is_some() => return twice("id"),
+            ("src" | "source" | "env", _) if source.is_some() => {
+                return twice("source, src=FILE or env=VARIABLE");
+            }
             ("id", value) => id = Some(value.to_owned()),
             ("src" | "source", value) => source = Some(SecretSource::File(value.into())),
             ("env", value) => source = Some(SecretSource::Environment(value.to_owned())),
@@ -307,17 +315,45 @@ fn find(source: &SecretSource, origins: &Origins) -> Result<SecretBytes, Problem
     }
 }
 
+/// Reads a file, or a pipe that somebody writes to until it is closed.
 fn read(path: &Path) -> io::Result<SecretBytes> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+    // Or else a pipe without a writer is opened only when there is one.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(io::Error::other("it is neither a regular file nor a pipe"));
     }
     let mut bytes = Vec::new();
-    file.take(LENGTH_LIMIT + 1).read_to_end(&mut bytes)?;
+    let mut limited = (&file).take(LENGTH_LIMIT + 1);
+    loop {
+        // What has been read before it has to wait is kept.
+        match limited.read_to_end(&mut bytes) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&file)?,
+            Err(error) => return Err(error),
+        }
+    }
     if bytes.len() as u64 > LENGTH_LIMIT {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
+    if kind.is_fifo() && bytes.is_empty() {
+        return Err(io::Error::other(
+            "it is a pipe that nobody writes to, or that has been read before",
+        ));
+    }
     Ok(bytes.into())
+}
+
+/// Waits until there is something to read, or nobody is left who could write.
+fn wait(pipe: &File) -> io::Result<()> {
+    let mut pipes = [PollFd::new(pipe, PollFlags::IN)];
+    match rustix::event::poll(&mut pipes, None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The socket of the user's ssh agent; that there is none is reported if it is required.
@@ -351,6 +387,8 @@ fn agent(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn flags_are_read() {
@@ -375,6 +413,9 @@ mod tests {
             "src=a",
             "id=,src=a",
             "id=a,file=b",
+            "id=a,id=b",
+            "id=a,src=b,env=c",
+            "id=a,src=b,source=c",
             "id=a,type=x",
         ] {
             assert!(read_flag(wrong).is_err(), "{wrong:?}");
@@ -404,5 +445,27 @@ mod tests {
             .err()
             .unwrap();
         assert!(!problem.is_missing && problem.text.contains("regular"));
+    }
+
+    #[test]
+    fn pipes_are_read_to_their_end_and_never_waited_for_without_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let refused = read(&path).unwrap_err().to_string();
+        assert!(refused.contains("nobody writes"), "{refused}");
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        let substituted = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        let writing = std::thread::spawn(move || {
+            for part in ["t0k", "en\n"] {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                writer.write_all(part.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(read(&substituted).unwrap(), b"t0ken\n".to_vec().into());
+        writing.join().unwrap();
+        assert!(read(Path::new("/dev/zero")).is_err());
     }
 }
