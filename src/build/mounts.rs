@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::plan::secret::Given;
 use crate::plan::{LayerStep, StepMount, StepMountKind};
-use crate::sandbox::{Mount, MountKind, Network, RootSpec, Secret, Variable};
+use crate::sandbox::{Mount, MountKind, Network, RootSpec, SearchedCache, Secret, Variable};
 use crate::store::LockGuard;
 use std::path::PathBuf;
 
@@ -48,6 +48,10 @@ pub fn root(
     });
     for mount in mounts {
         furnished.add(environment, given, mount, waiting)?;
+    }
+    // Without a secret of its own a step leaves none in a cache that it has not found there.
+    if furnished.root.secrets.is_empty() {
+        furnished.root.caches.clear();
     }
     if layer.is_some() {
         search_for_others(&mut furnished.root.secrets, given);
@@ -106,8 +110,13 @@ impl Furnished {
                         .push(trees::lock(environment, CACHE_LOCK, &name, waiting)?);
                 }
                 let now = environment.now.into();
+                let folder = environment.store.mount_cache(&namespace, id, now)?;
+                self.root.caches.push(SearchedCache {
+                    name: id.clone(),
+                    folder: folder.clone(),
+                });
                 MountKind::Cache {
-                    folder: environment.store.mount_cache(&namespace, id, now)?,
+                    folder,
                     owner: *owner,
                 }
             }

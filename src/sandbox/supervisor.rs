@@ -304,6 +304,9 @@ fn finish_step(
         reached: Vec::new(),
     };
     report.reached = group.reached(&spec.root.limits, &report.outcome);
+    if report.outcome != StepOutcome::Cancelled {
+        report.notes.extend(tasks::search_caches(&spec.root));
+    }
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }

@@ -215,3 +215,4 @@ build {
 HCL
 "$HARDTACK" build --store cache-store --var-file v.pkrvars.hcl cache.pkr.hcl > leak.out 2> leak.err && fail "it was built"
 contains "a step that has not been given it is searched too" leak.err "the secret file is in the content of carried"
+contains "it says that the cache has it" leak.err 'the secret file is in the content of copied of the cache "/cache"'
