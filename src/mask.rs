@@ -31,10 +31,14 @@ pub const SHORTEST_SOUGHT: usize = 4;
 const SHORTEST_ENCODED: usize = 8;
 /// The shortest line of a longer secret that counts as a key of its own.
 const SHORTEST_KEY_LINE: usize = 32;
+/// The shortest piece in which a long encoding is looked for; the longest is less than twice as
+/// long, so that one is whole in each line of 64 and of 76 characters.
+const SHORTEST_PIECE: usize = 16;
 
 /// The forms in which a secret is looked for, sorted: its bytes without white space around them,
 /// lines that are keys, and what base64 and URLs make of it, wherever in a longer text it is
-/// encoded. None if it is too short.
+/// encoded. Long base64 is looked for in pieces too, since it is written in lines. None if it is
+/// too short.
 pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let bare = secret.trim_ascii();
     let mut forms = BTreeSet::new();
@@ -43,8 +47,13 @@ pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     }
     forms.insert(bare.to_vec());
     let is_of_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
-    for line in bare.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-        if line.len() >= SHORTEST_KEY_LINE && line.iter().all(is_of_key) {
+    let public = public_parts(bare);
+    let mut start = 0;
+    for line in bare.split(|byte| *byte == b'\n') {
+        let is_public = public.iter().any(|part| part.contains(&start));
+        start += line.len() + 1;
+        let line = line.trim_ascii();
+        if !is_public && line.len() >= SHORTEST_KEY_LINE && line.iter().all(is_of_key) {
             forms.insert(line.to_vec());
         }
     }
@@ -58,6 +67,14 @@ pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
                 let encoded = engine.encode(&text).into_bytes();
                 let end = encoded.len() - usize::from(!whole);
                 forms.extend(encoded.get(shared..end).map(<[u8]>::to_vec));
+                for piece in pieces(shared..end) {
+                    // The bytes of the secret that it holds bits of.
+                    let first = (piece.start * 6 / 8).saturating_sub(before);
+                    let last = (piece.end * 6).div_ceil(8).saturating_sub(before);
+                    if !public.iter().any(|it| it.start < last && first < it.end) {
+                        forms.extend(encoded.get(piece).map(<[u8]>::to_vec));
+                    }
+                }
             }
         }
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
@@ -71,6 +88,38 @@ pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         forms.insert(in_url.into_bytes());
     }
     forms.into_iter().collect()
+}
+
+/// The places of what many secrets have in common, and that tells none of them: the lines around a
+/// key in PEM, and its first line, with which all keys of a kind can begin, unless it is the only
+/// one.
+fn public_parts(secret: &[u8]) -> Vec<Range<usize>> {
+    let is_mark = |line: &[u8]| line.starts_with(b"-----");
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut is_first = false;
+    let mut lines = secret.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let end = start + line.len();
+        let is_last = lines.peek().is_none_or(|next| is_mark(next));
+        if is_mark(line) || (is_first && !is_last) {
+            parts.push(start..end);
+        }
+        is_first = line.starts_with(b"-----BEGIN ");
+        start = end + 1;
+    }
+    parts
+}
+
+/// Nearly equal parts of a range; none if it is too short to be parted.
+fn pieces(whole: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let length = whole.len();
+    let count = match length / SHORTEST_PIECE {
+        1 => 0,
+        count => count,
+    };
+    let at = move |number: usize| whole.start + length * number / count;
+    (0..count).map(move |number| at(number)..at(number + 1))
 }
 
 /// The texts that are secrets. Clones share them: what one adds, all know, since some secrets only
@@ -328,6 +377,59 @@ mod tests {
         let key = format!("-----BEGIN-----\n{}\nAB==\n", "k".repeat(40));
         assert!(forms(key.as_bytes()).contains(&vec![b'k'; 40]));
         assert!(!forms(key.as_bytes()).contains(&b"AB==".to_vec()));
+    }
+
+    #[test]
+    fn base64_is_found_wherever_its_lines_break() {
+        for length in [26, 40, 57, 90, 400] {
+            let secret: Vec<u8> = (0..length).map(|it| b'!' + (it * 37 % 90) as u8).collect();
+            let forms = forms(&secret);
+            let secrets = Secrets::default();
+            secrets.add_bytes(&secret);
+            let masker = Masker::of(&secrets);
+            for before in 0..76 {
+                let text = [vec![b' '; before], secret.clone()].concat();
+                let encoded = base64::prelude::BASE64_STANDARD.encode(&text);
+                for width in [64, 76] {
+                    let is_found = encoded.as_bytes().chunks(width).any(|line| {
+                        let holds = |form: &Vec<u8>| line.windows(form.len()).any(|it| it == form);
+                        forms.iter().any(holds)
+                    });
+                    assert!(is_found, "{length} {before} {width}");
+                }
+            }
+            let encoded = base64::prelude::BASE64_STANDARD_NO_PAD.encode(&secret);
+            let masked = masker.mask(&encoded).into_owned();
+            assert!(masked.len() <= MASK.len() + 1, "{masked}");
+            // What is left of a broken one is less than a piece on either side of a break.
+            let (first, second) = encoded.split_at(encoded.len() / 2 + 3);
+            for line in [first, second] {
+                let left = masker.mask(line).replace(MASK, "").len();
+                assert!(left < 2 * SHORTEST_PIECE, "{left} of {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_all_keys_have_in_common_is_not_looked_for() {
+        let first = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
+        let key = |body: &str| {
+            format!(
+                "-----BEGIN OPENSSH PRIVATE KEY-----\n{first}\n{body}\n-----END OPENSSH PRIVATE KEY-----\n"
+            )
+        };
+        let (mine, other) = (key(&"mIne".repeat(12)), key(&"0ther".repeat(10)));
+        let is_in = |text: &str| {
+            forms(mine.as_bytes())
+                .iter()
+                .any(|form| text.contains(std::str::from_utf8(form).unwrap()))
+        };
+        let encoded = |text: &str| base64::prelude::BASE64_STANDARD.encode(text);
+        assert!(is_in(&mine) && is_in(&encoded(&mine)));
+        assert!(is_in(&encoded(&mine)[170..]));
+        assert!(!is_in(&other) && !is_in(&encoded(&other)));
+        let only = format!("-----BEGIN PRIVATE KEY-----\n{first}\n-----END PRIVATE KEY-----\n");
+        assert!(forms(only.as_bytes()).contains(&first.as_bytes().to_vec()));
     }
 
     #[test]

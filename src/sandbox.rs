@@ -68,8 +68,8 @@ pub use means::{Confinement, Means, Writable};
 pub use probe::{Attempt, survey};
 pub use protocol::{
     Action, Extracted, Limits, Mount, MountKind, Network, Owner, PackedLayer, PlacedFile,
-    RootCommand, RootSpec, Secret, SecretBytes, StepOutcome, StepReport, StepSpec, Task,
-    TaskReport, Variable,
+    RootCommand, RootSpec, SearchedCache, Secret, SecretBytes, StepOutcome, StepReport, StepSpec,
+    Task, TaskReport, Variable,
 };
 pub use session::{Entry, EntryKind, OpenRoot, Running, TerminalSize};
 

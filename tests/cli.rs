@@ -195,6 +195,28 @@ build {
 }
 
 #[test]
+fn a_failed_step_is_what_is_to_be_mended_although_the_cleanup_fails_too() {
+    let bench = Bench::on_busybox(
+        r#"
+build {
+  sources = ["source.oci.base"]
+  provisioner "shell" { inline = ["exit 3"] }
+  error-cleanup-provisioner "shell" { inline = ["exit 4"] }
+}
+"#,
+    );
+    let ran = bench.run(&["build", "--progress=quiet", "."]);
+    assert_eq!(ran.code, 1);
+    for part in [
+        "the error-cleanup-provisioner failed",
+        "mend the step and run the same command again",
+        "shell PATH --failed --build oci.base",
+    ] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn everything_wrong_is_told_at_once() {
     let bench = Bench::on_busybox(
         r#"

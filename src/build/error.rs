@@ -39,6 +39,15 @@ pub enum BuildError {
         /// How long it may take.
         limit: Duration,
     },
+    /// The kernel killed a process of a step that went on.
+    #[error(
+        "the kernel has killed a process of the step at its limit `memory`, {}; the step has succeeded without it, but its result may be wrong",
+        crate::format::bytes(*limit)
+    )]
+    KilledAtLimit {
+        /// How much it may use.
+        limit: u64,
+    },
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
@@ -191,6 +200,9 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Provision(error) => error.hint(),
+            Self::KilledAtLimit { .. } => {
+                Some("raise `memory` in the block `limits`, or have the step use less".to_owned())
+            }
             Self::RequirementNotLocked { .. } => {
                 Some("run `hardtack init`, or build without --locked".to_owned())
             }
@@ -223,6 +235,7 @@ impl BuildError {
             self,
             Self::Exit { .. }
                 | Self::TimedOut { .. }
+                | Self::KilledAtLimit { .. }
                 | Self::Provision(ProvisionError::Playbook { .. })
         )
     }

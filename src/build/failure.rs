@@ -29,14 +29,25 @@ pub fn text(plan: &Plan, build: &PlannedBuild, error: &BuildError) -> String {
     render(plan, error, span, &label, hints(error))
 }
 
-/// The message for an error of a step.
-pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildError) -> String {
-    let of_step = match (error, &step.work) {
+/// The message for an error of a step; `is_kept` says whether what it has left can be looked at.
+pub fn step_text(
+    plan: &Plan,
+    build: &PlannedBuild,
+    step: &Step,
+    error: &BuildError,
+    is_kept: bool,
+) -> String {
+    // What is to be mended is the step, not what has cleaned up after it.
+    let first = match error {
+        BuildError::Cleanup { original, .. } => original,
+        error => error,
+    };
+    let of_step = match (first, &step.work) {
         (BuildError::Exit { code, .. }, Work::Layer(layer)) => layer.provisioner.hint(*code),
         _ => None,
     };
-    let mut help = of_step.map_or_else(|| hints(error), |hint| vec![hint]);
-    if error.is_worth_a_retry() {
+    let mut help = of_step.map_or_else(|| hints(first), |hint| vec![hint]);
+    if first.is_worth_a_retry() {
         help.push(match step.index {
             0 => "mend the step and run the same command again".to_owned(),
             1 => "mend the step and run the same command again: the step before it is kept"
@@ -45,6 +56,8 @@ pub fn step_text(plan: &Plan, build: &PlannedBuild, step: &Step, error: &BuildEr
                 "mend the step and run the same command again: the {count} steps before it are kept"
             ),
         });
+    }
+    if is_kept {
         help.push(format!(
             "`hardtack shell PATH --failed --build {}` shows what it has left",
             build.name
@@ -153,7 +166,7 @@ fn hints(error: &BuildError) -> Vec<String> {
             );
         }
         BuildError::NothingFailed => hints.push(
-            "its last run has not failed in a step, or what was left has been pruned; `--before STEP` opens the state that a step begins with"
+            "a step that fails is kept until its build succeeds or it is pruned, but nothing is kept of one that has left a secret, or that works on this host; `--before STEP` opens the state that a step begins with"
                 .to_owned(),
         ),
         BuildError::Exit { code: 127, .. } => hints.push(

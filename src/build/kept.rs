@@ -12,13 +12,21 @@ use crate::store::{FailedStep, Scratch};
 /// The kind of the lock that is held while somebody looks at a failed step.
 pub const LOCK: &str = "failed";
 
-/// Keeps what `step` has left, or drops it where nobody could learn anything from it.
-pub fn keep(bench: &Bench<'_>, step: &Step, chain: &Chain, error: &BuildError, left: Scratch) {
+/// Keeps what `step` has left, or drops it where nobody could learn anything from it; says whether
+/// it is kept.
+pub fn keep(
+    bench: &Bench<'_>,
+    step: &Step,
+    chain: &Chain,
+    error: &BuildError,
+    left: Scratch,
+) -> bool {
     let environment = bench.environment;
     let is_telling = error.is_worth_a_retry() || matches!(error, BuildError::Provision(_));
     let is_there = left.path().join("fs").is_dir();
     if !is_telling || !is_there || error.is_of_host() {
-        return trees::discard(environment, vec![left]);
+        trees::discard(environment, vec![left]);
+        return false;
     }
     let record = FailedStep {
         build: bench.build.name.clone(),
@@ -32,16 +40,18 @@ pub fn keep(bench: &Bench<'_>, step: &Step, chain: &Chain, error: &BuildError, l
         at: environment.now.to_string(),
     };
     let Ok(sandbox) = environment.sandbox.get() else {
-        return;
+        return false;
     };
     let store = &environment.store;
     // Somebody may be looking at the one before.
     let Ok(Some(_lock)) = store.try_lock(LOCK, &bench.build.name) else {
-        return trees::discard(environment, vec![left]);
+        trees::discard(environment, vec![left]);
+        return false;
     };
-    if let Ok(older) = store.keep_failed(left, &sandbox.tree_namespace(), &record) {
-        trees::discard(environment, older.into_iter().collect());
-    }
+    let result = store.keep_failed(left, &sandbox.tree_namespace(), &record);
+    let is_kept = result.is_ok();
+    trees::discard(environment, result.into_iter().flatten().collect());
+    is_kept
 }
 
 /// Drops what was kept of a failed step of a build that has succeeded.

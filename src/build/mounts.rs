@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::{BuildError, Environment, trees};
 use crate::plan::secret::Given;
 use crate::plan::{LayerStep, StepMount, StepMountKind};
-use crate::sandbox::{Mount, MountKind, Network, RootSpec, Secret, Variable};
+use crate::sandbox::{Mount, MountKind, Network, RootSpec, SearchedCache, Secret, Variable};
 use crate::store::LockGuard;
 use std::path::PathBuf;
 
@@ -49,7 +49,27 @@ pub fn root(
     for mount in mounts {
         furnished.add(environment, given, mount, waiting)?;
     }
+    // Without a secret of its own a step leaves none in a cache that it has not found there.
+    if furnished.root.secrets.is_empty() {
+        furnished.root.caches.clear();
+    }
+    if layer.is_some() {
+        search_for_others(&mut furnished.root.secrets, given);
+    }
     Ok(furnished)
+}
+
+/// Adds the secrets of the run that the step itself is not given: what another step has left in a
+/// cache, this one can carry into its layer.
+fn search_for_others(sought: &mut Vec<Secret>, given: &Given) {
+    for (name, value) in given.secrets() {
+        if !sought.iter().any(|secret| secret.bytes == *value) {
+            sought.push(Secret {
+                name: name.to_owned(),
+                bytes: value.clone(),
+            });
+        }
+    }
 }
 
 impl Furnished {
@@ -101,8 +121,13 @@ impl Furnished {
                         .push(trees::lock(environment, CACHE_LOCK, &name, waiting)?);
                 }
                 let now = environment.now.into();
+                let folder = environment.store.mount_cache(&namespace, id, now)?;
+                self.root.caches.push(SearchedCache {
+                    name: id.clone(),
+                    folder: folder.clone(),
+                });
                 MountKind::Cache {
-                    folder: environment.store.mount_cache(&namespace, id, now)?,
+                    folder,
                     owner: *owner,
                 }
             }
@@ -156,5 +181,25 @@ impl Furnished {
                 kind,
             }));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_searched_for_secrets_of_others() {
+        let given = Given::of_flags(&[("npm", "t0ken-a"), ("same", "t0ken-a"), ("git", "t0ken-b")]);
+        let mut sought = vec![Secret {
+            name: "mine".to_owned(),
+            bytes: b"t0ken-a".to_vec().into(),
+        }];
+        search_for_others(&mut sought, &given);
+        let names: Vec<&str> = sought.iter().map(|secret| &*secret.name).collect();
+        assert_eq!(names, ["mine", "git"]);
+        let mut none = Vec::new();
+        search_for_others(&mut none, &Given::default());
+        assert!(none.is_empty());
     }
 }

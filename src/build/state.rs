@@ -7,7 +7,7 @@
 use super::chain::Chain;
 use super::failure::{self, Failure};
 use super::run::{self, Order};
-use super::step::Bench;
+use super::step::{Bench, StepFailure};
 use super::{BuildError, Environment, kept, mounts, trees};
 use crate::digest::ChainId;
 use crate::plan::{Plan, PlannedBuild, Step, Work};
@@ -82,8 +82,8 @@ pub fn open<T: Send>(
             };
             let steps = build.steps.get(..count).unwrap_or(&build.steps);
             for step in steps {
-                run_missing(&bench, step, &mut chain).map_err(|error| {
-                    let text = failure::step_text(plan, build, step, &error);
+                run_missing(&bench, step, &mut chain).map_err(|(error, is_kept)| {
+                    let text = failure::step_text(plan, build, step, &error, is_kept);
                     Box::new((error, text))
                 })?;
             }
@@ -163,7 +163,13 @@ pub fn show_left(
 }
 
 /// Brings a step's layer onto the chain. What works on this host is no part of a root.
-fn run_missing(bench: &Bench<'_>, step: &Step, chain: &mut Chain) -> Result<(), BuildError> {
+///
+/// An error says whether what the step has left is kept.
+fn run_missing(
+    bench: &Bench<'_>,
+    step: &Step,
+    chain: &mut Chain,
+) -> Result<(), (BuildError, bool)> {
     let Work::Layer(layer) = &step.work else {
         return Ok(());
     };
@@ -172,11 +178,9 @@ fn run_missing(bench: &Bench<'_>, step: &Step, chain: &mut Chain) -> Result<(), 
     }
     match bench.step(step, layer, chain) {
         Ok(_) => Ok(()),
-        Err(failure) => {
-            if let Some(left) = failure.left {
-                kept::keep(bench, step, chain, &failure.error, left);
-            }
-            Err(*failure.error)
+        Err(StepFailure { error, left }) => {
+            let is_kept = left.is_some_and(|left| kept::keep(bench, step, chain, &error, left));
+            Err((*error, is_kept))
         }
     }
 }

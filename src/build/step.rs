@@ -115,9 +115,6 @@ impl Bench<'_> {
         let (report, tree, log) = self.attempts(step, &place, || {
             self.attempt(step, layer, &place, &trees, true)
         })?;
-        for note in &report.notes {
-            environment.note(note);
-        }
         let seconds = begin.elapsed().as_secs_f64();
         if environment.no_cache {
             environment.cache.replace(&key);
@@ -291,14 +288,15 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a step once, on a fresh upper; gives what came of it with its last lines.
+    /// Runs a step once, on a fresh upper; gives what came of it with its last lines. Without
+    /// `keep_upper` the caller drops the upper, whatever came of it.
     fn attempt(
         &self,
         step: &Step,
         layer: &LayerStep,
         place: &StepPlace,
         trees: &[PathBuf],
-        keep_failed: bool,
+        keep_upper: bool,
     ) -> Result<(StepReport, Scratch, String), StepFailure> {
         let environment = self.environment;
         let files = environment.store.scratch()?;
@@ -312,7 +310,7 @@ impl Bench<'_> {
         if actions.iter().any(Action::runs_program) {
             emulation::check(self.platform)?;
         }
-        let furnished = mounts::root(
+        let mut furnished = mounts::root(
             environment,
             &self.plan.given,
             Some(layer),
@@ -324,12 +322,16 @@ impl Bench<'_> {
                 });
             },
         )?;
+        if !keep_upper {
+            // What is dropped in any case need not be searched.
+            furnished.root.secrets.clear();
+        }
         let spec = StepSpec {
             root: furnished.root.clone(),
             actions,
             timeout: step.timeout,
             epoch: self.epoch,
-            keep_failed,
+            keep_failed: keep_upper,
         };
         let lines = Mutex::new(LastLines::default());
         let masker = &self.plan.masker;
@@ -379,6 +381,9 @@ impl Bench<'_> {
         };
         splitter.finish(&mut emit);
         let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for note in report.iter().flat_map(|report| &report.notes) {
+            environment.note(note);
+        }
         for reached in report.iter().flat_map(|report| &report.reached) {
             environment.emit(Event::Notice {
                 build: Some(self.build.name.clone()),
@@ -397,6 +402,9 @@ impl Bench<'_> {
                     code,
                     allowed: allowed.clone(),
                 }),
+                StepOutcome::KilledAtLimit => Err(BuildError::KilledAtLimit {
+                    limit: layer.limits.memory.unwrap_or_default(),
+                }),
                 StepOutcome::TimedOut => Err(BuildError::TimedOut {
                     limit: step.timeout.unwrap_or_default(),
                 }),
@@ -406,7 +414,7 @@ impl Bench<'_> {
         };
         match result {
             Ok(report) => Ok((report, tree, lines.text())),
-            Err(error) if keep_failed => Err(StepFailure {
+            Err(error) if keep_upper => Err(StepFailure {
                 error: Box::new(error),
                 left: Some(tree),
             }),

@@ -29,8 +29,8 @@ pub fn run(bench: &Bench<'_>, chain: Chain) -> Result<Done, Failure> {
         cached: 0,
     };
     for step in &bench.build.steps {
-        if let Err(error) = run_one(bench, step, &mut done) {
-            let text = failure::step_text(bench.plan, bench.build, step, &error);
+        if let Err(Stopped { error, is_kept }) = run_one(bench, step, &mut done) {
+            let text = failure::step_text(bench.plan, bench.build, step, &error, is_kept);
             // What has been built so far is kept, so that the next run begins here.
             let _ = done.chain.finish();
             return Err(Box::new((error, text)));
@@ -39,8 +39,24 @@ pub fn run(bench: &Bench<'_>, chain: Chain) -> Result<Done, Failure> {
     Ok(done)
 }
 
+/// Why a build does not go on after a step.
+struct Stopped {
+    error: BuildError,
+    /// Whether what the step has left can be looked at.
+    is_kept: bool,
+}
+
+impl From<BuildError> for Stopped {
+    fn from(error: BuildError) -> Self {
+        Self {
+            error,
+            is_kept: false,
+        }
+    }
+}
+
 /// Runs one step, again for as long as the user wants it again.
-fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildError> {
+fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), Stopped> {
     let environment = bench.environment;
     loop {
         if environment.debug {
@@ -64,7 +80,7 @@ fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildE
             Err(StepFailure { error, .. })
                 if again::promised_layer(environment, &error).is_some() =>
             {
-                return Err(*error);
+                return Err((*error).into());
             }
             Err(StepFailure { error, left }) => {
                 environment.emit(Event::StepFailed {
@@ -78,21 +94,20 @@ fn run_one(bench: &Bench<'_>, step: &Step, done: &mut Done) -> Result<(), BuildE
                         Decision::CleanUp => clean_up(bench, step, &done.chain, left.as_ref()),
                         Decision::Abort | Decision::Retry => Ok(()),
                     };
-                    match (decision, left) {
-                        (_, None) => {}
-                        (Decision::Retry, Some(left)) => trees::discard(environment, vec![left]),
-                        (_, Some(left)) => kept::keep(bench, step, &done.chain, &error, left),
+                    if decision == Decision::Retry {
+                        trees::discard(environment, left.into_iter().collect());
+                        continue;
                     }
-                    match (decision, result) {
-                        (Decision::Retry, _) => continue,
-                        (_, Ok(())) => return Err(*error),
-                        (_, Err(cleanup)) => {
-                            return Err(BuildError::Cleanup {
-                                cleanup: Box::new(cleanup),
-                                original: error,
-                            });
-                        }
-                    }
+                    let is_kept =
+                        left.is_some_and(|left| kept::keep(bench, step, &done.chain, &error, left));
+                    let error = match result {
+                        Ok(()) => *error,
+                        Err(cleanup) => BuildError::Cleanup {
+                            cleanup: Box::new(cleanup),
+                            original: error,
+                        },
+                    };
+                    return Err(Stopped { error, is_kept });
                 }
                 trees::discard(environment, left.into_iter().collect());
                 true

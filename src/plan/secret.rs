@@ -10,9 +10,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Secrets;
 use crate::sandbox::SecretBytes;
 use crate::template::Arguments;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The longest secret, in bytes.
@@ -67,7 +70,7 @@ pub struct Origins {
 /// What steps are given.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    secrets: BTreeMap<SecretSource, SecretBytes>,
+    secrets: BTreeMap<SecretSource, Named>,
     /// The socket of the user's ssh agent.
     pub agent: Option<PathBuf>,
 }
@@ -75,19 +78,53 @@ pub struct Given {
 impl Given {
     /// The value of a secret; none if there is none, and it is not required.
     pub fn secret(&self, secret: &StepSecret) -> Option<&SecretBytes> {
-        self.secrets.get(&secret.source)
+        self.secrets.get(&secret.source).map(|named| &named.value)
     }
+
+    /// All secrets of the run, each with a name that a step has for it.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretBytes)> {
+        let secrets = self.secrets.values();
+        secrets.map(|named| (named.id.as_str(), &named.value))
+    }
+
+    /// Gives values of the command line.
+    #[cfg(test)]
+    pub fn of_flags(values: &[(&str, &str)]) -> Self {
+        let named = |id: &str, value: &str| Named {
+            id: id.to_owned(),
+            value: value.as_bytes().to_vec().into(),
+        };
+        let values = values.iter();
+        Self {
+            secrets: values
+                .map(|(id, value)| (SecretSource::Flag((*id).to_owned()), named(id, value)))
+                .collect(),
+            agent: None,
+        }
+    }
+}
+
+/// A value, and what the first step that needs it calls it.
+#[derive(Clone, Debug)]
+struct Named {
+    id: String,
+    value: SecretBytes,
 }
 
 /// Reads a flag: `id=NAME`, and `src=FILE` or `env=VARIABLE`.
 pub fn read_flag(text: &str) -> Result<SecretFlag, String> {
     let (mut id, mut source) = (None, None);
+    let twice = |what: &str| Err(format!("a secret has one {what}, and two are given"));
     for part in text.split(',') {
         let (name, value) = part.split_once('=').ok_or_else(|| {
             format!("{part:?} has no `=`; write id=NAME,src=FILE or id=NAME,env=VARIABLE")
         })?;
         match (name, value) {
             (_, "") => return Err(format!("`{name}` is empty")),
+            ("id", _) if id.is_some() => return twice("id"),
+            ("src" | "source" | "env", _) if source.is_some() => {
+                return twice("source, src=FILE or env=VARIABLE");
+            }
             ("id", value) => id = Some(value.to_owned()),
             ("src" | "source", value) => source = Some(SecretSource::File(value.into())),
             ("env", value) => source = Some(SecretSource::Environment(value.to_owned())),
@@ -198,7 +235,7 @@ impl Given {
             Diagnostic::error(format!("the secret {:?} {text}", secret.id)).at(secret.span)
         };
         let value = match self.secrets.get(&secret.source) {
-            Some(value) => value.clone(),
+            Some(named) => named.value.clone(),
             None => {
                 let found = find(&secret.source, origins).map_err(|problem| {
                     let help = match &secret.source {
@@ -222,7 +259,12 @@ impl Given {
             ));
         }
         secrets.add_bytes(value.as_bytes());
-        self.secrets.insert(secret.source.clone(), value);
+        self.secrets
+            .entry(secret.source.clone())
+            .or_insert_with(|| Named {
+                id: secret.id.clone(),
+                value,
+            });
         Ok(())
     }
 }
@@ -273,17 +315,45 @@ fn find(source: &SecretSource, origins: &Origins) -> Result<SecretBytes, Problem
     }
 }
 
+/// Reads a file, or a pipe that somebody writes to until it is closed.
 fn read(path: &Path) -> io::Result<SecretBytes> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+    // Or else a pipe without a writer is opened only when there is one.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(io::Error::other("it is neither a regular file nor a pipe"));
     }
     let mut bytes = Vec::new();
-    file.take(LENGTH_LIMIT + 1).read_to_end(&mut bytes)?;
+    let mut limited = (&file).take(LENGTH_LIMIT + 1);
+    loop {
+        // What has been read before it has to wait is kept.
+        match limited.read_to_end(&mut bytes) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&file)?,
+            Err(error) => return Err(error),
+        }
+    }
     if bytes.len() as u64 > LENGTH_LIMIT {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
+    if kind.is_fifo() && bytes.is_empty() {
+        return Err(io::Error::other(
+            "it is a pipe that nobody writes to, or that has been read before",
+        ));
+    }
     Ok(bytes.into())
+}
+
+/// Waits until there is something to read, or nobody is left who could write.
+fn wait(pipe: &File) -> io::Result<()> {
+    let mut pipes = [PollFd::new(pipe, PollFlags::IN)];
+    match rustix::event::poll(&mut pipes, None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The socket of the user's ssh agent; that there is none is reported if it is required.
@@ -317,6 +387,8 @@ fn agent(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn flags_are_read() {
@@ -341,6 +413,9 @@ mod tests {
             "src=a",
             "id=,src=a",
             "id=a,file=b",
+            "id=a,id=b",
+            "id=a,src=b,env=c",
+            "id=a,src=b,source=c",
             "id=a,type=x",
         ] {
             assert!(read_flag(wrong).is_err(), "{wrong:?}");
@@ -370,5 +445,27 @@ mod tests {
             .err()
             .unwrap();
         assert!(!problem.is_missing && problem.text.contains("regular"));
+    }
+
+    #[test]
+    fn pipes_are_read_to_their_end_and_never_waited_for_without_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let refused = read(&path).unwrap_err().to_string();
+        assert!(refused.contains("nobody writes"), "{refused}");
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        let substituted = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        let writing = std::thread::spawn(move || {
+            for part in ["t0k", "en\n"] {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                writer.write_all(part.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(read(&substituted).unwrap(), b"t0ken\n".to_vec().into());
+        writing.join().unwrap();
+        assert!(read(Path::new("/dev/zero")).is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! supervisor has left is removed by the next step with limits.
 
 use super::protocol::{Limits, StepOutcome};
+use crate::format;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,11 +117,14 @@ impl ControlGroup {
         notes
     }
 
+    /// Whether the kernel has killed a process of the step at its limit on memory.
+    pub fn has_killed(&self) -> bool {
+        let mut limited = self.limited.iter();
+        limited.any(|it| it.controller == Controller::Memory && it.was_reached())
+    }
+
     /// Says which limits the step has reached, by what the host has counted and by how it ended.
     pub fn reached(&self, limits: &Limits, outcome: &StepOutcome) -> Vec<String> {
-        if *outcome == StepOutcome::Done {
-            return Vec::new();
-        }
         let reached = self.limited.iter().filter(|limited| limited.was_reached());
         let mut names: Vec<&str> = reached
             .map(|limited| match limited.controller {
@@ -142,8 +146,32 @@ impl ControlGroup {
         }
         let names = names.into_iter();
         names
-            .map(|name| format!("the step has reached its limit `{name}`"))
+            .map(|name| match outcome {
+                StepOutcome::Done => format!(
+                    "the step has reached its limit `{name}`, and succeeded all the same: what it could not do may be missing from its result"
+                ),
+                _ => format!("the step has reached its limit `{name}`"),
+            })
             .collect()
+    }
+
+    /// Adds to what could not be started which limit it has met.
+    pub fn explain(&self, limits: &Limits, text: String) -> String {
+        let (name, is_memory) = if text.contains(&os_error(libc::ENOMEM)) {
+            ("memory", true)
+        } else if text.contains(&os_error(libc::EAGAIN)) {
+            ("processes", false)
+        } else {
+            return text;
+        };
+        let limit = match is_memory {
+            true => limits.memory.map(format::bytes),
+            false => limits.processes.map(|count| count.to_string()),
+        };
+        let Some(limit) = limit else { return text };
+        format!(
+            "{text}; its limit `{name}` is {limit}, raise it if that is too little to start with"
+        )
     }
 }
 
@@ -171,6 +199,11 @@ impl Limited {
         let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
         counter(&text, word).is_some_and(|count| count > 0)
     }
+}
+
+/// How texts of errors end that have a number of the system's.
+fn os_error(number: i32) -> String {
+    format!("(os error {number})")
 }
 
 /// The number behind a word that begins a line.
@@ -387,6 +420,65 @@ mod tests {
             ("broken - cgroup2", "0::/"),
         ] {
             assert!(parse(mounts, groups).is_empty(), "{mounts}");
+        }
+    }
+
+    /// A group as it is left after a step, with counters in a folder.
+    fn group(folder: &Path, controller: Controller, file: &str, text: &str) -> ControlGroup {
+        fs::write(folder.join(file), text).unwrap();
+        let limited = Limited {
+            folder: folder.to_owned(),
+            controller,
+            version: Version::Two,
+        };
+        ControlGroup {
+            limited: vec![limited],
+        }
+    }
+
+    #[test]
+    fn a_step_that_succeeds_is_told_of_its_limits_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits::default();
+        let memory = |text| group(folder.path(), Controller::Memory, "memory.events", text);
+        assert!(memory("oom 1\noom_kill 1\n").has_killed());
+        assert!(!memory("max 9\noom 1\noom_kill 0\n").has_killed());
+        let forks = group(
+            folder.path(),
+            Controller::Processes,
+            "pids.events",
+            "max 2\n",
+        );
+        assert!(!forks.has_killed());
+        let reached = forks.reached(&limits, &StepOutcome::Done);
+        assert_eq!(reached.len(), 1);
+        assert!(
+            reached[0].contains("`processes`, and succeeded"),
+            "{reached:?}"
+        );
+        let none = group(
+            folder.path(),
+            Controller::Processes,
+            "pids.events",
+            "max 0\n",
+        );
+        assert!(none.reached(&limits, &StepOutcome::Done).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_started_names_the_limit() {
+        let group = ControlGroup {
+            limited: Vec::new(),
+        };
+        let limits = Limits {
+            memory: Some(10 << 20),
+            ..Limits::default()
+        };
+        let refused = |number| format!("start /bin/sh: {}", io::Error::from_raw_os_error(number));
+        let text = group.explain(&limits, refused(libc::ENOMEM));
+        assert!(text.contains("its limit `memory` is 10"), "{text}");
+        for number in [libc::EAGAIN, libc::ENOENT] {
+            assert_eq!(group.explain(&limits, refused(number)), refused(number));
         }
     }
 

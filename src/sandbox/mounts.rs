@@ -2,7 +2,7 @@
 
 mod wanted;
 
-pub use wanted::Agent;
+pub use wanted::{Agent, CACHE_CONTENT};
 
 use super::error::Failure;
 use super::means::{Means, Writable};

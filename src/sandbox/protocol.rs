@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mount::{Limits, Mount, MountKind, Owner, Secret, SecretBytes, Variable};
+pub use mount::{Limits, Mount, MountKind, Owner, SearchedCache, Secret, SecretBytes, Variable};
 
 /// What the commands of a step can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +141,8 @@ pub struct RootSpec {
     pub variables: Vec<Variable>,
     /// What must not be in the layer, nor in what is kept of a step that failed.
     pub secrets: Vec<Secret>,
+    /// Where the secrets should not be either: those that are left there are told of.
+    pub caches: Vec<SearchedCache>,
 }
 
 /// One run of a step.
@@ -173,6 +175,9 @@ pub enum StepOutcome {
         /// What would have been accepted.
         allowed: Vec<i32>,
     },
+    /// All actions succeeded, but the kernel has killed a process at the limit on memory, so that
+    /// what is there may be wrong.
+    KilledAtLimit,
     /// This host's side has left the open root without success.
     Abandoned,
     /// It took too long, and all of it was killed.

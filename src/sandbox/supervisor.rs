@@ -189,7 +189,7 @@ fn step(
 ) -> Result<Answer, Failure> {
     let scratch = &spec.root.scratch;
     let mut upper = Upper::prepare(scratch, &spec.root.lowers, facts.means).map(Some);
-    let result = match &mut upper {
+    let mut result = match &mut upper {
         Ok(upper) => attempt(connection, spec, upper, facts, door),
         Err((kind, text)) => Err((*kind, std::mem::take(text))),
     };
@@ -200,9 +200,20 @@ fn step(
             ..
         }))
     );
-    if !is_done && (!spec.keep_failed || !may_be_kept(&result, &spec.root)) {
-        empty(scratch);
-        return result;
+    if !is_done {
+        let refusal = match spec.keep_failed {
+            true => may_be_kept(&result, &spec.root),
+            false => Err(None),
+        };
+        if let Err(why) = refusal {
+            if let (Ok(Answer::Step(report)), Some(why)) = (&mut result, why) {
+                report
+                    .notes
+                    .push(format!("nothing of the failed step is kept: {why}"));
+            }
+            empty(scratch);
+            return result;
+        }
     }
     // As the commands left it, it is to be the uppermost layer of another step.
     let kept = match upper {
@@ -241,13 +252,16 @@ fn attempt(
     finish_step(connection, spec, upper, facts, &group, end)
 }
 
-/// Whether what a failed step has left is free of secrets.
-fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> bool {
-    if root.secrets.is_empty() {
-        return true;
+/// Looks whether what a failed step has left is free of secrets; an error says why not, if the
+/// result does not.
+fn may_be_kept(result: &Result<Answer, Failure>, root: &RootSpec) -> Result<(), Option<String>> {
+    if matches!(result, Err((FailureKind::Secret, _))) {
+        return Err(None);
     }
-    let has_secret = matches!(result, Err((FailureKind::Secret, _)));
-    !has_secret && tasks::search(&root.scratch.join("fs"), &root.secrets).is_ok()
+    if root.secrets.is_empty() {
+        return Ok(());
+    }
+    tasks::search(&root.scratch.join("fs"), &root.secrets).map_err(|(_, why)| Some(why))
 }
 
 /// Turns the upper of a step that succeeded into a clean tree and names its layer.
@@ -260,6 +274,7 @@ fn finish_step(
     end: End,
 ) -> Result<Answer, Failure> {
     let outcome = match end {
+        End::Reported(InitReport::Done { .. }) if group.has_killed() => StepOutcome::KilledAtLimit,
         End::Reported(InitReport::Done { stubs }) => {
             root::tidy(&spec.root.scratch, &stubs).map_err(|text| (FailureKind::Work, text))?;
             StepOutcome::Done
@@ -271,7 +286,9 @@ fn finish_step(
             };
             StepOutcome::Failed { code, allowed }
         }
-        End::Reported(InitReport::Failed { kind, text }) => return Err((kind, text)),
+        End::Reported(InitReport::Failed { kind, text }) => {
+            return Err((kind, group.explain(&spec.root.limits, text)));
+        }
         End::Reported(InitReport::Listening | InitReport::Isolated | InitReport::Agent { .. }) => {
             return Err(unexpected_report());
         }
@@ -287,6 +304,9 @@ fn finish_step(
         reached: Vec::new(),
     };
     report.reached = group.reached(&spec.root.limits, &report.outcome);
+    if report.outcome != StepOutcome::Cancelled {
+        report.notes.extend(tasks::search_caches(&spec.root));
+    }
     if report.outcome != StepOutcome::Done {
         return Ok(Answer::Step(report));
     }

@@ -1,7 +1,7 @@
 //! Tasks: work on trees that runs nothing of an image, done by the owner of their files.
 
 use super::error::Failure;
-use super::mounts;
+use super::mounts::{self, CACHE_CONTENT};
 use super::protocol::{Extracted, FailureKind, PackedLayer, RootSpec, Secret, Task, TaskReport};
 use super::read_ahead;
 use crate::decompress::decompress;
@@ -117,21 +117,48 @@ pub(super) fn settle_step(
 
 /// Fails if a tree holds one of the secrets, in any of the forms that are looked for.
 pub(super) fn search(tree: &Path, secrets: &[Secret]) -> Result<(), Failure> {
+    match find(tree, secrets).map_err(|text| (FailureKind::Work, text))? {
+        Some(found) => Err((FailureKind::Secret, format!("{found} of the layer"))),
+        None => Ok(()),
+    }
+}
+
+/// Says which secrets the caches of a root hold, and what comes of that.
+pub(super) fn search_caches(root: &RootSpec) -> Vec<String> {
+    let mut notes = Vec::new();
+    for cache in &root.caches {
+        let tree = cache.folder.join(CACHE_CONTENT);
+        if !tree.is_dir() {
+            continue;
+        }
+        let name = &cache.name;
+        match find(&tree, &root.secrets) {
+            Ok(None) => {}
+            Ok(Some(found)) => notes.push(format!(
+                "{found} of the cache {name:?}: it stays on this disk, other steps can read it, and `hardtack cache export --mounts` takes it along"
+            )),
+            // Another step may be changing it.
+            Err(text) => notes.push(format!(
+                "the cache {name:?} could not be searched for secrets: {text}"
+            )),
+        }
+    }
+    notes
+}
+
+/// Which secret is where in a tree, in words; none if there is none.
+fn find(tree: &Path, secrets: &[Secret]) -> Result<Option<String>, String> {
     let forms = secrets.iter().flat_map(|secret| {
         let forms = mask::forms(secret.bytes.as_bytes()).into_iter();
         forms.map(|form| (secret.name.as_str(), form))
     });
     let (names, forms): (Vec<&str>, Vec<Vec<u8>>) = forms.unzip();
-    let work = |text: String| (FailureKind::Work, text);
-    let tree = folder(tree).map_err(work)?;
-    let found = layer::search(tree.as_fd(), &forms).map_err(|error| work(whole(error)))?;
-    let Some(found) = found else { return Ok(()) };
-    let name = names.get(found.pattern).copied().unwrap_or_default();
-    let text = format!(
-        "the secret {name} is in {} {} of the layer",
-        found.place, found.path
-    );
-    Err((FailureKind::Secret, text))
+    let tree = folder(tree)?;
+    let found = layer::search(tree.as_fd(), &forms).map_err(whole)?;
+    Ok(found.map(|found| {
+        let name = names.get(found.pattern).copied().unwrap_or_default();
+        format!("the secret {name} is in {} {}", found.place, found.path)
+    }))
 }
 
 /// Says which secrets are too short to be looked for.

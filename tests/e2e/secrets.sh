@@ -149,6 +149,8 @@ contains "it says where" leak.err "the secret file is in the content of copied"
 contains "it says what to do" leak.err "remove it before the step ends"
 leaking '"cat /run/secrets/file | base64 > /encoded"'
 contains "base64 is found" leak.err "the content of encoded"
+leaking '"head -c 60 /dev/zero | cat - /run/secrets/file | base64 > /encoded"'
+contains "base64 in lines is found" leak.err "the content of encoded"
 leaking '"mkdir /$FILE"'
 contains "names are found" leak.err "a name in the root folder"
 leaking '"ln -s $FILE /link"'
@@ -158,6 +160,23 @@ contains "a step that fails says so" leak.err "exit"
 "$HARDTACK" shell --store leak-store --var-file v.pkrvars.hcl --failed leak.pkr.hcl -- cat /left > shell.out 2>&1 \
     && fail "what failed with a secret was kept"
 echo "ok: it is not kept to be looked at"
+contains "it says why" leak.err "nothing of the failed step is kept: the secret file is in the content of left"
+grep -q -e --failed leak.err && fail "it offers to show what is not there"
+sed -i '$d' leak.pkr.hcl
+cat >> leak.pkr.hcl <<HCL
+  error-cleanup-provisioner "shell" {
+    inline = ["cat /run/secrets/file > /dropped", "echo cleaned up"]
+    mount "secret" {
+      id   = "file"
+      file = "given/file"
+    }
+  }
+}
+HCL
+"$HARDTACK" build --store leak-store --var-file v.pkrvars.hcl leak.pkr.hcl > leak.out 2> leak.err && fail "it was built"
+contains "what cleans up runs" leak.err "cleaned up"
+grep -q -e 'error-cleanup-provisioner failed' leak.err && fail "what is dropped was searched"
+echo "ok: what is dropped is not searched"
 
 echo "--- what is missing"
 "$HARDTACK" build --store none --var-file v.pkrvars.hcl t.pkr.hcl > missing.out 2> missing.err && fail "it was built without"
@@ -169,3 +188,31 @@ contains "where" missing.err 't.pkr.hcl:'
 "$HARDTACK" validate --var-file v.pkrvars.hcl t.pkr.hcl > validate.out 2>&1 || { cat validate.out; fail "validate asks for secrets"; }
 echo "ok: checking needs no secrets"
 left_behind leak-store
+
+echo "--- a secret that goes through a cache"
+cat > cache.pkr.hcl <<HCL
+$header
+build {
+  name    = "leak"
+  sources = ["source.oci.base"]
+  provisioner "shell" {
+    inline = ["cp /run/secrets/file /cache/copied"]
+    mount "secret" {
+      id   = "file"
+      file = "given/file"
+    }
+    mount "cache" {
+      target = "/cache"
+    }
+  }
+  provisioner "shell" {
+    inline = ["cp /cache/copied /carried"]
+    mount "cache" {
+      target = "/cache"
+    }
+  }
+}
+HCL
+"$HARDTACK" build --store cache-store --var-file v.pkrvars.hcl cache.pkr.hcl > leak.out 2> leak.err && fail "it was built"
+contains "a step that has not been given it is searched too" leak.err "the secret file is in the content of carried"
+contains "it says that the cache has it" leak.err 'the secret file is in the content of copied of the cache "/cache"'

@@ -146,6 +146,12 @@ fn a_memory_hog_is_stopped() {
     if report.notes.is_empty() {
         assert!(report.reached[0].contains("memory"), "{report:?}");
     }
+    let ran = bench.shell("x=$(head -c 300000000 /dev/zero | tr '\\0' x) | true; echo wrong > /y");
+    let report = ran.report();
+    if report.notes.is_empty() {
+        assert_eq!(report.outcome, StepOutcome::KilledAtLimit);
+        assert!(report.diff_id.is_none(), "{report:?}");
+    }
     bench.print("head -c 1000000 /dev/zero > /x");
     assert_eq!(groups_left(), [""; 0].map(std::path::PathBuf::from));
 }

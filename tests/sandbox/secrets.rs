@@ -1,7 +1,7 @@
 //! Secrets and keys that a step may use, and must not keep.
 
 use super::support::{Bench, Ran, shell, shell_as};
-use hardtack::sandbox::{Mount, MountKind, Owner, SandboxError, Secret, Variable};
+use hardtack::sandbox::{Mount, MountKind, Owner, SandboxError, SearchedCache, Secret, Variable};
 use std::fs;
 
 const TOKEN: &str = "s3cr3t-t0ken-of-the-test";
@@ -205,4 +205,31 @@ fn the_keys_of_an_agent_can_be_used_by_every_user() {
     drop(agent);
     let gone = bench.shell("/usr/bin/ssh-add -l");
     assert!(gone.result.is_ok());
+}
+
+#[test]
+fn a_secret_in_a_cache_is_told_of() {
+    let mut bench = bench(TOKEN);
+    let folder = bench.folder.path().join("cache");
+    fs::create_dir(&folder).unwrap();
+    bench.mounts.push(Mount {
+        target: "/cache".into(),
+        kind: MountKind::Cache {
+            folder: folder.clone(),
+            owner: owner(&bench, 0, 0o755),
+        },
+    });
+    bench.caches = vec![SearchedCache {
+        name: "mine".into(),
+        folder,
+    }];
+    let ran = bench.shell("echo x > /cache/harmless").done();
+    assert_eq!(ran.report().notes, [""; 0]);
+    for script in ["mkdir /cache/a; echo $TOKEN > /cache/a/b", "exit 1"] {
+        let ran = bench.shell(script);
+        let notes = &ran.report().notes;
+        let said = "the secret token is in the content of a/b of the cache \"mine\"";
+        assert!(notes.len() == 1 && notes[0].starts_with(said), "{notes:?}");
+        assert!(!notes[0].contains(TOKEN), "{notes:?}");
+    }
 }

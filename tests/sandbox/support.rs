@@ -2,8 +2,8 @@
 
 use hardtack::sandbox::{
     Action, Cancel, Isolation, Limits, Mount, Network, OpenRoot, OutputStream, RootCommand,
-    RootSpec, Sandbox, SandboxError, Secret, Settings, StepOutcome, StepReport, StepSpec, Variable,
-    attach,
+    RootSpec, Sandbox, SandboxError, SearchedCache, Secret, Settings, StepOutcome, StepReport,
+    StepSpec, Variable, attach,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -37,6 +37,7 @@ pub struct Bench {
     pub variables: Vec<Variable>,
     pub limits: Limits,
     pub secrets: Vec<Secret>,
+    pub caches: Vec<SearchedCache>,
     pub timeout: Option<Duration>,
     pub cancel: Cancel,
     scratches: usize,
@@ -94,6 +95,7 @@ impl Bench {
             variables: Vec::new(),
             limits: Limits::default(),
             secrets: Vec::new(),
+            caches: Vec::new(),
             timeout: Some(Duration::from_secs(60)),
             cancel: Cancel::default(),
             scratches: 0,
@@ -153,6 +155,7 @@ impl Bench {
             variables: self.variables.clone(),
             limits: self.limits.clone(),
             secrets: self.secrets.clone(),
+            caches: self.caches.clone(),
         }
     }
 

@@ -23,7 +23,7 @@ const RESERVED: [&str; 3] = ["proc", "sys", "dev"];
 /// The exception: shared memory, which a program may want more of.
 const SHARED_MEMORY: &str = "dev/shm";
 /// What is mounted of a cache's folder.
-const CACHE_CONTENT: &str = "fs";
+pub const CACHE_CONTENT: &str = "fs";
 /// Where a file that is made for a mount lies in its own file system.
 const FILE: &str = "file";
 

@@ -107,6 +107,15 @@ pub struct Secret {
     pub bytes: SecretBytes,
 }
 
+/// A cache that is searched for secrets after the step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchedCache {
+    /// What messages call it.
+    pub name: String,
+    /// As in [`MountKind::Cache`].
+    pub folder: PathBuf,
+}
+
 /// What the commands of a step may use; none for no limit, or the usual one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
