@@ -38,7 +38,7 @@ pub use on_error::OnError;
 pub use others::OtherImages;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
-pub use tests_of_image::try_tests;
+pub use tests_of_image::{skipped_tests, try_tests};
 pub use try_image::{open_image, unpack_image};
 
 use crate::base::Pins;
