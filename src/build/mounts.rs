@@ -20,15 +20,15 @@ pub struct Furnished {
     _locks: Vec<LockGuard>,
 }
 
-/// The root in which the commands of a step run. `waiting` is called when another step has a cache
-/// that this one must have for itself.
+/// The root in which the commands of a step run. `waiting` is called with the id of a cache
+/// that this one must have for itself while another step has it.
 pub fn root(
     environment: &Environment,
     given: &Given,
     layer: Option<&LayerStep>,
     lowers: Vec<PathBuf>,
     scratch: PathBuf,
-    waiting: &dyn Fn(),
+    waiting: &dyn Fn(&str),
 ) -> Result<Furnished, BuildError> {
     let mut furnished = Furnished {
         root: RootSpec {
@@ -58,7 +58,7 @@ impl Furnished {
         environment: &Environment,
         given: &Given,
         mount: &StepMount,
-        waiting: &dyn Fn(),
+        waiting: &dyn Fn(&str),
     ) -> Result<(), BuildError> {
         let kind = match &mount.kind {
             StepMountKind::Bind { source, writable } => MountKind::Bind {
@@ -87,7 +87,7 @@ impl Furnished {
                 if *is_locked {
                     let name = format!("{namespace}/{id}");
                     self._locks
-                        .push(trees::lock(environment, CACHE_LOCK, &name, waiting)?);
+                        .push(trees::lock(environment, CACHE_LOCK, &name, || waiting(id))?);
                 }
                 let now = environment.now.into();
                 MountKind::Cache {
