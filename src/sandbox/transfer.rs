@@ -206,6 +206,11 @@ impl Copier {
                     Err(error) => return Err(error.into()),
                 };
                 let target = self.open_folder(folder, name)?;
+                if depth == 0 && self.is_within(target.as_fd(), stat)? {
+                    return Err(io::Error::other(
+                        "it lies in the source, which would be copied into itself without end; name a destination outside of it",
+                    ));
+                }
                 // A folder that is there keeps its own mode.
                 if is_new {
                     self.give(target.as_fd())?;
@@ -258,6 +263,29 @@ impl Copier {
         Ok(())
     }
 
+    /// Whether a folder lies somewhere below that of `source`.
+    fn is_within(&self, folder: BorrowedFd<'_>, source: &Stat) -> io::Result<bool> {
+        // What the root holds is nowhere around a folder of the host.
+        if *self == Self::OntoHost {
+            return Ok(false);
+        }
+        let place = |stat: &Stat| (stat.st_dev, stat.st_ino);
+        let mut below = place(&fstat(folder)?);
+        let mut folder = inside::open_at(folder, OsStr::new(".."), OFlags::PATH)?;
+        loop {
+            let here = place(&fstat(&folder)?);
+            // The root is its own parent.
+            if here == below {
+                return Ok(false);
+            }
+            if here == place(source) {
+                return Ok(true);
+            }
+            below = here;
+            folder = inside::open_at(folder.as_fd(), OsStr::new(".."), OFlags::PATH)?;
+        }
+    }
+
     /// Makes a copy belong to whom it should.
     fn give(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         match self {
@@ -307,5 +335,36 @@ impl Copier {
             // A link of the host would be followed in the root.
             Self::OntoHost => inside::open_at(folder, name, flags | OFlags::NOFOLLOW),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_not_copied_into_itself() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name).display().to_string();
+        fs::create_dir_all(path("sub/deep")).unwrap();
+        fs::write(path("sub/file"), "x").unwrap();
+        std::os::unix::fs::symlink(path("sub/deep"), path("link")).unwrap();
+        let copy = |source: &str, destination: &str| {
+            let upload = Upload::open_inside(&path(source), path(destination)).unwrap();
+            upload.carry_out()
+        };
+        for (source, destination) in [
+            ("sub/", "sub/copy"),
+            ("sub/", "sub/deep/er/copy"),
+            ("sub", "sub"),
+            ("sub/", "link"),
+        ] {
+            let error = copy(source, destination).unwrap_err();
+            assert!(error.contains("lies in the source"), "{source}: {error}");
+        }
+        for (source, destination) in [("sub/", "sub"), ("sub/", "subs"), ("sub/deep/", "sub")] {
+            assert_eq!(copy(source, destination), Ok(()), "{destination}");
+        }
+        assert!(root.path().join("subs/file").is_file());
     }
 }
