@@ -63,7 +63,16 @@ fn whole(
     let hint = error.and_then(SandboxError::hint);
     Finding::new(NAME, State::Bad, text)
         .remedies(hint)
-        .remedies(container.map(Container::full_isolation).unwrap_or_default())
+        .remedies(flags_against(error, container))
+}
+
+/// The flags of the container that make it allow what it refuses.
+fn flags_against(refusal: Option<&SandboxError>, container: Option<Container>) -> Vec<String> {
+    match refusal {
+        // Nothing was refused, as nothing could be asked.
+        Some(SandboxError::Spawn(_)) => Vec::new(),
+        _ => container.map(Container::full_isolation).unwrap_or_default(),
+    }
 }
 
 fn user_namespaces(
@@ -102,7 +111,7 @@ fn user_namespaces(
     finding
         .remedies(refusal.and_then(SandboxError::hint))
         .remedies(apparmor_profile(patient))
-        .remedies(container.map(Container::full_isolation).unwrap_or_default())
+        .remedies(flags_against(refusal, container))
 }
 
 /// The profile that gives hardtack alone what Ubuntu keeps from all others.
@@ -314,5 +323,9 @@ mod tests {
         assert_eq!(found.state, State::Bad);
         assert!(found.text.contains("not permitted"), "{}", found.text);
         assert!(found.remedies.iter().any(|it| it.contains("unmask=ALL")));
+        let lost = SandboxError::Spawn(std::io::ErrorKind::NotFound.into());
+        let attempts = [attempt(Isolation::SingleId, Err(lost))];
+        let found = whole(&attempts, None, None, Some(Container::Podman));
+        assert!(!found.remedies.iter().any(|it| it.contains("unmask=ALL")));
     }
 }
