@@ -24,6 +24,7 @@ pub mod requirements;
 mod root_archive;
 mod run;
 mod schedule;
+mod signals;
 pub mod state;
 mod step;
 mod steps;
@@ -38,7 +39,8 @@ pub use on_error::OnError;
 pub use others::OtherImages;
 pub use predict::{Forecast, StepForecast, forecast};
 pub use schedule::run;
-pub use tests_of_image::try_tests;
+pub use signals::StopSignals;
+pub use tests_of_image::{skipped_tests, try_tests};
 pub use try_image::{open_image, unpack_image};
 
 use crate::base::Pins;

@@ -6,6 +6,7 @@
 mod container;
 mod isolation;
 mod machine;
+mod network;
 mod packages;
 mod tools;
 
@@ -97,7 +98,8 @@ pub struct Report {
 pub fn examine(patient: &Patient<'_>) -> Report {
     let container = Container::find(patient.environment);
     let packages = Packages::of_this_host();
-    let (mode, isolation) = isolation::findings(patient, container);
+    let (best, isolation) = isolation::findings(patient, container);
+    let mode = best.map(|(isolation, means)| isolation::describe(isolation, means));
     let mut findings = vec![machine::kernel(), container::finding(container)];
     findings.extend(isolation);
     findings.push(machine::control_groups());
@@ -105,6 +107,8 @@ pub fn examine(patient: &Patient<'_>) -> Report {
         patient.store,
         patient.store_refusal.as_deref(),
     ));
+    let is_root = best.is_some_and(|(isolation, _)| isolation == sandbox::Isolation::Root);
+    findings.push(network::finding(is_root, container, packages));
     findings.extend(tools::findings(patient, packages));
     findings.push(machine::emulation(packages));
     Report {

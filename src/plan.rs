@@ -210,6 +210,7 @@ impl Plan {
         }
         let builds = select::select(builds, &names, template.builds(), &settings, &diagnostics);
         pushes::warn_of_rivals(&builds, &diagnostics);
+        step::warn_of_lacks(&builds, &diagnostics);
         if diagnostics.has_errors() {
             return Err((diagnostics, template.sources().clone()));
         }

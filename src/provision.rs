@@ -34,6 +34,7 @@ pub use input::Input;
 pub use requirement::{Installed, Requirement, RequirementName};
 pub use shell_local::{Host, ShellLocal};
 
+use crate::diagnostic::Diagnostic;
 use crate::sandbox::{Action, OpenRoot, RootCommand};
 use crate::template::Arguments;
 use std::collections::BTreeMap;
@@ -120,6 +121,12 @@ pub trait Provisioner: fmt::Debug + Send + Sync {
     /// The actions, in order. Files that exist only for the step are written to `scratch`, an
     /// empty folder that is removed after it.
     fn actions(&self, scratch: &Path, start: &StartState) -> Result<Vec<Action>, ProvisionError>;
+
+    /// What this host lacks for the step to run, as a warning without a place; its result may still come
+    /// from a cache.
+    fn lack(&self) -> Option<Diagnostic> {
+        None
+    }
 
     /// What it takes from elsewhere, pinned by the lock file. Before [`Provisioner::actions`], the
     /// folder [`REQUIREMENT`] of the scratch is made a link to where that is installed.

@@ -54,7 +54,7 @@ mod sys;
 mod tasks;
 mod temporary;
 mod transfer;
-mod user_network;
+pub mod user_network;
 mod users;
 mod writable;
 

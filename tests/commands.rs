@@ -219,6 +219,70 @@ build {
 }
 
 #[test]
+fn one_mistake_in_a_mount_is_one_error() {
+    for (block, expected) in [
+        (
+            "mount \"cache\" {\n target = \"/c\"\n sharing = \"private\"\n mode = \"0755\"\n }",
+            "sharing cannot be \"private\"",
+        ),
+        (
+            "mount \"secret\" {\n id = \"a/b\"\n variable = \"A\"\n }",
+            "\"a/b\" cannot be an id here",
+        ),
+        (
+            "mount \"disk\" {\n target = \"/d\"\n }",
+            "there is no kind of mount \"disk\"",
+        ),
+        (
+            "mount \"tmpfs\" {\n target = \"/d\"\n mod = \"0755\"\n }",
+            "there is no argument `mod` here",
+        ),
+    ] {
+        let bench = Bench::new(&format!(
+            "source \"oci\" \"a\" {{ scratch = true }}\nbuild {{\n sources = [\"oci.a\"]\n provisioner \"shell\" {{\n inline = [\"true\"]\n {block}\n }}\n}}\n"
+        ));
+        let ran = bench.run(&["validate", "."]);
+        assert_eq!(ran.code, 1, "{block}");
+        let errors = ran.stderr.matches("error: ").count();
+        assert_eq!(errors, 1, "{block}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{block}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_a_host_lacks_for_a_build_that_is_left_out_is_not_said() {
+    let bench = Bench::new(
+        r#"
+source "oci" "a" { scratch = true }
+build {
+  name    = "plain"
+  sources = ["oci.a"]
+}
+build {
+  name    = "played"
+  sources = ["oci.a"]
+  provisioner "ansible" {
+    playbook_file = "site.yml"
+    command       = "ansible-nowhere"
+  }
+}
+"#,
+    );
+    bench.file("site.yml", "- hosts: all\n");
+    for (flag, is_said) in [("-only=plain.*", false), ("-only=played.*", true)] {
+        let ran = bench.run(&["validate", flag, "."]);
+        assert_eq!(ran.code, 0, "{flag}: {}", ran.stderr);
+        let warning = "there is no ansible-nowhere on this host";
+        assert_eq!(
+            ran.stderr.contains(warning),
+            is_said,
+            "{flag}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
 fn undeclared_values_in_a_file_are_warned_of_where_packer_does() {
     let bench = Bench::new(TEMPLATE);
     bench.file("v.pkrvars.hcl", "region = \"x\"\nregoin = \"y\"\n");

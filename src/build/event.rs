@@ -111,11 +111,15 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<String>,
     },
-    /// Another build, or another hardtack process, runs the same step; this one waits for it.
+    /// Another build, or another hardtack process, runs the same step or has a cache that this one
+    /// must have for itself; it waits for that.
     StepWaiting {
         /// Which one.
         #[serde(flatten)]
         place: StepPlace,
+        /// The id of the cache; none if it waits for the same step.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache: Option<String>,
     },
     /// A step's command wrote a line.
     StepOutput {

@@ -20,15 +20,15 @@ pub struct Furnished {
     _locks: Vec<LockGuard>,
 }
 
-/// The root in which the commands of a step run. `waiting` is called when another step has a cache
-/// that this one must have for itself.
+/// The root in which the commands of a step run. `waiting` is called with the id of a cache
+/// that this one must have for itself while another step has it.
 pub fn root(
     environment: &Environment,
     given: &Given,
     layer: Option<&LayerStep>,
     lowers: Vec<PathBuf>,
     scratch: PathBuf,
-    waiting: &dyn Fn(),
+    waiting: &dyn Fn(&str),
 ) -> Result<Furnished, BuildError> {
     let mut furnished = Furnished {
         root: RootSpec {
@@ -59,11 +59,16 @@ pub fn root(
     Ok(furnished)
 }
 
+/// The shortest secret of another step that is looked for, in bytes: one like `postgres` is in what
+/// steps install that never heard of it.
+const SHORTEST_OF_OTHERS: usize = 12;
+
 /// Adds the secrets of the run that the step itself is not given: what another step has left in a
 /// cache, this one can carry into its layer.
 fn search_for_others(sought: &mut Vec<Secret>, given: &Given) {
     for (name, value) in given.secrets() {
-        if !sought.iter().any(|secret| secret.bytes == *value) {
+        let is_telling = value.as_bytes().trim_ascii().len() >= SHORTEST_OF_OTHERS;
+        if is_telling && !sought.iter().any(|secret| secret.bytes == *value) {
             sought.push(Secret {
                 name: name.to_owned(),
                 bytes: value.clone(),
@@ -89,7 +94,7 @@ impl Furnished {
         environment: &Environment,
         given: &Given,
         mount: &StepMount,
-        waiting: &dyn Fn(),
+        waiting: &dyn Fn(&str),
     ) -> Result<(), BuildError> {
         let kind = match &mount.kind {
             StepMountKind::Bind { source, writable } => MountKind::Bind {
@@ -118,7 +123,7 @@ impl Furnished {
                 if *is_locked {
                     let name = format!("{namespace}/{id}");
                     self._locks
-                        .push(trees::lock(environment, CACHE_LOCK, &name, waiting)?);
+                        .push(trees::lock(environment, CACHE_LOCK, &name, || waiting(id))?);
                 }
                 let now = environment.now.into();
                 let folder = environment.store.mount_cache(&namespace, id, now)?;
@@ -190,10 +195,15 @@ mod tests {
 
     #[test]
     fn a_step_is_searched_for_secrets_of_others() {
-        let given = Given::of_flags(&[("npm", "t0ken-a"), ("same", "t0ken-a"), ("git", "t0ken-b")]);
+        let given = Given::of_flags(&[
+            ("npm", "t0ken-a-0123"),
+            ("same", "t0ken-a-0123"),
+            ("git", "t0ken-b-0123"),
+            ("database", "postgres"),
+        ]);
         let mut sought = vec![Secret {
             name: "mine".to_owned(),
-            bytes: b"t0ken-a".to_vec().into(),
+            bytes: b"t0ken-a-0123".to_vec().into(),
         }];
         search_for_others(&mut sought, &given);
         let names: Vec<&str> = sought.iter().map(|secret| &*secret.name).collect();

@@ -2,8 +2,10 @@
 
 use super::event::Event;
 use super::run::{self, Finished};
+use super::signals::StopSignals;
 use super::{BuildError, Environment, Outcome, tests_of_image, trees};
 use crate::plan::Plan;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, watch};
@@ -22,8 +24,8 @@ enum State {
     Finished(Arc<Finished>),
 }
 
-/// Runs all builds of a plan. One that fails does not stop the others. SIGINT and SIGTERM cancel
-/// all of them; a second one ends the process at once.
+/// Runs all builds of a plan. One that fails does not stop the others. A signal to stop
+/// cancels all of them; a second one ends the process at once.
 pub fn run(environment: Environment, plan: Plan) -> Result<Vec<Outcome>, BuildError> {
     let environment = Arc::new(environment);
     let plan = Arc::new(plan);
@@ -207,20 +209,13 @@ fn run_one(
 
 /// Cancels the run at the first signal, ends the process at the second.
 async fn cancel_on_signals(environment: Arc<Environment>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+    let Ok(mut signals) = StopSignals::listen() else {
         // Without handlers the default applies: the process ends, and its helpers with it.
         return;
     };
     let mut count = 0;
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        signals.next().await;
         count += 1;
         if count > 1 {
             std::process::exit(1);

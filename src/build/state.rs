@@ -5,6 +5,7 @@
 //! the root is thrown away.
 
 use super::chain::Chain;
+use super::event::{Event, Level};
 use super::failure::{self, Failure};
 use super::run::{self, Order};
 use super::step::{Bench, StepFailure};
@@ -103,8 +104,9 @@ pub fn open<T: Send>(
         Work::Host(_) => None,
     });
     let path = scratch.path().to_owned();
+    let waiting = |cache: &str| tell_of_wait(environment, build, cache);
     let furnished =
-        mounts::root(environment, &plan.given, layer, lowers, path, &|| {}).map_err(fail)?;
+        mounts::root(environment, &plan.given, layer, lowers, path, &waiting).map_err(fail)?;
     let lasting: Vec<&str> = furnished.lasting().collect();
     let visit = |root: &OpenRoot| {
         visit(&State {
@@ -150,7 +152,8 @@ pub fn show_left(
     let scratch = environment.store.scratch()?;
     let path = scratch.path().to_owned();
     let given = &bench.plan.given;
-    let furnished = mounts::root(environment, given, layer, lowers, path, &|| {})?;
+    let waiting = |cache: &str| tell_of_wait(environment, bench.build, cache);
+    let furnished = mounts::root(environment, given, layer, lowers, path, &waiting)?;
     let visit = |root: &OpenRoot| match shell(root)? {
         None => Err(SandboxError::Work("this root has no shell".to_owned())),
         Some(shell) => {
@@ -160,6 +163,15 @@ pub fn show_left(
     };
     let sandbox = environment.sandbox.get()?;
     Ok(sandbox.open(&furnished.root, visit, &environment.cancel)??)
+}
+
+/// Says why nothing happens while a step of another run has a cache for itself.
+fn tell_of_wait(environment: &Environment, build: &PlannedBuild, cache: &str) {
+    environment.emit(Event::Notice {
+        build: Some(build.name.clone()),
+        level: Level::Info,
+        text: format!("waiting for the cache {cache:?}, which another step has"),
+    });
 }
 
 /// Brings a step's layer onto the chain. What works on this host is no part of a root.

@@ -96,6 +96,7 @@ impl Bench<'_> {
         let lock = trees::lock(environment, "step", &key.0.hex(), || {
             environment.emit(Event::StepWaiting {
                 place: self.place(step),
+                cache: None,
             });
         })?;
         // Whoever held the lock has probably left the result.
@@ -316,9 +317,10 @@ impl Bench<'_> {
             Some(layer),
             trees.to_vec(),
             tree.path().to_owned(),
-            &|| {
+            &|cache| {
                 environment.emit(Event::StepWaiting {
                     place: place.clone(),
+                    cache: Some(cache.to_owned()),
                 });
             },
         )?;

@@ -33,17 +33,26 @@ pub fn announce(environment: &Environment, plan: &Plan) {
         true => "--skip-tests",
         false => "the build failed before its tests",
     };
-    let skipped = |test: &Test| TestResult {
-        name: plan.masker.mask_neutral(&test.name).into_owned(),
+    for build in plan.builds.iter().filter(|build| !build.tests.is_empty()) {
+        let results = skipped(&build.tests, reason, &plan.masker);
+        environment.test_results.set(&build.name, results);
+    }
+}
+
+/// Results of tests whose turn never comes, as the run is interrupted or the sandbox fails.
+pub fn skipped_tests(tests: &[Test], masker: &Masker) -> Vec<TestResult> {
+    skipped(tests, "the tests were stopped before it ended", masker)
+}
+
+fn skipped(tests: &[Test], reason: &str, masker: &Masker) -> Vec<TestResult> {
+    let result = |test: &Test| TestResult {
+        name: masker.mask_neutral(&test.name).into_owned(),
         outcome: Outcome::Skipped {
             reason: reason.to_owned(),
         },
         seconds: 0.0,
     };
-    for build in plan.builds.iter().filter(|build| !build.tests.is_empty()) {
-        let results = build.tests.iter().map(skipped).collect();
-        environment.test_results.set(&build.name, results);
-    }
+    tests.iter().map(result).collect()
 }
 
 /// Runs the tests of a build on its image; errors when one fails, after all of them have run.
@@ -58,7 +67,17 @@ pub fn run(
     }
     let mut subject = Subject::new(environment, image);
     let mut results = Vec::with_capacity(build.tests.len());
-    for test in &build.tests {
+    // What an interruption, or a sandbox that fails, leaves out.
+    let missed = skipped_tests(&build.tests, &plan.masker);
+    environment.test_results.set(&build.name, missed);
+    // Told as each comes: what has failed has failed, whatever becomes of the rest.
+    let mut keep = |index: usize, result: TestResult| {
+        environment
+            .test_results
+            .put(&build.name, index, result.clone());
+        results.push(result);
+    };
+    for (index, test) in build.tests.iter().enumerate() {
         let key = subject.material(test, &plan.masker).key();
         let (build, name) = (build.name.clone(), test.name.clone());
         if !environment.no_cache
@@ -70,11 +89,12 @@ pub fn run(
                 test: name.clone(),
                 key,
             });
-            results.push(TestResult {
+            let result = TestResult {
                 name: plan.masker.mask_neutral(&name).into_owned(),
                 outcome: Outcome::Cached,
                 seconds: hit.record.seconds,
-            });
+            };
+            keep(index, result);
             continue;
         }
         environment.emit(Event::TestStarted {
@@ -88,30 +108,26 @@ pub fn run(
             let record = StepRecord::passed_test(key, &result.name, now, result.seconds);
             environment.store.put_step(&record)?;
         }
-        results.push(result);
+        keep(index, result);
     }
-    environment.test_results.set(&build.name, results.clone());
     verdict(&results)
 }
 
-/// Runs tests on an image that is there already; none of the results is kept. `told` learns of each
-/// as it comes.
+/// Runs tests on an image that is there already; none of the results is kept. `told` gets each as
+/// it comes, also when those after it cannot run.
 pub fn try_tests(
     environment: &Environment,
     image: &Image,
     tests: &[Test],
     sources: &Sources,
     masker: &Masker,
-    told: &mut dyn FnMut(&TestResult),
-) -> Result<Vec<TestResult>, BuildError> {
+    told: &mut dyn FnMut(TestResult),
+) -> Result<(), BuildError> {
     let mut subject = Subject::new(environment, image);
-    let mut results = Vec::with_capacity(tests.len());
     for test in tests {
-        let result = subject.run(test, sources, masker)?;
-        told(&result);
-        results.push(result);
+        told(subject.run(test, sources, masker)?);
     }
-    Ok(results)
+    Ok(())
 }
 
 /// What a test's result depends on, on an image of these layers.

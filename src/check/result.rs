@@ -151,6 +151,15 @@ impl Results {
         self.lock().insert(build.to_owned(), results);
     }
 
+    /// Tells what became of one of the tests of a build, all of which have been told of.
+    pub fn put(&self, build: &str, index: usize, result: TestResult) {
+        let mut results = self.lock();
+        let of_build = results.get_mut(build);
+        if let Some(place) = of_build.and_then(|results| results.get_mut(index)) {
+            *place = result;
+        }
+    }
+
     /// The results by build.
     pub fn by_build(&self) -> BTreeMap<String, Vec<TestResult>> {
         self.lock().clone()
@@ -158,5 +167,35 @@ impl Results {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<TestResult>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_counts_before_the_others_are_there() {
+        let result = |name: &str, outcome| TestResult {
+            name: name.to_owned(),
+            outcome,
+            seconds: 0.0,
+        };
+        let skipped = || Outcome::Skipped {
+            reason: "stopped".to_owned(),
+        };
+        let results = Results::default();
+        results.set(
+            "web",
+            vec![result("fails", skipped()), result("slow", skipped())],
+        );
+        let failed = Outcome::Failed {
+            failures: Vec::new(),
+            output: Vec::new(),
+        };
+        results.put("web", 0, result("fails", failed));
+        let known = &results.by_build()["web"];
+        assert!(known[0].has_failed());
+        assert_eq!(known[1].outcome, skipped());
     }
 }

@@ -7,12 +7,17 @@ use super::surroundings::{self, Surroundings};
 use crate::doctor::{Finding, Patient, Report, State, examine};
 use crate::sandbox;
 use crate::store::{Scratch, Store};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use tempfile::TempDir;
+
+/// What a store that has nothing in it takes at least, in bytes.
+const PROBE_LENGTH: usize = 16 * 1024;
 
 /// `hardtack doctor`.
 #[derive(Args, Debug)]
@@ -39,10 +44,9 @@ pub fn run(
 ) -> Result<ExitCode, CommandError> {
     let folder = surroundings.store_folder().ok();
     // Where steps will write decides what they can write to.
-    let scratch = folder.map(|folder| Store::open(folder)?.scratch());
-    let (scratch, store_refusal) = match scratch {
-        Some(Ok(scratch)) => (Some(scratch), None),
-        Some(Err(error)) => (None, Some(format!("{:#}", anyhow::Error::new(error)))),
+    let (scratch, store_refusal) = match folder.map(Ground::find) {
+        Some(Ok(ground)) => (Some(ground), None),
+        Some(Err(error)) => (None, Some(format!("{error:#}"))),
         None => (None, None),
     };
     // Elsewhere at least all the rest can be tried.
@@ -50,7 +54,7 @@ pub fn run(
     let settings = sandbox::Settings {
         scratch: scratch
             .as_ref()
-            .map(Scratch::path)
+            .map(Ground::path)
             .or(elsewhere.as_ref().map(TempDir::path))
             .map(Path::to_owned),
         ..surroundings.sandbox_settings()
@@ -75,6 +79,39 @@ pub fn run(
     } else {
         ErrorKind::Host.exit_code()
     })
+}
+
+/// An empty folder on the file system of the store, until this is dropped.
+enum Ground {
+    /// In the store.
+    Store(Scratch),
+    /// Where the store would be made: looking makes none.
+    Beside(TempDir),
+}
+
+impl Ground {
+    fn find(store: &Path) -> anyhow::Result<Self> {
+        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut it| it.next().is_none());
+        if fs::symlink_metadata(store).is_ok() && !is_empty(store) {
+            return Ok(Self::Store(Store::open(store)?.scratch()?));
+        }
+        let folder = store.ancestors().find(|it| it.exists());
+        let folder = folder.unwrap_or(Path::new("."));
+        let failed = || format!("cannot create the store {}", store.display());
+        let ground = tempfile::tempdir_in(folder).with_context(failed)?;
+        // A full disk still has place for the name of a folder.
+        let probe = ground.path().join("probe");
+        fs::write(&probe, [0; PROBE_LENGTH]).with_context(failed)?;
+        fs::remove_file(&probe).with_context(failed)?;
+        Ok(Self::Beside(ground))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Store(scratch) => scratch.path(),
+            Self::Beside(folder) => folder.path(),
+        }
+    }
 }
 
 fn text(report: &Report) -> String {
@@ -114,6 +151,25 @@ fn text(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looking_leaves_no_store_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = |path: &Path| fs::read_dir(path).unwrap().next().is_none();
+        let store = folder.path().join("deep/store");
+        let ground = Ground::find(&store).unwrap();
+        assert!(ground.path().is_dir());
+        drop(ground);
+        assert!(empty(folder.path()));
+        drop(Ground::find(folder.path()).unwrap());
+        assert!(empty(folder.path()));
+
+        Store::open(&store).unwrap();
+        let ground = Ground::find(&store).unwrap();
+        assert!(ground.path().starts_with(fs::canonicalize(&store).unwrap()));
+        let foreign = folder.path();
+        assert!(Ground::find(foreign).is_err());
+    }
 
     #[test]
     fn states_stand_in_words_and_remedies_below_them() {

@@ -1,13 +1,13 @@
 //! Interruption of commands that build nothing: what they have begun is cleaned up.
 
+use crate::build::StopSignals;
 use crate::sandbox::Cancel;
 use std::thread;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What a process ends with that was interrupted, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// A [`Cancel`] that the first SIGINT or SIGTERM sets off; the second ends the process.
+/// A [`Cancel`] that the first signal to stop sets off; the second ends the process.
 ///
 /// Without handlers the default applies: the process ends at once, and the next build removes what
 /// is left.
@@ -17,7 +17,7 @@ pub fn cancel_on_signals() -> Cancel {
     cancel
 }
 
-/// Sets `cancel` off at the first SIGINT or SIGTERM; the second ends the process.
+/// Sets `cancel` off at the first signal to stop; the second ends the process.
 pub fn watch(cancel: &Cancel) {
     let ours = cancel.clone();
     // A thread that cannot be started is as good as no handler.
@@ -34,17 +34,11 @@ pub fn watch(cancel: &Cancel) {
 }
 
 async fn wait(cancel: &Cancel) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+    let Ok(mut signals) = StopSignals::listen() else {
         return;
     };
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        signals.next().await;
         if cancel.is_cancelled() {
             std::process::exit(INTERRUPTED);
         }

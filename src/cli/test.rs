@@ -138,16 +138,24 @@ pub fn run(
         palette: Palette::new(surroundings.color),
         format: arguments.format,
     };
-    let mut suites = BTreeMap::new();
+    let mut suites: BTreeMap<String, Vec<TestResult>> = BTreeMap::new();
+    let mut ended = Ok(());
     for file in &files {
-        let results = printer.try_file(file, &environment, &image)?;
+        let mut results = Vec::with_capacity(file.tests.len());
+        if ended.is_ok() {
+            ended = printer.try_file(file, &environment, &image, &mut results);
+        }
+        let missed = file.tests.get(results.len()..).unwrap_or_default();
+        results.extend(build::skipped_tests(missed, &Masker::of(&file.secrets)));
         suites.insert(file.name.clone(), results);
     }
-    printer.end(&image, &suites)?;
+    // Also after an interruption: what has failed until then is to be seen.
     if let Some(report) = report {
         let text = junit::document(&suites, &surroundings.now.to_string());
         report.replace(text.as_bytes())?;
     }
+    ended?;
+    printer.end(&image, &suites)?;
     let has_failed = suites.values().flatten().any(TestResult::has_failed);
     Ok(ExitCode::from(u8::from(has_failed)))
 }
@@ -234,25 +242,26 @@ struct Printer {
 }
 
 impl Printer {
-    /// Runs the tests of a file, and tells of each as it ends.
+    /// Runs the tests of a file, tells of each as it ends, and adds what became of it to `results`.
     fn try_file(
         &self,
         file: &TestFile,
         environment: &build::Environment,
         image: &Image,
-    ) -> Result<Vec<TestResult>, CommandError> {
+        results: &mut Vec<TestResult>,
+    ) -> Result<(), CommandError> {
         let masker = Masker::of(&file.secrets);
         let mut printed = Ok(());
-        let mut told = |result: &TestResult| {
+        let mut told = |result: TestResult| {
             if self.format == Format::Text && printed.is_ok() {
-                printed = output::print(&self.lines(result));
+                printed = output::print(&self.lines(&result));
             }
+            results.push(result);
         };
         let tests = &file.tests;
-        let results =
-            build::try_tests(environment, image, tests, &file.sources, &masker, &mut told);
+        let ended = build::try_tests(environment, image, tests, &file.sources, &masker, &mut told);
         printed?;
-        results.map_err(|error| match error.is_of_host() {
+        ended.map_err(|error| match error.is_of_host() {
             true => CommandError::host(error),
             false => CommandError::user(error),
         })

@@ -10,11 +10,11 @@ use std::fs;
 const FIRST: u32 = 100_000;
 const RANGE: u32 = 65_536;
 
-/// Gives the mode that builds get, and what was found on the way.
+/// Gives what builds get, and what was found on the way.
 pub(super) fn findings(
     patient: &Patient<'_>,
     container: Option<Container>,
-) -> (Option<String>, Vec<Finding>) {
+) -> (Option<(Isolation, Means)>, Vec<Finding>) {
     let attempts = sandbox::survey(patient.sandbox);
     let best = attempts
         .iter()
@@ -27,10 +27,10 @@ pub(super) fn findings(
         processes(best.map(|(_, means)| means), container),
         overlay(best.map(|(_, means)| means), patient, container),
     ];
-    (mode, findings)
+    (best, findings)
 }
 
-fn describe(isolation: Isolation, means: Means) -> String {
+pub(super) fn describe(isolation: Isolation, means: Means) -> String {
     format!(
         "{isolation}; isolation {}; steps write to {}",
         means.confinement.name(),
@@ -63,7 +63,16 @@ fn whole(
     let hint = error.and_then(SandboxError::hint);
     Finding::new(NAME, State::Bad, text)
         .remedies(hint)
-        .remedies(container.map(Container::full_isolation).unwrap_or_default())
+        .remedies(flags_against(error, container))
+}
+
+/// The flags of the container that make it allow what it refuses.
+fn flags_against(refusal: Option<&SandboxError>, container: Option<Container>) -> Vec<String> {
+    match refusal {
+        // Nothing was refused, as nothing could be asked.
+        Some(SandboxError::Spawn(_)) => Vec::new(),
+        _ => container.map(Container::full_isolation).unwrap_or_default(),
+    }
 }
 
 fn user_namespaces(
@@ -75,7 +84,11 @@ fn user_namespaces(
     let mut refusal = None;
     for attempt in attempts.iter().filter(|it| it.isolation != Isolation::Root) {
         match &attempt.result {
-            Err(error @ (SandboxError::UserNamespace(_) | SandboxError::IdMap(_))) => {
+            Err(
+                error @ (SandboxError::Spawn(_)
+                | SandboxError::UserNamespace(_)
+                | SandboxError::IdMap(_)),
+            ) => {
                 refusal = refusal.or(Some(error));
             }
             // Whatever else fails comes after it has been made.
@@ -98,7 +111,7 @@ fn user_namespaces(
     finding
         .remedies(refusal.and_then(SandboxError::hint))
         .remedies(apparmor_profile(patient))
-        .remedies(container.map(Container::full_isolation).unwrap_or_default())
+        .remedies(flags_against(refusal, container))
 }
 
 /// The profile that gives hardtack alone what Ubuntu keeps from all others.
@@ -149,6 +162,9 @@ fn subordinate_ids(attempts: &[Attempt], patient: &Patient<'_>) -> Finding {
     if has_all_ids {
         return Finding::good(NAME, "not needed: root has all ids");
     }
+    if rustix::process::geteuid().is_root() {
+        return root_ids(attempts);
+    }
     let path = patient.search_path.as_deref();
     if tools::find("newuidmap", path).is_none() {
         let text = "there is no newuidmap; owners other than root are recorded instead of kept";
@@ -161,6 +177,22 @@ fn subordinate_ids(attempts: &[Attempt], patient: &Patient<'_>) -> Finding {
     Finding::new(NAME, State::Weak, text).remedies([format!(
         "sudo usermod --add-subuids {first}-{last} --add-subgids {first}-{last} $(id -un)"
     )])
+}
+
+/// Why root does not have all ids: a range of its own would be the wrong remedy.
+fn root_ids(attempts: &[Attempt]) -> Finding {
+    let of = |isolation: Isolation| {
+        let attempt = attempts.iter().find(|it| it.isolation == isolation);
+        attempt.and_then(|attempt| attempt.result.as_ref().err())
+    };
+    let refusal = of(Isolation::SameIds).or_else(|| of(Isolation::Root));
+    let text = "this root may not use its ids; owners other than root are recorded instead of kept";
+    let text = refusal.map_or_else(|| text.to_owned(), |error| format!("{text}: {error}"));
+    let remedy = refusal.and_then(SandboxError::hint).unwrap_or_else(|| {
+        "give the container of hardtack the capabilities of root, at least --cap-add SETFCAP"
+            .to_owned()
+    });
+    Finding::new("subordinate ids", State::Weak, text).remedies([remedy])
 }
 
 /// The first id of a range that nobody has in files of `subuid(5)`.
@@ -256,6 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn root_is_told_of_capabilities_and_not_of_ranges() {
+        let refused = || Err(SandboxError::IdMap("not permitted".to_owned()));
+        let cases = [
+            vec![
+                attempt(Isolation::SameIds, refused()),
+                attempt(Isolation::SingleId, refused()),
+            ],
+            vec![attempt(Isolation::SingleId, Ok(Means::BEST))],
+        ];
+        for attempts in cases {
+            let found = root_ids(&attempts);
+            assert_eq!(found.remedies.len(), 1);
+            assert!(!found.remedies[0].contains("usermod"), "{found:?}");
+            assert!(!found.text.contains("/etc/subuid"), "{found:?}");
+        }
+    }
+
+    #[test]
     fn nobody_is_given_the_ids_of_another() {
         assert_eq!(free_range(&["", ""]), 100_000);
         assert_eq!(
@@ -273,5 +323,9 @@ mod tests {
         assert_eq!(found.state, State::Bad);
         assert!(found.text.contains("not permitted"), "{}", found.text);
         assert!(found.remedies.iter().any(|it| it.contains("unmask=ALL")));
+        let lost = SandboxError::Spawn(std::io::ErrorKind::NotFound.into());
+        let attempts = [attempt(Isolation::SingleId, Err(lost))];
+        let found = whole(&attempts, None, None, Some(Container::Podman));
+        assert!(!found.remedies.iter().any(|it| it.contains("unmask=ALL")));
     }
 }

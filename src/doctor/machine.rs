@@ -51,7 +51,7 @@ pub(super) fn control_groups() -> Finding {
             State::Missing,
             "version 2, but this process may not make its own: limits of memory and processes of a step are rlimits",
         )
-        .remedies(["systemd-run --user --scope --property=Delegate=yes hardtack build …".to_owned()]);
+        .remedies(delegation());
     }
     let wanted = ["memory", "pids"];
     let usable = wanted.iter().all(|controller| {
@@ -72,6 +72,16 @@ pub(super) fn control_groups() -> Finding {
         State::Missing,
         "none that this process may make: limits of memory and processes of a step are rlimits",
     )
+    .remedies(delegation())
+}
+
+/// What gives a process control groups of its own.
+fn delegation() -> Vec<String> {
+    vec![
+        "with systemd and version 2: systemd-run --user --scope -p Delegate=yes hardtack build …"
+            .to_owned(),
+        "elsewhere: run hardtack as root, where /sys/fs/cgroup can be written".to_owned(),
+    ]
 }
 
 fn can_make_group(folder: &Path) -> bool {

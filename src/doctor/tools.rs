@@ -7,25 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A program and what it is good for.
-struct Tool {
-    name: &'static str,
+pub(super) struct Tool<'a> {
+    pub name: &'static str,
     /// The first that is there is used.
-    programs: &'static [&'static str],
-    asks: &'static str,
-    purpose: &'static str,
-    debian: &'static str,
-    fedora: &'static str,
+    pub programs: &'a [&'static str],
+    pub asks: &'static str,
+    pub purpose: &'static str,
+    pub debian: &'static str,
+    pub fedora: &'static str,
 }
 
-const TOOLS: [Tool; 4] = [
-    Tool {
-        name: "network helper",
-        programs: &["pasta", "slirp4netns"],
-        asks: "--version",
-        purpose: "network = \"user\"",
-        debian: "passt",
-        fedora: "passt",
-    },
+const TOOLS: [Tool<'static>; 3] = [
     Tool {
         name: "ansible",
         programs: &["ansible-playbook"],
@@ -60,7 +52,7 @@ pub(super) fn findings(patient: &Patient<'_>, packages: Packages) -> Vec<Finding
         .collect()
 }
 
-fn finding(tool: &Tool, search_path: Option<&OsStr>, packages: Packages) -> Finding {
+pub(super) fn finding(tool: &Tool<'_>, search_path: Option<&OsStr>, packages: Packages) -> Finding {
     let mut broken = None;
     for program in tool.programs {
         let Some(found) = find(program, search_path) else {
@@ -101,8 +93,12 @@ pub(super) fn find(program: &str, search_path: Option<&OsStr>) -> Option<PathBuf
 
 /// The first line that a program prints about its version.
 fn version(program: &Path, asks: &str) -> Result<String, String> {
+    // As builds do: Ansible keeps files below HOME otherwise, and refuses to run where it cannot.
+    let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let output = Command::new(program)
         .arg(asks)
+        .env("ANSIBLE_HOME", home.path())
+        .env("ANSIBLE_LOCAL_TEMP", home.path().join("local"))
         .stdin(Stdio::null())
         .output()
         .map_err(|error| error.to_string())?;
@@ -129,7 +125,14 @@ mod tests {
     #[test]
     fn a_program_is_run_and_not_only_found() {
         let folder = tempfile::tempdir().unwrap();
-        let tool = &TOOLS[0];
+        let tool = &Tool {
+            name: "network helper",
+            programs: &["pasta", "slirp4netns"],
+            asks: "--version",
+            purpose: "network = \"user\"",
+            debian: "passt",
+            fedora: "passt",
+        };
         let examine = || finding(tool, Some(folder.path().as_os_str()), Packages::Debian);
         let place = |name: &str, script: &str| {
             let path = folder.path().join(name);
@@ -150,7 +153,10 @@ mod tests {
         assert_eq!(broken.state, State::Missing);
         assert!(broken.text.contains("no library"), "{}", broken.text);
 
-        place("slirp4netns", "#!/bin/sh\necho\necho slirp4netns 1.2\n");
+        place(
+            "slirp4netns",
+            "#!/bin/sh\n[ -d \"$ANSIBLE_HOME\" ] || exit 1\necho\necho slirp4netns 1.2\n",
+        );
         let found = examine();
         assert_eq!(found.state, State::Good);
         assert!(

@@ -178,9 +178,11 @@ impl StepMountKind {
 pub fn decode(arguments: &Arguments<'_>, working_folder: &Path) -> Vec<StepMount> {
     let mut mounts: Vec<StepMount> = Vec::new();
     for block in arguments.labelled_blocks("mount", 1) {
-        let mount = decode_one(&block, working_folder);
+        // After an error arguments were not asked for that are right.
+        let Some(mount) = decode_one(&block, working_folder) else {
+            continue;
+        };
         block.finish();
-        let Some(mount) = mount else { continue };
         if let Some(target) = &mount.target
             && mounts
                 .iter()
@@ -230,16 +232,17 @@ fn decode_one(block: &Arguments<'_>, working_folder: &Path) -> Option<StepMount>
             return None;
         }
     };
+    let kind = decoded?;
     // Only a secret and an agent have a place of their own.
-    let target = match &decoded {
-        Some(StepMountKind::Secret {
+    let target = match &kind {
+        StepMountKind::Secret {
             secret, variable, ..
-        }) => match block.optional::<String>("target") {
+        } => match block.optional::<String>("target") {
             Some(target) => Some(target),
             None if variable.is_some() => None,
             None => Some(format!("{SECRET_FOLDER}/{}", secret.id)),
         },
-        Some(StepMountKind::Agent { id, .. }) => Some(
+        StepMountKind::Agent { id, .. } => Some(
             block
                 .optional("target")
                 .unwrap_or_else(|| format!("{AGENT_FOLDER}/{id}")),
@@ -253,7 +256,7 @@ fn decode_one(block: &Arguments<'_>, working_folder: &Path) -> Option<StepMount>
     Some(StepMount {
         target,
         span: block.header(),
-        kind: decoded?,
+        kind,
     })
 }
 

@@ -4,7 +4,7 @@ use super::mount::StepMount;
 use super::names::{Names, build_values};
 use super::planning::{finish, report_unknown};
 use super::sandboxed::Sandboxed;
-use super::{Group, Settings};
+use super::{Group, PlannedBuild, Settings};
 use crate::base::StartChanges;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceSpan};
 use crate::mask::Masker;
@@ -177,6 +177,22 @@ pub fn plan_step(
         max_retries: component.max_retries,
         continue_on_error: component.continue_on_error,
     })
+}
+
+/// Says what this host lacks for steps that are to run: those of builds that are left out need
+/// nothing.
+pub fn warn_of_lacks(builds: &[PlannedBuild], diagnostics: &Diagnostics) {
+    let steps = builds.iter().flat_map(|build| &build.steps);
+    let cleanups = builds
+        .iter()
+        .filter_map(|build| build.error_cleanup.as_ref());
+    for step in steps.chain(cleanups) {
+        if let Work::Layer(layer) = &step.work
+            && let Some(lack) = layer.provisioner.lack()
+        {
+            diagnostics.push(lack.at(step.span));
+        }
+    }
 }
 
 /// Says that the store can never have the result of a step whose arguments differ in each run.

@@ -15,6 +15,7 @@ mod references;
 mod visit;
 
 use super::{Caller, Input, ProvisionError, Provisioner, Requirement, StartState, Visitor};
+use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::sandbox::Action;
 use crate::template::gotemplate::GoTemplateData;
@@ -176,6 +177,16 @@ impl Provisioner for Ansible {
 
     fn summary(&self) -> String {
         super::input::base_name(&self.playbook)
+    }
+
+    fn lack(&self) -> Option<Diagnostic> {
+        if self.installation().is_some() {
+            return None;
+        }
+        let warning = Diagnostic::warning(format!("there is no {} on this host", self.command));
+        Some(warning.help(
+            "the step can only be taken from a cache; `apt install ansible-core` or `pipx install ansible-core` lets it run",
+        ))
     }
 
     fn key_material(&self) -> serde_json::Value {

@@ -65,6 +65,10 @@ impl SandboxError {
     /// What to do about it, where that is known: names the setting that forbids it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            // The helper is found there, and so is nearly all that it looks at.
+            Self::Spawn(_) | Self::Lost(_) if !fs::exists("/proc/self").unwrap_or(true) => Some(
+                "/proc is not mounted here; mount it: mount -t proc proc /proc".to_owned(),
+            ),
             // Linux 5.12 and newer: or else it could make file capabilities for its own parent.
             Self::IdMap(_) if rustix::process::geteuid().is_root() => Some(
                 "root without the capability SETFCAP may not map itself; run the container with --cap-add SETFCAP, or hardtack as an ordinary user".to_owned(),

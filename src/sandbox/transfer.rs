@@ -7,7 +7,7 @@ use super::users::User;
 use super::{inside, users};
 use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, mkdirat, open, openat,
-    readlinkat, statat, symlinkat,
+    readlinkat, statat, symlinkat, unlinkat,
 };
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -120,6 +120,8 @@ pub struct Download {
     folder: OwnedFd,
     /// None where the folder itself is meant.
     name: Option<OsString>,
+    /// Folders of the host that were made for it, outermost first, each by what it lies in.
+    made: Vec<(OwnedFd, OsString)>,
 }
 
 impl Download {
@@ -136,18 +138,30 @@ impl Download {
                 destination.file_name().map(OsStr::to_owned),
             )
         };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        let made = make_folders(&folder).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(&folder, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
         Ok(Self {
             source,
             folder,
             name,
+            made,
         })
     }
 
-    /// Copies, inside the root.
+    /// Copies, inside the root; after a failure the host has nothing that it did not have.
     pub fn carry_out(self) -> Result<(), String> {
+        let copied = self.copy();
+        if copied.is_err() {
+            for (parent, name) in self.made.iter().rev() {
+                // What somebody else has put there stays.
+                let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
+            }
+        }
+        copied
+    }
+
+    fn copy(&self) -> Result<(), String> {
         let failed = |error: io::Error| format!("copy {}: {error}", self.source);
         let path = Path::new("/").join(&self.source);
         let source = inside::open(&path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(failed)?;
@@ -168,6 +182,55 @@ impl Download {
             .copy(source, &stat, self.folder.as_fd(), &name, 0)
             .map_err(failed)
     }
+}
+
+/// Makes a folder of the host with all that it lies in; gives what was made.
+fn make_folders(folder: &Path) -> io::Result<Vec<(OwnedFd, OsString)>> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|it| !it.exists()).collect();
+    let mut made = Vec::with_capacity(missing.len());
+    for path in missing.into_iter().rev() {
+        match fs::create_dir(path) {
+            Ok(()) => {}
+            Err(_) if path.is_dir() => continue,
+            Err(error) => return Err(error),
+        }
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let parent = match parent.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => parent,
+            };
+            let parent = open(parent, flags, Mode::empty())?;
+            made.push((parent, name.to_owned()));
+        }
+    }
+    Ok(made)
+}
+
+/// Removes a file, or a folder with all that it holds.
+fn remove(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let Ok(inner) = inside::open_at(folder, name, flags) else {
+        return inside::remove_file(folder, name);
+    };
+    for name in members(inner.as_fd())? {
+        remove(inner.as_fd(), &name)?;
+    }
+    Ok(unlinkat(folder, name, AtFlags::REMOVEDIR)?)
+}
+
+/// The names of all members of a folder, sorted.
+fn members(folder: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name.to_vec()));
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Which way files go.
@@ -193,7 +256,8 @@ impl Copier {
                 inside::remove_file(folder, name)?;
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let mut target = File::from(openat(folder, name, flags, mode)?);
-                io::copy(&mut File::from(source), &mut target)?;
+                let copied = io::copy(&mut File::from(source), &mut target);
+                self.or_remove(copied, folder, name, true)?;
                 self.give(target.as_fd())?;
                 // Changing the owner takes set-user-id bits away.
                 rustix::fs::fchmod(&target, mode)?;
@@ -206,12 +270,18 @@ impl Copier {
                     Err(error) => return Err(error.into()),
                 };
                 let target = self.open_folder(folder, name)?;
+                if depth == 0 && self.is_within(target.as_fd(), stat)? {
+                    return Err(io::Error::other(
+                        "it lies in the source, which would be copied into itself without end; name a destination outside of it",
+                    ));
+                }
                 // A folder that is there keeps its own mode.
                 if is_new {
                     self.give(target.as_fd())?;
                     rustix::fs::fchmod(&target, mode)?;
                 }
-                self.copy_entries(source.as_fd(), target.as_fd(), depth + 1)
+                let copied = self.copy_entries(source.as_fd(), target.as_fd(), depth + 1);
+                self.or_remove(copied, folder, name, is_new)
             }
             _ => Err(io::Error::other(format!(
                 "{} is neither a file nor a folder",
@@ -232,16 +302,7 @@ impl Copier {
                 "more than {DEPTH_LIMIT} folders deep"
             )));
         }
-        let mut names = Vec::new();
-        for entry in Dir::read_from(source)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsString::from_vec(name.to_vec()));
-            }
-        }
-        names.sort();
-        for name in names {
+        for name in members(source)? {
             let stat = statat(source, &name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
                 let link = readlinkat(source, &name, Vec::new())?;
@@ -256,6 +317,44 @@ impl Copier {
             self.copy(opened, &stat, target, &name, depth)?;
         }
         Ok(())
+    }
+
+    /// Removes from the host what a failed copy has made there; in the root it goes with the step.
+    fn or_remove<T>(
+        &self,
+        copied: io::Result<T>,
+        folder: BorrowedFd<'_>,
+        name: &OsStr,
+        is_new: bool,
+    ) -> io::Result<T> {
+        if copied.is_err() && is_new && *self == Self::OntoHost {
+            // The failure to copy is what counts.
+            let _ = remove(folder, name);
+        }
+        copied
+    }
+
+    /// Whether a folder lies somewhere below that of `source`.
+    fn is_within(&self, folder: BorrowedFd<'_>, source: &Stat) -> io::Result<bool> {
+        // What the root holds is nowhere around a folder of the host.
+        if *self == Self::OntoHost {
+            return Ok(false);
+        }
+        let place = |stat: &Stat| (stat.st_dev, stat.st_ino);
+        let mut below = place(&fstat(folder)?);
+        let mut folder = inside::open_at(folder, OsStr::new(".."), OFlags::PATH)?;
+        loop {
+            let here = place(&fstat(&folder)?);
+            // The root is its own parent.
+            if here == below {
+                return Ok(false);
+            }
+            if here == place(source) {
+                return Ok(true);
+            }
+            below = here;
+            folder = inside::open_at(folder.as_fd(), OsStr::new(".."), OFlags::PATH)?;
+        }
     }
 
     /// Makes a copy belong to whom it should.
@@ -307,5 +406,63 @@ impl Copier {
             // A link of the host would be followed in the root.
             Self::OntoHost => inside::open_at(folder, name, flags | OFlags::NOFOLLOW),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_download_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let image = root.path().join("image");
+        fs::create_dir_all(image.join("a/b")).unwrap();
+        fs::write(image.join("a/b/file"), "x").unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, image.join("pipe"), fifo, Mode::RWXU, 0).unwrap();
+        let download = |source: &Path, target: &str| {
+            let target = root.path().join(target);
+            let source = source.display().to_string();
+            Download::open(source, &target).unwrap().carry_out()
+        };
+        let error = download(&image, "new/deep/copy").unwrap_err();
+        assert!(error.contains("pipe is neither"), "{error}");
+        assert!(!root.path().join("new").exists());
+        fs::create_dir(root.path().join("old")).unwrap();
+        assert!(download(&image, "old/copy").is_err());
+        assert!(
+            members(File::open(root.path().join("old")).unwrap().as_fd())
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(download(&image.join("a"), "new/deep/copy"), Ok(()));
+        assert!(root.path().join("new/deep/copy/b/file").is_file());
+    }
+
+    #[test]
+    fn a_folder_is_not_copied_into_itself() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name).display().to_string();
+        fs::create_dir_all(path("sub/deep")).unwrap();
+        fs::write(path("sub/file"), "x").unwrap();
+        std::os::unix::fs::symlink(path("sub/deep"), path("link")).unwrap();
+        let copy = |source: &str, destination: &str| {
+            let upload = Upload::open_inside(&path(source), path(destination)).unwrap();
+            upload.carry_out()
+        };
+        for (source, destination) in [
+            ("sub/", "sub/copy"),
+            ("sub/", "sub/deep/er/copy"),
+            ("sub", "sub"),
+            ("sub/", "link"),
+        ] {
+            let error = copy(source, destination).unwrap_err();
+            assert!(error.contains("lies in the source"), "{source}: {error}");
+        }
+        for (source, destination) in [("sub/", "sub"), ("sub/", "subs"), ("sub/deep/", "sub")] {
+            assert_eq!(copy(source, destination), Ok(()), "{destination}");
+        }
+        assert!(root.path().join("subs/file").is_file());
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Where programs of a system are.
-const FOLDERS: [&str; 5] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"];
+pub const FOLDERS: [&str; 5] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"];
 /// How much is shown of what a program says of its failure.
 const COMPLAINT_LIMIT: usize = 500;
 /// What a program listens at for questions that it passes on to the host's own resolver.
@@ -123,15 +123,25 @@ const SLIRP: Kind = Kind {
     },
 };
 
-/// Starts the first program that works.
-fn attach(pid: u32, is_root: bool) -> Result<Attached, String> {
+/// The programs, the one that is tried first at the front.
+fn kinds(is_root: bool) -> [Kind; 2] {
     // Started by root, pasta becomes a user who may not enter what root has made.
-    let kinds = match is_root {
+    match is_root {
         true => [SLIRP, PASTA],
         false => [PASTA, SLIRP],
-    };
+    }
+}
+
+/// The names of the programs, the one that is tried first at the front. `is_root` says that steps
+/// have no user namespace.
+pub fn programs(is_root: bool) -> [&'static str; 2] {
+    kinds(is_root).map(|kind| kind.name)
+}
+
+/// Starts the first program that works.
+fn attach(pid: u32, is_root: bool) -> Result<Attached, String> {
     let mut complaints = Vec::new();
-    for kind in kinds {
+    for kind in kinds(is_root) {
         let Some(program) = find(kind.name) else {
             continue;
         };

@@ -34,7 +34,12 @@ pub(super) fn edit(event: &mut Event, edit: &mut dyn FnMut(&mut String)) {
             edit_place(place, edit);
             edit(text);
         }
-        Event::StepWaiting { place } => edit_place(place, edit),
+        Event::StepWaiting { place, cache } => {
+            edit_place(place, edit);
+            if let Some(cache) = cache {
+                edit(cache);
+            }
+        }
         Event::StepOutput {
             place,
             stream: _,

@@ -5,7 +5,7 @@
 //! happens, `message` for output, `error` for errors and a command's standard error.
 
 use super::machine_readable::line;
-use super::{Clock, Stamps, View};
+use super::{Clock, Stamps, View, wording};
 use crate::build::event::{Event, Level, LogStream, StepPlace};
 use crate::mask::Masker;
 use jiff::Timestamp;
@@ -158,11 +158,17 @@ impl View for PackerLines {
                 let found = format!("Found in {}:", from.as_deref().unwrap_or("the store"));
                 self.say(&place.build, &of_step(&found, &place));
             }
-            Event::StepWaiting { place } => {
+            Event::StepWaiting { place, cache: None } => {
                 self.say(
                     &place.build,
                     &of_step("Waiting for another build's", &place),
                 );
+            }
+            Event::StepWaiting {
+                place,
+                cache: Some(cache),
+            } => {
+                self.say(&place.build, &wording::waiting(Some(&cache)));
             }
             Event::StepNote { place, text } => self.say(&place.build, &text),
             Event::StepOutput {

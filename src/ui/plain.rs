@@ -110,8 +110,8 @@ impl Plain {
             Event::StepCached {
                 place, layer, from, ..
             } => of_step(place, &wording::cached(from.as_deref(), layer.as_ref())),
-            Event::StepWaiting { place } => {
-                of_step(place, "waiting for the same step of another build")
+            Event::StepWaiting { place, cache } => {
+                of_step(place, &wording::waiting(cache.as_deref()))
             }
             Event::StepRetried {
                 place,
@@ -330,7 +330,7 @@ mod tests {
         ==> oci.base [2/5] shell.packages: running
         ==> oci.base [2/5] shell.packages: Running local shell script: /tmp/script.sh
         ==> oci.base [1/5] shell.packages: cached (registry.example/cache), 1.2 MB
-        ==> oci.base [3/5] shell.packages: waiting for the same step of another build
+        ==> oci.base [3/5] shell.packages: waiting for the cache "apt", which another step has
             oci.base: Unpacking nginx (1.22.1-9) ...
         ==> oci.base [2/5] shell.packages: the script exited with status 100; attempt 2 begins
         ==> oci.base [2/5] shell.packages: finished in 12.4s, 1.2 MB

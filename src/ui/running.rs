@@ -3,6 +3,7 @@
 //! An *activity* is one thing that takes time: finding a base, a step, a post-processor. The
 //! steps of one build may overlap by a little, since a layer is packed while the next step runs.
 
+use super::wording;
 use crate::build::event::{Event, StepPlace};
 use crate::text;
 use jiff::Timestamp;
@@ -77,7 +78,15 @@ impl Running {
                 Vec::new()
             }
             Event::BaseResolved { build, .. } => self.end(build, |work| *work == Work::Base),
-            Event::StepWaiting { place } => self.begin_step(place, true, now),
+            Event::StepWaiting { place, cache: None } => self.begin_step(place, true, now),
+            // It has begun, and goes on by itself: what it writes takes the place of this.
+            Event::StepWaiting {
+                place,
+                cache: Some(cache),
+            } => {
+                self.step_wrote(place, wording::waiting(Some(cache)));
+                Vec::new()
+            }
             Event::StepStarted { place, .. } => self.begin_step(place, false, now),
             Event::StepCached { place, .. }
             | Event::StepFinished { place, .. }
@@ -248,9 +257,19 @@ mod tests {
 
         running.observe(&failed("oci.web"), now());
         assert!(!running.has_several_builds());
-        running.observe(&Event::StepWaiting { place: place(1) }, now());
+        let waiting = |cache: Option<&str>| Event::StepWaiting {
+            place: place(1),
+            cache: cache.map(str::to_owned),
+        };
+        running.observe(&waiting(None), now());
         assert_eq!(works(&running), [&Work::Base, &step(1, true)]);
         running.observe(&step_started(place(1)), now());
+        running.observe(&waiting(Some("apt")), now());
+        let tail = running.activities().last().unwrap().tail.last();
+        assert_eq!(
+            tail,
+            Some("waiting for the cache \"apt\", which another step has")
+        );
         running.observe(&step_started(place(2)), now());
         let ended = running.observe(&step_finished(place(1), 1.0), now());
         assert_eq!(ended.len(), 1);

@@ -14,7 +14,10 @@ pub(super) fn every_event() -> Vec<Event> {
             text: "Running local shell script: /tmp/script.sh".to_owned(),
         },
         step_cached(place(1), Some("registry.example/cache")),
-        Event::StepWaiting { place: place(3) },
+        Event::StepWaiting {
+            place: place(3),
+            cache: Some("apt".to_owned()),
+        },
         output(place(2), "Unpacking nginx (1.22.1-9) ..."),
         Event::StepRetried {
             place: place(2),

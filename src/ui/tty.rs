@@ -270,9 +270,9 @@ fn live_line(activity: &Activity, now: Timestamp, columns: usize) -> String {
     let elapsed = format::duration(now.duration_since(activity.since).as_secs_f64());
     let waiting = matches!(activity.work, Work::Step { waiting: true, .. });
     let said = match activity.tail.last() {
-        _ if waiting => "waiting for the same step of another build",
-        Some(line) => line.trim(),
-        None => "",
+        _ if waiting => wording::waiting(None),
+        Some(line) => line.trim().to_owned(),
+        None => String::new(),
     };
     let line = format!("  {what}  {elapsed}  {said}");
     text::cut(line.trim_end(), columns).replace('\n', " ")

@@ -6,6 +6,14 @@ use crate::build::event::{Event, LayerSummary, Level, StepPlace};
 use crate::format;
 use std::fmt::Write;
 
+/// Says what a step waits for: the same step elsewhere, or a cache.
+pub(super) fn waiting(cache: Option<&str>) -> String {
+    match cache {
+        Some(cache) => format!("waiting for the cache {cache:?}, which another step has"),
+        None => "waiting for the same step of another build".to_owned(),
+    }
+}
+
 /// Names a step: `oci.base [2/5] shell`.
 pub(super) fn step(place: &StepPlace, palette: Palette) -> String {
     let StepPlace {

@@ -81,13 +81,6 @@ pub fn prepare(arguments: &Arguments<'_>, context: &Context) -> Option<Box<dyn P
         arguments.error(place, error.to_string(), &[]);
         valid = false;
     }
-    if valid && ansible.installation().is_none() {
-        arguments.warning(
-            arguments.header(),
-            format!("there is no {} on this host", ansible.command),
-            &["the step can only be taken from a cache; `apt install ansible-core` or `pipx install ansible-core` lets it run"],
-        );
-    }
     valid.then(|| Box::new(ansible) as Box<dyn Provisioner>)
 }
 
