@@ -56,14 +56,17 @@ source "docker" "debian" {
   image       = "base:latest"
   pull        = false
   commit      = true
-  run_command = ["-d", "-i", "-t", "--network", "host", "--entrypoint=/bin/sh", "--", "{{.Image}}"]
+  run_command = ["-d", "-i", "-t", "--network", "host", "-e", "SYSTEMD_OFFLINE=1", "--entrypoint=/bin/sh", "--", "{{.Image}}"]
 }
 build {
   sources = ["source.docker.debian"]
   provisioner "ansible" {
     playbook_file   = "packer/ansible/site.yml"
     groups          = ["web"]
-    extra_arguments = ["--extra-vars", "site_title=Packer ansible_python_interpreter=/usr/bin/python3", "--scp-extra-args", "'-O'"]
+    # The image has no sudo, which Packer's connection needs to become another user.
+    extra_arguments = ["--extra-vars", "site_title=Packer ansible_become=false ansible_python_interpreter=/usr/bin/python3", "--scp-extra-args", "'-O'"]
+    # The server of this old Packer has no other kind of key.
+    ansible_env_vars = ["ANSIBLE_SSH_ARGS=-o HostKeyAlgorithms=+ssh-rsa -o PubkeyAcceptedAlgorithms=+ssh-rsa"]
   }
 }
 HCL
