@@ -314,17 +314,17 @@ mod tests {
         write(
             root,
             &[
-                ("play/site.yml", "- import_playbook: ../shared/base.yml\n"),
+                ("play/site.yml", "- import_playbook: ../others/base.yml\n"),
                 ("play/odd/data.bin", ""),
                 ("play/.git/config", ""),
                 ("play/filter_plugins/__pycache__/x.pyc", ""),
                 ("play/site.retry", ""),
                 (
-                    "shared/base.yml",
+                    "others/base.yml",
                     "vars_files: [more.yml, '../far/x.yml']\n",
                 ),
-                ("shared/more.yml", ""),
-                ("shared/unused.yml", ""),
+                ("others/more.yml", ""),
+                ("others/unused.yml", ""),
                 ("far/x.yml", "src: ../play/odd/data.bin"),
                 ("roles/web/tasks/main.yml", ""),
             ],
@@ -337,8 +337,8 @@ mod tests {
             labels(&root.join("play/site.yml"), &root.join("work")),
             [
                 "../far/x.yml",
-                "../shared/base.yml",
-                "../shared/more.yml",
+                "../others/base.yml",
+                "../others/more.yml",
                 "broken",
                 "empty",
                 "odd/data.bin",
